@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Data sets: read once, then const; batches are a pure function of (seed, pass, index).               */
+#ifndef RK_COMPUTE_DATA_H
+#define RK_COMPUTE_DATA_H
+#include "compute/model.h"
+
+typedef struct rk_data rk_data_t;
+typedef enum { RK_SPLIT_TRAIN = 0, RK_SPLIT_TEST = 1 } rk_split_t;
+
+/* name: "fashion-mnist" (IDX files, gzip or plain), "synthetic" (Gaussian classes, needs no files).
+ * path: folder; NULL or "" means the set's usual place. errors: RK_EIO, RK_EFORMAT (text names file,
+ * expected and found), RK_ENOTFOUND (nearest name).                                                    */
+rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err) RK_MUST_CHECK;
+void rk_data_close (rk_data_t **data_p);
+rk_shape_t rk_data_shape (const rk_data_t *data);
+size_t rk_data_n_classes (const rk_data_t *data);
+size_t rk_data_n (const rk_data_t *data, rk_split_t split);
+const char *const *rk_data_names (void);
+
+/* Minibatch `index` of `pass`: samples [index*batch, ...) of the permutation by (seed, pass) for TRAIN,
+ * in file order for TEST. x: (batch, shape) normalised f32; labels: (batch). The last one of a pass may
+ * hold fewer. Returns the number of samples, 0 past the end. thread: any.                              */
+size_t rk_data_batch (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
+                      size_t batch, float *x, int32_t *labels);
+
+/* One file of samples for `predict`: IDX images as the data set's own, or raw f32. */
+rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err) RK_MUST_CHECK;
+
+#endif

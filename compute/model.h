@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * A model: a directed acyclic graph of layers in topological order, immutable once sealed.
+ * Tensor t is the output of layer t - 1; tensor 0 is the input. Shapes are per sample.
+ * All parameters and buffers (BatchNorm statistics) of the model live in one virtual flat vector of
+ * floats: layer after layer, every tensor at a multiple of RK_FLAT_ALIGN floats, padding always zero.
+ * A stage holds a contiguous range of it, an averaging segment is a sub-range, a checkpoint names its
+ * tensors by layer.                                                                                  */
+#ifndef RK_COMPUTE_MODEL_H
+#define RK_COMPUTE_MODEL_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "compute/error.h"
+
+#define RK_FLAT_ALIGN 16
+#define RK_MAX_DIMS 4
+#define RK_MAX_BOUNDARY 64 /* tensors that may cross one cut */
+
+typedef struct rk_model rk_model_t;
+
+typedef struct {
+    int n_dims;
+    size_t dim[RK_MAX_DIMS]; /* per sample, e.g. (C, H, W) or (I) */
+} rk_shape_t;
+
+typedef struct {
+    const char *name;  /* "conv1.weight"; owned by the model */
+    int layer;         /* index of its layer */
+    size_t offset;     /* first float in the flat vector */
+    size_t count;      /* floats, without padding */
+    rk_shape_t shape;
+    bool trainable;    /* false: a buffer such as running_mean */
+} rk_param_t;
+
+typedef struct {
+    int tensor;          /* index */
+    size_t elems;        /* floats per sample */
+    bool needs_grad;     /* false for the model's input and whatever depends on it only without parameters */
+    bool passes_through; /* only in rk_model_boundary (.., last) with from > 0: made before `from` */
+} rk_boundary_t;
+
+/* ---- built-in models: "mlp", "cnn", "resnet20", ... input is the data set's sample shape. */
+rk_err_t rk_model_by_name (rk_model_t **model_p, const char *name, rk_shape_t input, size_t n_classes,
+                           rk_error_t *err) RK_MUST_CHECK;
+const char *const *rk_model_names (void); /* NULL-terminated */
+
+/* ---- building: each call appends one layer and returns the index of its output tensor, or -1 after an
+ * error, which rk_model_seal then reports with the layer's name. `in`: tensor indices.               */
+rk_model_t *rk_model_new (rk_shape_t input);
+void rk_model_destroy (rk_model_t **model_p);
+int rk_model_linear (rk_model_t *m, const char *name, int in, size_t n_out, bool bias);
+typedef struct {
+    size_t channels, kernel, stride, padding;
+    bool bias;
+} rk_conv2d_t;
+int rk_model_conv2d (rk_model_t *m, const char *name, int in, rk_conv2d_t conv);
+int rk_model_batchnorm2d (rk_model_t *m, const char *name, int in);
+int rk_model_relu (rk_model_t *m, const char *name, int in);
+int rk_model_maxpool2d (rk_model_t *m, const char *name, int in, size_t kernel, size_t stride, size_t padding);
+int rk_model_avgpool2d (rk_model_t *m, const char *name, int in, size_t kernel, size_t stride, size_t padding);
+int rk_model_globalavgpool (rk_model_t *m, const char *name, int in);
+int rk_model_add (rk_model_t *m, const char *name, int a, int b);
+int rk_model_shortcut (rk_model_t *m, const char *name, int in, size_t channels, size_t stride); /* option A: subsample, zero channels */
+int rk_model_flatten (rk_model_t *m, const char *name, int in);
+int rk_model_dropout (rk_model_t *m, const char *name, int in, float probability);
+int rk_model_softmax_xent (rk_model_t *m, const char *name, int in); /* must be last */
+rk_err_t rk_model_seal (rk_model_t *m, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- queries; thread: any, the model is const. */
+int rk_model_n_layers (const rk_model_t *m);
+const char *rk_model_name (const rk_model_t *m);
+const char *rk_model_layer_name (const rk_model_t *m, int layer);
+const char *rk_model_layer_kind (const rk_model_t *m, int layer);
+rk_shape_t rk_model_tensor_shape (const rk_model_t *m, int tensor);
+size_t rk_model_n_classes (const rk_model_t *m);
+size_t rk_model_n_params (const rk_model_t *m); /* trainable scalars, as the literature counts them */
+/* First float of `layer` in the flat vector; layer == n_layers gives the whole length. */
+size_t rk_model_flat_at (const rk_model_t *m, int layer);
+size_t rk_model_n_tensors (const rk_model_t *m);                    /* parameters and buffers */
+const rk_param_t *rk_model_param (const rk_model_t *m, size_t idx); /* in flat order */
+
+/* Tensors that cross the cut before layer `cut` (made before it, read at or after it), ascending.
+ * cut 0: the input. cut n_layers: none. `from`: first layer of the asking stage, for passes_through. */
+int rk_model_boundary (const rk_model_t *m, int cut, int from, rk_boundary_t out[RK_MAX_BOUNDARY]);
+
+typedef struct {
+    uint64_t forward_flops, backward_flops; /* per minibatch */
+    uint64_t output_bytes;                  /* of its output tensor */
+    uint64_t stash_bytes;                   /* kept from forward to backward, per minibatch in flight */
+    uint64_t work_bytes;                    /* scratch during a call, shared by all layers of a stage */
+} rk_layer_cost_t;
+void rk_model_cost (const rk_model_t *m, int layer, size_t batch, rk_layer_cost_t *out);
+
+/* Initial values of layers [first, last) into flat (length flat_at (last) - flat_at (first)); a function
+ * of (seed, tensor, element) only, so it does not depend on the cuts. Kaiming-uniform as PyTorch does. */
+void rk_model_init (const rk_model_t *m, uint64_t seed, int first, int last, float *flat);
+
+#endif

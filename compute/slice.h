@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * A stage's share of a model: layers [first, last), with room for `n_contexts` minibatches in flight.
+ * Forward, then the backward in two calls: input gradients first (they go upstream at once), parameter
+ * gradients after. Nothing is allocated after rk_slice_new. Results do not depend on where a model is cut.
+ * thread: one at a time.                                                                              */
+#ifndef RK_COMPUTE_SLICE_H
+#define RK_COMPUTE_SLICE_H
+#include "compute/model.h"
+
+typedef struct rk_slice rk_slice_t;
+
+typedef enum { RK_MODE_TRAIN = 0, RK_MODE_EVAL = 1 } rk_mode_t;
+
+typedef struct {
+    const rk_model_t *model; /* borrowed for the slice's life */
+    int first, last;         /* layers [first, last) */
+    size_t batch;            /* most samples a minibatch may have */
+    int n_contexts;          /* minibatches in flight */
+    uint64_t seed;           /* of dropout: random numbers are a function of (seed, layer, f) */
+    bool recompute;          /* keep only the inputs and repeat the forward before the backward */
+} rk_slice_config_t;
+
+typedef struct {
+    double loss_sum;    /* sum over the samples of -log p(label) */
+    uint32_t n_correct; /* arg max equals label */
+    uint32_t n_samples;
+} rk_loss_t;
+
+rk_err_t rk_slice_new (rk_slice_t **slice_p, const rk_slice_config_t *config, rk_error_t *err) RK_MUST_CHECK;
+void rk_slice_destroy (rk_slice_t **slice_p);
+size_t rk_slice_bytes (const rk_slice_t *slice); /* memory it holds */
+
+/* Forward of minibatch f in context ctx.
+ * flat: this slice's parameters at the version to use (offset 0 = flat_at (first)), const.
+ * stats: flat vector whose BatchNorm buffers are read (EVAL) or moved once (TRAIN); may equal flat.
+ * in[i]: (n, boundary (first)[i].elems) f32, aligned to 4 bytes; borrowed until rk_slice_release.
+ * out[i]: (n, boundary (last)[i].elems), aligned to 64; written; borrowed until rk_slice_release, as
+ *   backward may read it. Pass-through tensors: out[i] is not touched and may be NULL.
+ * labels: (n) class indices, needed by the slice that holds the loss, else NULL is fine.
+ * loss: written by the slice that holds the loss; may be NULL elsewhere.
+ * logits: if not NULL and this slice holds the loss: (n, classes) class probabilities are written.
+ * In EVAL mode nothing is kept: the context is free again on return.
+ * errors: RK_EINVAL (label out of range, context busy; text names f and sample).                      */
+typedef struct {
+    int ctx;
+    rk_mode_t mode;
+    uint64_t f;
+    size_t n;
+    const float *flat;
+    float *stats;
+    const float *const *in;
+    float *const *out;
+    const int32_t *labels;
+    rk_loss_t *loss;
+    float *probabilities;
+} rk_forward_t;
+rk_err_t rk_slice_forward (rk_slice_t *slice, const rk_forward_t *call, rk_error_t *err) RK_MUST_CHECK;
+
+/* Input gradients of the minibatch in ctx, at the version `flat` its forward saw.
+ * gout[i]: gradient of boundary (last)[i]; const; ignored where needs_grad is false.
+ * gin[i]: gradient of boundary (first)[i], written (pass-through tensors: gout plus what this slice
+ *   adds); NULL where needs_grad is false. The loss is the mean over the n samples.                    */
+rk_err_t rk_slice_backward_input (rk_slice_t *slice, int ctx, const float *flat, const float *const *gout,
+                                  float *const *gin, rk_error_t *err) RK_MUST_CHECK;
+
+/* Parameter gradients, ADDED into grads (length of the slice's flat range; buffers' places untouched).
+ * Must follow rk_slice_backward_input of the same ctx before any other backward.                       */
+rk_err_t rk_slice_backward_params (rk_slice_t *slice, int ctx, const float *flat, float *grads,
+                                   rk_error_t *err) RK_MUST_CHECK;
+
+/* The minibatch is over; its context and every borrowed pointer are free. */
+void rk_slice_release (rk_slice_t *slice, int ctx);
+
+#endif
