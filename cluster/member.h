@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Who is alive: heartbeats observed, deadlines learned (median + k x MAD of arrival gaps), never a fixed
+ * guess. Pure: now_ms is an argument.                                                                     */
+#ifndef RK_CLUSTER_MEMBER_H
+#define RK_CLUSTER_MEMBER_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "compute/error.h"
+
+#define RK_HEARTBEAT_MS 200
+typedef struct rk_member rk_member_t;
+rk_err_t rk_member_new (rk_member_t **member_p, uint32_t capacity) RK_MUST_CHECK;
+void rk_member_destroy (rk_member_t **member_p);
+rk_err_t rk_member_join (rk_member_t *m, uint32_t node, int64_t now_ms) RK_MUST_CHECK;
+void rk_member_leave (rk_member_t *m, uint32_t node);
+void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms);
+/* Milliseconds of silence after which `node` is suspected; learned per peer. */
+int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node);
+/* The first suspected node, or UINT32_MAX; *silent_ms says for how long it has been silent. */
+uint32_t rk_member_suspect (const rk_member_t *m, int64_t now_ms, int64_t *silent_ms);
+/* When to look again. */
+int64_t rk_member_next_ms (const rk_member_t *m, int64_t now_ms);
+
+#endif

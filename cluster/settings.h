@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Every key of a run file, in one table: it feeds the parser, --set, the error messages and the reference
+ * page. Pure: no files, no clock. The struct is what everybody else reads.                             */
+#ifndef RK_CLUSTER_SETTINGS_H
+#define RK_CLUSTER_SETTINGS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "compute/error.h"
+
+#define RK_SETTINGS_TEXT 256
+#define RK_MAX_FLEET 64
+#define RK_MAX_CLUSTERS 64
+
+typedef enum { RK_AVERAGE_OVERLAPPED = 0, RK_AVERAGE_DRAINED } rk_average_mode_t;
+typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL } rk_weights_t;
+typedef enum { RK_BN_ON = 0, RK_BN_RECALIBRATE } rk_bn_t;
+typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_rings_t;
+typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
+
+/* A declared virtual node (fleet.node in a run file). */
+typedef struct {
+    char name[32];
+    double speed;   /* 1 = this machine; 0 < speed <= 1 */
+    uint64_t ram_mb; /* 0 = what the machine has */
+} rk_fleet_node_t;
+
+typedef struct {
+    uint64_t run_seed, run_passes;
+    char run_dir[RK_SETTINGS_TEXT], run_plan[RK_SETTINGS_TEXT];
+    uint32_t run_threads;
+    char model_name[64], data_name[64], data_path[RK_SETTINGS_TEXT], data_shard[32];
+    uint32_t train_batch;
+    char train_optimizer[32], train_schedule[32];
+    double train_lr, train_momentum, train_weight_decay;
+    bool train_nesterov;
+    uint64_t train_warmup, train_step_every; /* minibatches */
+    double train_step_gamma;
+    uint32_t pipeline_in_flight; /* 0: number of stages */
+    uint32_t pipeline_update_every;
+    bool pipeline_recompute;
+    rk_wire_dtype_t pipeline_wire;
+    uint64_t average_every; /* minibatches per cluster and round; 0: one round per pass */
+    rk_average_mode_t average_mode;
+    rk_weights_t average_weights;
+    char average_graph[32], average_codec[32];
+    bool average_optimizer_state;
+    rk_bn_t average_bn;
+    rk_rings_t plan_rings;
+    rk_fleet_node_t fleet[RK_MAX_FLEET];
+    uint32_t n_fleet;                          /* 0: one node */
+    uint32_t fleet_layout[RK_MAX_CLUSTERS];    /* stages of each cluster */
+    uint32_t n_layout;                         /* 0: planned */
+    char net_transport[16];                    /* inproc | ipc | tcp */
+    char net_listen[RK_SETTINGS_TEXT];
+} rk_settings_t;
+
+void rk_settings_default (rk_settings_t *s);
+
+/* Set one key from text. fleet.node takes "name speed ram_mb". errors: RK_ENOTFOUND (names the nearest
+ * key), RK_EINVAL (names the key, the value and what is allowed), RK_EUNSUPPORTED (a value of the design
+ * that is not built yet, naming the ones that are).                                                     */
+rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, rk_error_t *err) RK_MUST_CHECK;
+/* Combinations (architecture §6); call once after the last set. */
+rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
+/* A named preset ("ravnest") over the defaults. */
+rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err) RK_MUST_CHECK;
+
+/* The table, for documentation and for writing the settings back: index 0 .. rk_settings_n_keys () - 1. */
+typedef struct {
+    const char *key, *kind, *allowed, *fallback, *help;
+} rk_settings_key_t;
+size_t rk_settings_n_keys (void);
+void rk_settings_key (size_t idx, rk_settings_key_t *out);
+/* Value of a key as text, such that rk_settings_set reads it back. Returns characters needed. */
+size_t rk_settings_get (const rk_settings_t *s, size_t idx, char *text, size_t size);
+
+/* Canonical listing of all settings as "key = value\n" lines, for the wire and run folders. */
+size_t rk_settings_write (const rk_settings_t *s, char *text, size_t size);
+rk_err_t rk_settings_read (rk_settings_t *s, const char *text, size_t size, rk_error_t *err) RK_MUST_CHECK;
+
+#endif
