@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Multipart messages: build, send, receive, validate. Plain C structs go in and out; generated types stop
+ * at wire.c. Tensors are raw frames, lent to the socket when large, borrowed from the received frame when
+ * read. A received frame is const: over inproc it is the sender's own memory.                            */
+#ifndef RK_MESSAGES_WIRE_H
+#define RK_MESSAGES_WIRE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <zmq.h>
+#include "compute/error.h"
+
+#define RK_WIRE_VERSION 1
+#define RK_WIRE_MAX_FRAMES 72     /* after the envelope */
+#define RK_WIRE_MAX_ENVELOPE (1 << 20)
+#define RK_WIRE_MAX_LIST 4096     /* elements of a repeated field */
+
+/* ---- who: an address is an actor kind and a node id */
+typedef enum {
+    RK_ACTOR_NODE = 1, RK_ACTOR_COORDINATOR, RK_ACTOR_PROFILER, RK_ACTOR_FEEDER, RK_ACTOR_STAGE,
+    RK_ACTOR_REDUCER, RK_ACTOR_OBSERVER, RK_ACTOR_CHECKPOINTER
+} rk_actor_kind_t;
+static inline uint32_t rk_address (rk_actor_kind_t kind, uint32_t node)
+{
+    return (uint32_t) kind << 24 | (node & 0xffffff);
+}
+static inline rk_actor_kind_t rk_address_kind (uint32_t address)
+{
+    return (rk_actor_kind_t) (address >> 24);
+}
+static inline uint32_t rk_address_node (uint32_t address)
+{
+    return address & 0xffffff;
+}
+const char *rk_actor_kind_name (rk_actor_kind_t kind);
+
+/* ---- what: one plain struct per body of envelope.proto, same field names */
+typedef enum {
+    RK_MSG_NONE = 0,
+    RK_MSG_ACTIVATION, RK_MSG_GRADIENT, RK_MSG_CREDIT, RK_MSG_SNAPSHOT, RK_MSG_CHUNK, RK_MSG_MEAN, RK_MSG_SLICE,
+    RK_MSG_PREDICTION,
+    RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
+    RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
+    RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
+    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED,
+    RK_N_MSG
+} rk_msg_kind_t;
+const char *rk_msg_kind_name (rk_msg_kind_t kind);
+
+enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2 }; /* minibatch mode */
+enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
+
+typedef struct { uint64_t f, round; uint32_t mode, n, dtype, n_tensors; } rk_activation_t;
+typedef struct { uint64_t f, round; uint32_t n, dtype, n_tensors; } rk_gradient_t;
+typedef struct { uint64_t f, round; uint32_t mode; } rk_credit_t;
+typedef struct { uint64_t round; uint32_t n_planes; uint64_t weight, total; } rk_snapshot_t;
+typedef struct { uint64_t round; uint32_t segment, plane, step, piece; uint64_t offset, n_floats, total; } rk_chunk_t;
+typedef struct { uint64_t round; uint32_t n_planes; uint64_t bytes_sent; } rk_mean_t;
+typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uint32_t n_planes; uint64_t steps; } rk_slice_msg_t;
+typedef struct { uint64_t f; uint32_t n, n_classes; } rk_prediction_t;
+typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
+typedef struct { uint32_t node; const char *settings; uint32_t leader; } rk_welcome_t;
+typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
+                 size_t n_layers; const uint64_t *forward_ns, *backward_ns; } rk_node_profile_t;
+typedef struct { size_t n_nodes; const rk_node_profile_t *nodes; } rk_profile_msg_t;
+typedef struct { uint64_t digest; } rk_plan_msg_t;
+typedef struct { uint32_t address; const char *endpoint; } rk_endpoint_t;
+typedef struct { size_t n; const rk_endpoint_t *list; } rk_endpoints_t;
+typedef struct { uint64_t digest; } rk_ready_t;
+typedef struct { uint64_t first_round; } rk_start_t;
+typedef struct { uint32_t cluster, n; } rk_lease_request_t;
+typedef struct { size_t n; const uint64_t *f; uint64_t round; uint32_t mode, cluster; } rk_lease_grant_t;
+typedef struct { uint64_t round; size_t n_clusters; const uint64_t *counts, *samples; } rk_round_closed_t;
+typedef struct { uint64_t round; uint32_t stage; } rk_round_applied_t;
+typedef struct { uint64_t round; } rk_round_committed_t;
+typedef struct { uint64_t f, round; double loss_sum; uint32_t n_correct, n; } rk_evaluated_t;
+typedef struct {
+    uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
+    uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
+        dropped, rss_bytes, dispatch_ns; uint32_t pid;
+} rk_report_t;
+typedef struct { uint64_t round; bool final; } rk_save_request_t;
+typedef struct { uint64_t round, digest; const char *path; } rk_saved_t;
+typedef struct { int64_t sent_ms; } rk_heartbeat_t;
+typedef struct { uint32_t node; const char *text; } rk_failed_t;
+typedef struct { uint32_t code; const char *reason; } rk_stop_t;
+
+typedef struct {
+    rk_msg_kind_t kind;
+    uint64_t view;
+    uint32_t sender;
+    uint64_t seq; /* filled by rk_wire_send from the caller's counter; see there */
+    union {
+        rk_activation_t activation; rk_gradient_t gradient; rk_credit_t credit; rk_snapshot_t snapshot; rk_chunk_t chunk;
+        rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_hello_t hello; rk_welcome_t welcome;
+        rk_profile_msg_t profile; rk_plan_msg_t plan; rk_endpoints_t wired, peers; rk_ready_t ready; rk_start_t start;
+        rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
+        rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
+        rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
+    };
+} rk_msg_t;
+
+/* ---- bytes: the envelope alone (no sockets). pack returns the bytes needed, writes nothing if too small. */
+size_t rk_wire_pack (const rk_msg_t *msg, uint8_t *bytes, size_t size);
+typedef struct rk_wire_arena rk_wire_arena_t; /* memory of one parsed envelope's strings and lists */
+rk_err_t rk_wire_arena_new (rk_wire_arena_t **arena_p) RK_MUST_CHECK;
+void rk_wire_arena_destroy (rk_wire_arena_t **arena_p);
+/* Fills *msg; strings and lists live in the arena until the next parse with it. Everything is validated:
+ * version, exactly one body, list lengths, strings without control characters. errors: RK_EFORMAT.       */
+rk_err_t rk_wire_parse (const uint8_t *bytes, size_t size, rk_wire_arena_t *arena, rk_msg_t *msg, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- frames to send: copied when small, lent when large */
+typedef void (rk_lend_fn) (void *bytes, void *hint); /* may run on the I/O thread: flip one atomic, nothing else */
+typedef struct {
+    const void *bytes;
+    size_t size;
+    rk_lend_fn *release; /* NULL: bytes are copied. Else called exactly once when the socket is done with them. */
+    void *hint;
+    zmq_msg_t *share;    /* not NULL: send a further reference to this received frame (zmq_msg_copy); bytes unused */
+} rk_frame_t;
+
+/* A received message. Keep one per actor and receive into it again and again. */
+typedef struct {
+    rk_msg_t msg;
+    uint8_t routing[255]; /* ROUTER sockets: who sent it */
+    size_t n_routing;
+    zmq_msg_t frame[RK_WIRE_MAX_FRAMES];
+    int n_frames;
+    rk_wire_arena_t *arena;
+} rk_packet_t;
+rk_err_t rk_packet_new (rk_packet_t **packet_p) RK_MUST_CHECK;
+void rk_packet_destroy (rk_packet_t **packet_p);
+/* Give up the frames still held. Called by rk_wire_receive first thing. */
+void rk_packet_clear (rk_packet_t *packet);
+
+/* Send msg and frames on a raw zmq socket (zsock_resolve). routing: for a ROUTER socket, else NULL.
+ * Never blocks: RK_EPEER when the peer is unknown or its queue is full; every frame is released all the same.
+ * *bytes_sent (may be NULL) grows by the bytes put on the socket.                                          */
+rk_err_t rk_wire_send (void *zmq_socket, const uint8_t *routing, size_t n_routing, const rk_msg_t *msg,
+                       const rk_frame_t *frames, int n_frames, uint64_t *bytes_sent, rk_error_t *err) RK_MUST_CHECK;
+
+/* Receive one message without blocking. RK_OK; RK_ETIMEDOUT when nothing is there; RK_EFORMAT when a message
+ * was there and is not valid (it is consumed; the caller counts and drops it). router: strip a routing id.  */
+rk_err_t rk_wire_receive (void *zmq_socket, bool router, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+
+/* Bytes of frame i as floats: in place when aligned for float, else copied to `scratch` (n floats).
+ * errors: RK_EFORMAT when the size is not n x 4.                                                           */
+rk_err_t rk_packet_floats (rk_packet_t *packet, int i, size_t n, float *scratch, const float **floats_p, rk_error_t *err) RK_MUST_CHECK;
+
+#endif
