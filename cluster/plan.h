@@ -35,6 +35,8 @@ typedef struct {
     uint64_t label_bytes;          /* per minibatch */
     uint32_t optimizer_slots;
     uint64_t train_samples, test_samples;
+    uint32_t n_dims, dims[4];      /* input shape per sample, so that a node needs no data to build the model */
+    uint32_t n_classes;
 } rk_model_info_t;
 
 typedef struct {
@@ -73,6 +75,7 @@ typedef struct {
     uint64_t view;
     rk_settings_t settings;
     uint64_t n_flat, train_samples, test_samples;
+    uint32_t n_dims, dims[4], n_classes; /* of the input and the labels */
     uint64_t minibatches_per_pass, test_minibatches; /* ceil (samples / batch) */
     uint32_t n_layers, n_nodes, n_clusters, n_stages, n_rings, n_segments;
     uint32_t *nodes;              /* ids taking part, ascending */

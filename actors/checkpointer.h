@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Checkpointer: one in the leading process; gathers the Slices of cluster 0 for a committed round and writes
+ * a layer-keyed safetensors file in the background (atomic, hashed, the last K kept), plus plan.json once.
+ * Also gathers Predictions in order of f for `rookery predict`.
+ * in:  Slice (stages of cluster 0), Prediction (last stages), Stop
+ * out: Saved (coordinator): path and params_digest of the mean = xxh64 over the per-tensor xxh64 in flat
+ *      order of trainable tensors, so it does not depend on the cuts.                                        */
+#ifndef RK_ACTORS_CHECKPOINTER_H
+#define RK_ACTORS_CHECKPOINTER_H
+#include "actors/actor.h"
+#include "cluster/plan.h"
+#include "compute/model.h"
+
+typedef struct {
+    const rk_plan_t *plan;   /* copied */
+    const rk_model_t *model; /* borrowed */
+    uint32_t node;
+    const char *bind, *coordinator, *observer;
+    const char *run_dir;     /* NULL or "": digest only, no file */
+    uint32_t keep;           /* checkpoints kept, 0: 2 */
+    const char *predictions; /* file to write predictions to, or NULL */
+} rk_checkpointer_config_t;
+rk_err_t rk_checkpointer_new (rk_actor_t **actor_p, const rk_checkpointer_config_t *config, rk_error_t *err) RK_MUST_CHECK;
+
+#endif

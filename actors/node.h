@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Node: everything one process runs, wired and supervised: coordinator, profiler, observer, checkpointer and,
+ * for each of its (virtual) nodes in the plan, stage, reducer and feeder. rk_node_run blocks the caller (the
+ * main thread) until the run has ended or *interrupted becomes true, then stops all actors in order.         */
+#ifndef RK_ACTORS_NODE_H
+#define RK_ACTORS_NODE_H
+#include "actors/coordinator.h"
+#include "compute/data.h"
+#include "compute/model.h"
+
+typedef struct {
+    rk_settings_t settings;     /* leader */
+    const rk_plan_t *plan;      /* leader, optional: skip profiling */
+    const rk_model_t *model;    /* optional: a model built by the program instead of by name */
+    const rk_data_t *data;      /* optional: opened by settings otherwise */
+    const char *listen;         /* leader of several processes */
+    uint32_t n_processes;       /* ... that many others will join */
+    const char *join;           /* follower: the leader's address */
+    const char *name;           /* follower's name; NULL: host name and pid */
+    double speed;               /* follower: declared, 0 = 1 */
+    uint64_t ram_mb;            /* follower: declared, 0 = measured */
+    bool insecure;              /* plain tcp beyond loopback */
+    bool json, quiet;
+    rk_run_kind_t kind;
+    const char *initial;        /* parameters to start from */
+    const char *predictions;    /* file for predictions */
+} rk_node_config_t;
+
+typedef struct {
+    double test_accuracy, test_loss;
+    uint64_t params_digest, samples;
+    double seconds;
+    uint32_t n_clusters, n_stages;
+} rk_node_result_t;
+
+rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err) RK_MUST_CHECK;
+
+#endif

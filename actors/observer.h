@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Observer: one per process; collects Reports (latest totals per (cluster, stage)) and coordinator events,
+ * and in the leading process shows them: progress line on a terminal, plain lines otherwise, JSON lines on
+ * stdout with json, metrics.csv in the run folder. A follower's observer passes Reports on to the leader's.
+ * in:  Report (any actor; other observers), Evaluated (sum for a pass, from the coordinator), RoundCommitted,
+ *      Saved (coordinator), Stop (code, reason; from the coordinator, after all final reports)
+ * out: Report (to the leader's observer)                                                                    */
+#ifndef RK_ACTORS_OBSERVER_H
+#define RK_ACTORS_OBSERVER_H
+#include "actors/actor.h"
+#include "cluster/plan.h"
+
+typedef struct {
+    uint32_t node;
+    const char *bind;
+    const char *leader;   /* endpoint of the leader's observer; NULL: this is it */
+    bool json;            /* JSON lines on stdout */
+    bool quiet;           /* nothing on the terminal */
+    const char *run_dir;  /* NULL or "": no files */
+} rk_observer_config_t;
+rk_err_t rk_observer_new (rk_actor_t **actor_p, const rk_observer_config_t *config, rk_error_t *err) RK_MUST_CHECK;
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Stage: forward and backward of its slice of the model, parameter versions, optimiser. Updates its own
+ * slice as soon as it has a gradient and never waits for the matching backward (zero bubble).
+ *
+ * sockets: ROUTER inbox (Activation from feeder or previous stage, Gradient/Credit from the next stage, Mean
+ *   from its reducer) · DEALER to next stage, previous stage or feeder, reducer, checkpointer, coordinator,
+ *   observer.
+ * in:  Activation, Gradient, Credit, Mean, RoundClosed, RoundCommitted, SaveRequest, Stop
+ * out: Activation (downstream), Gradient (upstream), Credit (stage 0 to feeder after a backward; forward-only
+ *   minibatches: from the last stage upstream), Snapshot (reducer), Slice (checkpointer), RoundApplied and
+ *   Evaluated (coordinator), Report (observer; every 250 ms while busy, once with final=true on Stop, then
+ *   Stopped to the coordinator), Prediction (checkpointer, from the last stage).
+ *
+ * Round r ends here after this cluster's last backward of r (RoundClosed says how many; a partial update_every
+ * is applied first). Then Snapshot (the version pointer, lent) -> Mean -> drained: live = mean; overlapped:
+ * live += mean - snapshot; the mean is kept as the committed copy; RoundApplied. With one cluster there is no
+ * ring: the snapshot is the mean. Evaluation reads the committed mean.
+ * Versions are reference-counted flat buffers: the gradient of f is taken at exactly the version f saw.      */
+#ifndef RK_ACTORS_STAGE_H
+#define RK_ACTORS_STAGE_H
+#include "actors/actor.h"
+#include "cluster/plan.h"
+#include "compute/model.h"
+
+typedef struct {
+    const rk_plan_t *plan;      /* copied */
+    uint32_t node;              /* which stage of the plan: the one of this node */
+    const rk_model_t *model;    /* immutable; borrowed for the actor's life */
+    const char *bind, *coordinator, *observer;
+    const char *initial;        /* safetensors file with the parameters to start from; NULL: by seed */
+    uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
+} rk_stage_config_t;
+/* Mutations for the exactness tests. */
+enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL };
+
+rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
+
+#endif
