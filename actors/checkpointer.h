@@ -3,6 +3,7 @@
  * a layer-keyed safetensors file in the background (atomic, hashed, the last K kept), plus plan.json once.
  * Also gathers Predictions in order of f for `rookery predict`.
  * in:  Slice (stages of cluster 0), Prediction (last stages), Stop
+ * After Stop it finishes what has begun, then says DONE to its parent (FAILED if predictions are missing).
  * out: Saved (coordinator): path and params_digest of the mean = xxh64 over the per-tensor xxh64 in flat
  *      order of trainable tensors, so it does not depend on the cuts.                                        */
 #ifndef RK_ACTORS_CHECKPOINTER_H
@@ -18,7 +19,9 @@ typedef struct {
     const char *bind, *coordinator, *observer;
     const char *run_dir;     /* NULL or "": digest only, no file */
     uint32_t keep;           /* checkpoints kept, 0: 2 */
-    const char *predictions; /* file to write predictions to, or NULL */
+    const char *predictions; /* file to write predictions to, "-": stdout, NULL: none */
+    bool predictions_json;   /* one JSON object per sample instead of CSV */
+    uint64_t n_predictions;  /* minibatches expected: after Stop it waits a moment for the missing ones */
 } rk_checkpointer_config_t;
 rk_err_t rk_checkpointer_new (rk_actor_t **actor_p, const rk_checkpointer_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 

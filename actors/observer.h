@@ -2,13 +2,14 @@
  * Observer: one per process; collects Reports (latest totals per (cluster, stage)) and coordinator events,
  * and in the leading process shows them: progress line on a terminal, plain lines otherwise, JSON lines on
  * stdout with json, metrics.csv in the run folder. A follower's observer passes Reports on to the leader's.
- * in:  Report (any actor; other observers), Evaluated (sum for a pass, from the coordinator), RoundCommitted,
- *      Saved (coordinator), Stop (code, reason; from the coordinator, after all final reports)
+ * in:  Plan (coordinator, once agreed: frame 0 is the canonical listing; a later one replaces it), Report (any
+ *      actor; other observers), Evaluated (sum for a pass, from the coordinator), RoundCommitted, Saved
+ *      (coordinator), Stop (code, reason; from the coordinator). After Stop it waits a moment for the final
+ *      reports of all stages of the plan, prints the last line and says DONE to its parent.
  * out: Report (to the leader's observer)                                                                    */
 #ifndef RK_ACTORS_OBSERVER_H
 #define RK_ACTORS_OBSERVER_H
-#include "actors/actor.h"
-#include "cluster/plan.h"
+#include "actors/coordinator.h"
 
 typedef struct {
     uint32_t node;
@@ -17,6 +18,9 @@ typedef struct {
     bool json;            /* JSON lines on stdout */
     bool quiet;           /* nothing on the terminal */
     const char *run_dir;  /* NULL or "": no files */
+    const rk_plan_t *plan; /* copied; NULL: it comes in a Plan message */
+    rk_run_kind_t kind;    /* what is shown: training, an evaluation, predictions */
+    uint64_t n_forward_samples; /* RK_RUN_EVAL, RK_RUN_PREDICT: samples in all, 0 = the plan's test samples */
 } rk_observer_config_t;
 rk_err_t rk_observer_new (rk_actor_t **actor_p, const rk_observer_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
