@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The parent's half of an actor: start with a boot reply, commands on the pipe, orderly end; and the thread
+ * function that joins both halves.                                                                         */
+#include "actors/loop.h"
+
+struct rk_actor {
+    zactor_t *zactor;
+    uint32_t address;
+    char endpoint[RK_LOOP_ENDPOINT];
+};
+
+/* What the thread needs; lives on the parent's stack until the boot reply. */
+typedef struct {
+    const rk_actor_class_t *klass;
+    const rk_actor_plumbing_t *plumbing;
+    const void *config;
+} boot_t;
+
+/* Boot reply: code, text, endpoint. The parent frees `boot` as soon as it has read this. */
+static void s_reply (zsock_t *pipe, rk_err_t code, const char *text, const char *endpoint)
+{
+    char digits[16];
+    snprintf (digits, sizeof digits, "%d", (int) code);
+    zstr_sendx (pipe, digits, text, endpoint, NULL);
+}
+
+static void s_thread (zsock_t *pipe, void *args)
+{
+    /* The signal comes first and always: zactor_new waits for it, and an actor that returned without one
+     * could hang zactor_destroy. Failures travel in the boot reply.                                        */
+    zsock_signal (pipe, 0);
+    const boot_t *boot = args;
+    rk_error_t err = {RK_OK, ""};
+    rk_loop_t loop = {.timer = -1};
+    loop.self = calloc (1, boot->klass->self_size ? boot->klass->self_size : 1);
+    rk_err_t code = loop.self ? rk_loop_open (&loop, pipe, boot->klass, boot->plumbing, &err)
+                              : rk_error_set (&err, RK_ENOMEM, "no memory for an actor");
+    bool opened = false;
+    if (code == RK_OK) {
+        opened = true;
+        code = boot->klass->open (loop.self, &loop, boot->config, &err);
+    }
+    loop.plumbing = NULL;
+    const rk_actor_class_t *klass = boot->klass;
+    s_reply (pipe, code, code == RK_OK ? "" : err.text, loop.endpoint);
+    if (code == RK_OK)
+        rk_loop_run (&loop);
+    if (opened)
+        klass->close (loop.self);
+    rk_loop_close (&loop);
+    free (loop.self);
+}
+
+static rk_err_t s_boot (rk_actor_t *actor, const boot_t *boot, rk_error_t *err)
+{
+    actor->zactor = zactor_new (s_thread, (void *) boot);
+    if (!actor->zactor)
+        return rk_error_set (err, RK_ENOMEM, "no thread for a %s", rk_actor_kind_name (boot->klass->kind));
+    /* Commands must not block on an actor that has left. */
+    zsock_set_sndtimeo (zactor_sock (actor->zactor), 0);
+    char *code_text = NULL, *text = NULL, *endpoint = NULL;
+    rk_err_t code = RK_ENOMEM;
+    if (zstr_recvx (actor->zactor, &code_text, &text, &endpoint, NULL) == 3) {
+        code = (rk_err_t) atoi (code_text);
+        snprintf (actor->endpoint, sizeof actor->endpoint, "%s", endpoint);
+    }
+    if (code != RK_OK)
+        rk_error_set (err, code, "%s %u: %s", rk_actor_kind_name (boot->klass->kind), boot->plumbing->node,
+                      text && *text ? text : rk_strerror (code));
+    zstr_free (&code_text);
+    zstr_free (&text);
+    zstr_free (&endpoint);
+    return code;
+}
+
+rk_err_t rk_actor_start (rk_actor_t **actor_p, const rk_actor_class_t *klass, const rk_actor_plumbing_t *plumbing,
+                         const void *config, rk_error_t *err)
+{
+    *actor_p = NULL;
+    rk_actor_t *actor = calloc (1, sizeof *actor);
+    if (!actor)
+        return rk_error_set (err, RK_ENOMEM, "no memory for an actor");
+    actor->address = rk_address (klass->kind, plumbing->node);
+    boot_t boot = {klass, plumbing, config};
+    rk_err_t code = s_boot (actor, &boot, err);
+    if (code != RK_OK)
+        rk_actor_stop (&actor);
+    *actor_p = actor;
+    return code;
+}
+
+void rk_actor_stop (rk_actor_t **actor_p)
+{
+    if (!*actor_p)
+        return;
+    zactor_destroy (&(*actor_p)->zactor);
+    free (*actor_p);
+    *actor_p = NULL;
+}
+
+const char *rk_actor_endpoint (const rk_actor_t *actor)
+{
+    return actor->endpoint;
+}
+
+uint32_t rk_actor_address (const rk_actor_t *actor)
+{
+    return actor->address;
+}
+
+static rk_err_t s_unsent (rk_actor_t *actor, const char *command, rk_error_t *err)
+{
+    return rk_error_set (err, RK_EPEER, "%s %u does not take %s: it has ended or its pipe is full",
+                         rk_actor_kind_name (rk_address_kind (actor->address)), rk_address_node (actor->address), command);
+}
+
+rk_err_t rk_actor_connect (rk_actor_t *actor, uint32_t address, const char *endpoint, rk_error_t *err)
+{
+    char digits[16];
+    snprintf (digits, sizeof digits, "%u", address);
+    return zstr_sendx (actor->zactor, "CONNECT", digits, endpoint, NULL) == 0 ? RK_OK : s_unsent (actor, "CONNECT", err);
+}
+
+rk_err_t rk_actor_command (rk_actor_t *actor, const char *command, const char *word, rk_error_t *err)
+{
+    return zstr_sendx (actor->zactor, command, word, NULL) == 0 ? RK_OK : s_unsent (actor, command, err);
+}
+
+zsock_t *rk_actor_pipe (rk_actor_t *actor)
+{
+    return zactor_sock (actor->zactor);
+}
+
+/* Takes one message off the pipe; false when it is not one of rk_loop_say's (a signal at the end). */
+static bool s_said (zmsg_t *msg, char *word, size_t size, rk_error_t *err)
+{
+    if (zmsg_size (msg) != 3)
+        return false;
+    char *said = zmsg_popstr (msg), *code = zmsg_popstr (msg), *text = zmsg_popstr (msg);
+    bool complete = said && code && text;
+    if (complete) {
+        snprintf (word, size, "%s", said);
+        rk_error_set (err, (rk_err_t) atoi (code), "%s", text);
+    }
+    zstr_free (&said);
+    zstr_free (&code);
+    zstr_free (&text);
+    return complete;
+}
+
+bool rk_actor_said (rk_actor_t *actor, char *word, size_t size, rk_error_t *err)
+{
+    zsock_t *pipe = zactor_sock (actor->zactor);
+    while (zsock_events (pipe) & ZMQ_POLLIN) {
+        zmsg_t *msg = zmsg_recv (pipe);
+        if (!msg)
+            return false;
+        bool said = s_said (msg, word, size, err);
+        zmsg_destroy (&msg);
+        if (said)
+            return true;
+    }
+    return false;
+}

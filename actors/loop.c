@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The actor's half: sockets, the poll loop, dispatch by table, and the one place where handlers' codes are
+ * sorted. Nothing is allocated per message.                                                                */
+#include "actors/loop.h"
+
+#include <sys/timerfd.h>
+
+#define BURST 64                    /* messages taken from one socket before work gets its turn */
+#define TIMER_BELOW_NS 20000000     /* shorter waits than this use the timerfd, longer ones whole milliseconds */
+#define LOUD_DROPS 8                /* dropped messages that are logged; the rest is only counted */
+
+/* ---- sorting of codes */
+
+static void s_tell_coordinator (rk_loop_t *loop, const char *text)
+{
+    if (loop->klass->kind == RK_ACTOR_COORDINATOR || !rk_loop_connected (loop, RK_TO_COORDINATOR))
+        return;
+    rk_msg_t msg = {.kind = RK_MSG_FAILED, .failed = {.node = rk_address_node (loop->address), .text = text}};
+    if (rk_loop_send (loop, RK_TO_COORDINATOR, &msg, NULL, 0, NULL) != RK_OK)
+        rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
+}
+
+static void s_sort (rk_loop_t *loop, rk_err_t code, const rk_error_t *err)
+{
+    const char *text = err->text[0] ? err->text : rk_strerror (code);
+    const char *who = rk_actor_kind_name (loop->klass->kind);
+    uint32_t node = rk_address_node (loop->address);
+    switch (code) {
+    case RK_OK:
+        break;
+    case RK_EFORMAT:
+    case RK_ESTALE:
+        if (++loop->dropped <= LOUD_DROPS)
+            rk_log (RK_LOG_WARNING, "DROPPED", "actor=%s node=%u %s", who, node, text);
+        break;
+    case RK_EPEER:
+    case RK_ETIMEDOUT:
+        rk_log (RK_LOG_WARNING, "PEER", "actor=%s node=%u %s", who, node, text);
+        s_tell_coordinator (loop, text);
+        break;
+    case RK_ECANCELED:
+        loop->ended = true;
+        break;
+    default:
+        s_tell_coordinator (loop, text);
+        rk_loop_say (loop, "FAILED", code, text);
+        loop->ended = true;
+    }
+}
+
+/* ---- open and close */
+
+static rk_err_t s_bind (rk_loop_t *loop, const char *endpoint, rk_error_t *err)
+{
+    if (zmq_bind (loop->inbox_socket, endpoint) != 0)
+        return rk_error_set (err, RK_EIO, "cannot bind %s: %s", endpoint, zmq_strerror (errno));
+    return RK_OK;
+}
+
+static rk_err_t s_open_inbox (rk_loop_t *loop, const char *bind, rk_error_t *err)
+{
+    loop->inbox = zsock_new (ZMQ_ROUTER);
+    if (!loop->inbox)
+        return rk_error_set (err, RK_ENOMEM, "no socket for an inbox: %s", zmq_strerror (errno));
+    loop->inbox_socket = zsock_resolve (loop->inbox);
+    rk_loop_plumb (loop, loop->inbox, loop->inbox_socket);
+    zsock_set_router_mandatory (loop->inbox, 1); /* a send to nobody must be an error, not a loss */
+    char own[RK_LOOP_ENDPOINT];
+    if (!bind)
+        rk_endpoint_unique (own, sizeof own, "inproc", NULL);
+    rk_err_t code = s_bind (loop, bind ? bind : own, err);
+    size_t size = sizeof loop->endpoint;
+    if (code == RK_OK && zmq_getsockopt (loop->inbox_socket, ZMQ_LAST_ENDPOINT, loop->endpoint, &size) != 0)
+        return rk_error_set (err, RK_EIO, "inbox has no endpoint: %s", zmq_strerror (errno));
+    return code;
+}
+
+rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *klass, const rk_actor_plumbing_t *plumbing,
+                       rk_error_t *err)
+{
+    loop->klass = klass;
+    loop->plumbing = plumbing;
+    loop->pipe = pipe;
+    loop->pipe_socket = zsock_resolve (pipe);
+    zsock_set_sndtimeo (pipe, 0); /* a parent that does not listen cannot block its actor */
+    loop->address = rk_address (klass->kind, plumbing->node);
+    loop->view = plumbing->view;
+    loop->max_message_bytes = plumbing->max_message_bytes;
+    loop->hwm = plumbing->hwm ? plumbing->hwm : 1000;
+    loop->timer = timerfd_create (CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->timer < 0)
+        return rk_error_set (err, RK_EIO, "no timer: %s", strerror (errno));
+    rk_err_t code = rk_packet_new (&loop->packet);
+    if (code != RK_OK)
+        return rk_error_set (err, code, "no memory for a packet");
+    code = s_open_inbox (loop, plumbing->bind, err);
+    if (code == RK_OK && plumbing->coordinator)
+        code = rk_loop_connect (loop, RK_TO_COORDINATOR, plumbing->coordinator, err);
+    if (code == RK_OK && plumbing->observer)
+        code = rk_loop_connect (loop, RK_TO_OBSERVER, plumbing->observer, err);
+    if (code == RK_OK && rk_loop_list_items (loop) != RK_OK)
+        code = rk_error_set (err, RK_ENOMEM, "no memory to poll %zu peers", loop->n_peers);
+    return code;
+}
+
+void rk_loop_close (rk_loop_t *loop)
+{
+    rk_packet_destroy (&loop->packet);
+    for (size_t i = 0; i < loop->n_peers; i++)
+        zsock_destroy (&loop->peers[i].dealer);
+    zsock_destroy (&loop->inbox);
+    if (loop->timer >= 0)
+        close (loop->timer);
+    loop->timer = -1;
+    free (loop->peers);
+    free (loop->items);
+    loop->peers = NULL;
+    loop->items = NULL;
+    loop->n_peers = loop->capacity = 0;
+}
+
+/* ---- commands */
+
+static rk_err_t s_on_connect (rk_loop_t *loop, char **words, rk_error_t *err)
+{
+    if (!words[0] || !words[1])
+        return rk_error_set (err, RK_EINVAL, "CONNECT needs an address and an endpoint");
+    return rk_loop_connect (loop, (uint32_t) strtoul (words[0], NULL, 10), words[1], err);
+}
+
+static rk_err_t s_command (rk_loop_t *loop, const char *command, char **words, rk_error_t *err)
+{
+    if (strcmp (command, "$TERM") == 0)
+        return RK_ECANCELED;
+    if (strcmp (command, "CONNECT") == 0)
+        return s_on_connect (loop, words, err);
+    if (strcmp (command, "BIND") == 0)
+        return words[0] ? s_bind (loop, words[0], err) : rk_error_set (err, RK_EINVAL, "BIND needs an endpoint");
+    for (const rk_command_t *c = loop->klass->commands; c && c->command; c++)
+        if (strcmp (c->command, command) == 0)
+            return c->handle (loop->self, words, err);
+    return rk_error_set (err, RK_EFORMAT, "unknown command %s", command);
+}
+
+/* Commands are rare and small, so zmsg's allocations do not matter here. */
+static void s_handle_pipe (rk_loop_t *loop)
+{
+    enum { MOST_WORDS = 8 };
+    zmsg_t *msg = zmsg_recv (loop->pipe);
+    if (!msg)
+        return;
+    char *words[MOST_WORDS + 1] = {NULL};
+    for (int i = 0; i < MOST_WORDS && zmsg_size (msg); i++)
+        words[i] = zmsg_popstr (msg);
+    rk_error_t err = {RK_OK, ""};
+    if (words[0])
+        s_sort (loop, s_command (loop, words[0], words + 1, &err), &err);
+    for (int i = 0; i < MOST_WORDS; i++)
+        zstr_free (&words[i]);
+    zmsg_destroy (&msg);
+}
+
+/* ---- messages */
+
+static rk_err_t s_dispatch (rk_loop_t *loop, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_msg_t *msg = &packet->msg;
+    rk_handler_fn *handle = msg->kind < RK_N_MSG ? loop->klass->on[msg->kind] : NULL;
+    if (!handle)
+        return rk_error_set (err, RK_EFORMAT, "%s from %s %u is not for this actor", rk_msg_kind_name (msg->kind),
+                             rk_actor_kind_name (rk_address_kind (msg->sender)), rk_address_node (msg->sender));
+    if (msg->kind < RK_MSG_HELLO && msg->view != loop->view)
+        return rk_error_set (err, RK_ESTALE, "%s of view %llu, now %llu", rk_msg_kind_name (msg->kind),
+                             (unsigned long long) msg->view, (unsigned long long) loop->view);
+    return handle (loop->self, packet, err);
+}
+
+static void s_handle_socket (rk_loop_t *loop, void *socket, bool router)
+{
+    /* A handler may connect or forget; then `socket` may be gone and the poll list is a new one. */
+    uint64_t n_changes = loop->n_changes;
+    for (int i = 0; i < BURST && !loop->ended && n_changes == loop->n_changes; i++) {
+        rk_error_t err = {RK_OK, ""};
+        rk_err_t code = rk_wire_receive (socket, router, loop->packet, &err);
+        if (code == RK_ETIMEDOUT)
+            break;
+        if (code == RK_OK)
+            code = s_dispatch (loop, loop->packet, &err);
+        s_sort (loop, code, &err);
+    }
+    rk_packet_clear (loop->packet);
+}
+
+/* ---- waiting */
+
+static long s_arm (rk_loop_t *loop, int64_t wait_ns)
+{
+    if (wait_ns == RK_FOREVER)
+        return -1;
+    if (wait_ns <= 0)
+        return 0;
+    if (wait_ns >= TIMER_BELOW_NS)
+        return wait_ns / 1000000 > INT32_MAX ? INT32_MAX : (long) ((wait_ns + 999999) / 1000000);
+    struct itimerspec when = {.it_value = {.tv_nsec = (long) wait_ns}};
+    return timerfd_settime (loop->timer, 0, &when, NULL) == 0 ? -1 : 1;
+}
+
+static void s_poll (rk_loop_t *loop, int64_t wait_ns)
+{
+    int64_t start = wait_ns > 0 ? rk_now_ns () : 0;
+    int rc = zmq_poll (loop->items, loop->n_items, s_arm (loop, wait_ns));
+    if (wait_ns > 0)
+        loop->idle_ns += rk_now_ns () - start;
+    if (rc < 0) {
+        if (errno == ETERM || errno == ENOTSOCK)
+            loop->ended = true;
+        for (int i = 0; i < loop->n_items; i++)
+            loop->items[i].revents = 0;
+    }
+}
+
+/* Commands, then coordinators, then the inbox: a word to stop never waits behind data. */
+static void s_handle_ready (rk_loop_t *loop)
+{
+    if (loop->items[RK_LOOP_TIMER].revents) {
+        uint64_t expired; /* only to make the timer unreadable again */
+        if (read (loop->timer, &expired, sizeof expired) < 0)
+            rk_log (RK_LOG_DEBUG, "TIMER", "%s", strerror (errno));
+    }
+    if (loop->items[RK_LOOP_PIPE].revents)
+        s_handle_pipe (loop);
+    for (int i = RK_LOOP_N_FIXED; i < loop->n_items && !loop->ended; i++)
+        if (loop->items[i].revents)
+            s_handle_socket (loop, loop->items[i].socket, false);
+    if (loop->items[RK_LOOP_INBOX].revents && !loop->ended)
+        s_handle_socket (loop, loop->inbox_socket, true);
+}
+
+void rk_loop_run (rk_loop_t *loop)
+{
+    while (!loop->ended) {
+        rk_err_t code = RK_OK;
+        rk_error_t err = {RK_OK, ""};
+        int64_t wait_ns = RK_FOREVER;
+        if (loop->klass->work)
+            wait_ns = loop->klass->work (loop->self, rk_now_ns (), &code, &err);
+        s_sort (loop, code, &err);
+        if (loop->ended)
+            break;
+        s_poll (loop, wait_ns);
+        s_handle_ready (loop);
+    }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The running loop of one actor, shared by the two halves of its implementation: actor.c (thread, pipe, boot
+ * reply) and loop.c (sockets, dispatch). Everybody else sees actors/actor.h only.                          */
+#ifndef RK_ACTORS_LOOP_H
+#define RK_ACTORS_LOOP_H
+#include "actors/actor.h"
+
+#define RK_LOOP_ENDPOINT 256
+#define RK_LOOP_ID 255 /* longest ROUTER routing id */
+enum { RK_LOOP_PIPE = 0, RK_LOOP_INBOX, RK_LOOP_TIMER, RK_LOOP_N_FIXED }; /* poll items; DEALERs follow */
+
+/* One party we can send to: through a DEALER of ours, or back through the ROUTER by its routing id. */
+typedef struct {
+    uint32_t address;
+    zsock_t *dealer;  /* NULL: the learned way back */
+    void *socket;     /* of the dealer */
+    uint64_t seq;     /* last one sent */
+    size_t n_routing; /* 0: not learned */
+    uint8_t routing[RK_LOOP_ID];
+} rk_loop_peer_t;
+
+struct rk_loop {
+    const rk_actor_class_t *klass;
+    const rk_actor_plumbing_t *plumbing; /* valid until the boot reply */
+    void *self;
+    zsock_t *pipe, *inbox;
+    void *pipe_socket, *inbox_socket;
+    int timer;                 /* timerfd: for waits that milliseconds are too coarse for */
+    uint32_t address;
+    uint64_t view;
+    char endpoint[RK_LOOP_ENDPOINT];
+    size_t max_message_bytes;
+    int hwm;
+    rk_packet_t *packet;       /* received into again and again */
+    rk_loop_peer_t *peers;
+    size_t n_peers, capacity;
+    zmq_pollitem_t *items;     /* pipe, inbox, timer, then the DEALERs that are answered */
+    int n_items;
+    uint64_t n_changes;        /* of the list of items */
+    bool ended;
+    uint64_t bytes_sent, dropped;
+    int64_t idle_ns;
+};
+
+/* All functions: thread of the actor. */
+rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *klass, const rk_actor_plumbing_t *plumbing,
+                       rk_error_t *err) RK_MUST_CHECK;
+void rk_loop_close (rk_loop_t *loop); /* also after a failed open */
+void rk_loop_run (rk_loop_t *loop);
+void rk_loop_plumb (rk_loop_t *loop, zsock_t *sock, void *raw); /* options every socket has */
+rk_err_t rk_loop_list_items (rk_loop_t *loop) RK_MUST_CHECK;    /* after peers changed */
+
+#endif

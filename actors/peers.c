@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Whom a loop can send to and whom it listens to: DEALERs by address, learned ways back, the poll list. */
+#include "actors/loop.h"
+
+#define LINGER_MS 1000 /* a goodbye has this long to get out after the actor ended */
+
+void rk_loop_plumb (rk_loop_t *loop, zsock_t *sock, void *raw)
+{
+    zsock_set_sndhwm (sock, loop->hwm);
+    zsock_set_rcvhwm (sock, loop->hwm);
+    zsock_set_linger (sock, LINGER_MS);
+    int64_t most = loop->max_message_bytes ? (int64_t) loop->max_message_bytes : -1;
+    zmq_setsockopt (raw, ZMQ_MAXMSGSIZE, &most, sizeof most);
+}
+
+/* Coordinators answer on the DEALER that asked; nobody else does. */
+static bool s_answers (uint32_t address)
+{
+    return address == RK_TO_COORDINATOR || rk_address_kind (address) == RK_ACTOR_COORDINATOR;
+}
+
+rk_err_t rk_loop_list_items (rk_loop_t *loop)
+{
+    zmq_pollitem_t *items = realloc (loop->items, (RK_LOOP_N_FIXED + loop->n_peers) * sizeof *items);
+    if (!items)
+        return RK_ENOMEM;
+    items[RK_LOOP_PIPE] = (zmq_pollitem_t){.socket = loop->pipe_socket, .events = ZMQ_POLLIN};
+    items[RK_LOOP_INBOX] = (zmq_pollitem_t){.socket = loop->inbox_socket, .events = ZMQ_POLLIN};
+    items[RK_LOOP_TIMER] = (zmq_pollitem_t){.fd = loop->timer, .events = ZMQ_POLLIN};
+    int n = RK_LOOP_N_FIXED;
+    for (size_t i = 0; i < loop->n_peers; i++)
+        if (loop->peers[i].dealer && s_answers (loop->peers[i].address))
+            items[n++] = (zmq_pollitem_t){.socket = loop->peers[i].socket, .events = ZMQ_POLLIN};
+    loop->items = items;
+    loop->n_items = n;
+    loop->n_changes++;
+    return RK_OK;
+}
+
+static rk_loop_peer_t *s_peer (const rk_loop_t *loop, uint32_t address)
+{
+    for (size_t i = 0; i < loop->n_peers; i++)
+        if (loop->peers[i].address == address)
+            return &loop->peers[i];
+    return NULL;
+}
+
+static rk_loop_peer_t *s_add_peer (rk_loop_t *loop, uint32_t address)
+{
+    rk_loop_peer_t *peer = s_peer (loop, address);
+    if (peer)
+        return peer;
+    if (loop->n_peers == loop->capacity) {
+        size_t capacity = loop->capacity ? 2 * loop->capacity : 8;
+        rk_loop_peer_t *peers = realloc (loop->peers, capacity * sizeof *peers);
+        if (!peers)
+            return NULL;
+        loop->peers = peers;
+        loop->capacity = capacity;
+    }
+    peer = &loop->peers[loop->n_peers++];
+    *peer = (rk_loop_peer_t){.address = address};
+    return peer;
+}
+
+rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err)
+{
+    rk_loop_peer_t *peer = s_add_peer (loop, address);
+    if (!peer)
+        return rk_error_set (err, RK_ENOMEM, "no memory for peer %zu", loop->n_peers);
+    zsock_destroy (&peer->dealer);
+    peer->socket = NULL;
+    peer->dealer = zsock_new (ZMQ_DEALER);
+    if (!peer->dealer)
+        return rk_error_set (err, RK_EIO, "no socket for peer %zu: %s (raise the socket limit)", loop->n_peers,
+                             zmq_strerror (errno));
+    peer->socket = zsock_resolve (peer->dealer);
+    rk_loop_plumb (loop, peer->dealer, peer->socket);
+    if (zmq_connect (peer->socket, endpoint) != 0)
+        return rk_error_set (err, RK_EIO, "cannot connect to %s: %s", endpoint, zmq_strerror (errno));
+    if (rk_loop_list_items (loop) != RK_OK)
+        return rk_error_set (err, RK_ENOMEM, "no memory to poll %zu peers", loop->n_peers);
+    return RK_OK;
+}
+
+bool rk_loop_connected (const rk_loop_t *loop, uint32_t address)
+{
+    const rk_loop_peer_t *peer = s_peer (loop, address);
+    return peer && (peer->dealer || peer->n_routing);
+}
+
+rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *packet)
+{
+    if (!packet->n_routing || packet->n_routing > RK_LOOP_ID)
+        return RK_EPEER;
+    rk_loop_peer_t *peer = s_add_peer (loop, address);
+    if (!peer)
+        return RK_ENOMEM;
+    memcpy (peer->routing, packet->routing, packet->n_routing);
+    peer->n_routing = packet->n_routing;
+    return RK_OK;
+}
+
+void rk_loop_forget (rk_loop_t *loop, uint32_t address)
+{
+    rk_loop_peer_t *peer = s_peer (loop, address);
+    if (!peer)
+        return;
+    zsock_destroy (&peer->dealer);
+    *peer = loop->peers[--loop->n_peers];
+    if (rk_loop_list_items (loop) != RK_OK)
+        loop->n_items = RK_LOOP_N_FIXED; /* cannot happen: the list only shrinks */
+}
+
+rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames, rk_error_t *err)
+{
+    rk_loop_peer_t *peer = s_peer (loop, address);
+    void *socket = NULL;
+    uint64_t seq = 0;
+    const uint8_t *routing = NULL;
+    size_t n_routing = 0;
+    if (peer) {
+        seq = ++peer->seq;
+        socket = peer->dealer ? peer->socket : loop->inbox_socket;
+        routing = peer->dealer ? NULL : peer->routing;
+        n_routing = peer->dealer ? 0 : peer->n_routing;
+    }
+    msg->view = loop->view;
+    msg->sender = loop->address;
+    msg->seq = seq;
+    rk_err_t code = RK_EPEER;
+    if (socket)
+        code = rk_wire_send (socket, routing, n_routing, msg, frames, n_frames, &loop->bytes_sent, err);
+    else {
+        for (int i = 0; i < n_frames; i++) /* released all the same */
+            if (frames[i].release && !frames[i].share)
+                frames[i].release ((void *) frames[i].bytes, frames[i].hint);
+        rk_error_set (err, RK_EPEER, "no way to %s %u", rk_actor_kind_name (rk_address_kind (address)), rk_address_node (address));
+    }
+    if (code == RK_EPEER)
+        return rk_error_wrap (err, code, "%s %u to %s %u", rk_actor_kind_name (loop->klass->kind), rk_address_node (loop->address),
+                              rk_actor_kind_name (rk_address_kind (address)), rk_address_node (address));
+    return code;
+}
+
+void rk_loop_say (rk_loop_t *loop, const char *word, rk_err_t code, const char *text)
+{
+    char digits[16];
+    snprintf (digits, sizeof digits, "%d", (int) code);
+    if (zstr_sendx (loop->pipe, word, digits, text ? text : "", NULL) != 0)
+        rk_log (RK_LOG_ERROR, "PARENT-DEAF", "%s %s", word, text ? text : "");
+}
+
+uint32_t rk_loop_address (const rk_loop_t *loop)
+{
+    return loop->address;
+}
+
+const char *rk_loop_endpoint (const rk_loop_t *loop)
+{
+    return loop->endpoint;
+}
+
+uint64_t rk_loop_view (const rk_loop_t *loop)
+{
+    return loop->view;
+}
+
+void rk_loop_set_view (rk_loop_t *loop, uint64_t view)
+{
+    loop->view = view;
+}
+
+uint64_t rk_loop_bytes_sent (const rk_loop_t *loop)
+{
+    return loop->bytes_sent;
+}
+
+uint64_t rk_loop_dropped (const rk_loop_t *loop)
+{
+    return loop->dropped;
+}
+
+int64_t rk_loop_idle_ns (const rk_loop_t *loop)
+{
+    return loop->idle_ns;
+}
