@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "compute/loop.h"
+#include "compute/plain.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "compute/arena.h"
 
-struct rk_loop {
-    rk_loop_config_t config;
+struct rk_plain {
+    rk_plain_config_t config;
     rk_model_t *model;
     rk_slice_t *slice;
     const rk_optim_t *optim;
@@ -18,7 +18,7 @@ struct rk_loop {
     uint64_t t; /* optimiser steps done */
 };
 
-static rk_err_t s_allocate (rk_loop_t *self, rk_error_t *err)
+static rk_err_t s_allocate (rk_plain_t *self, rk_error_t *err)
 {
     const int n_layers = rk_model_n_layers (self->model);
     const rk_slice_config_t slice = {.model = self->model, .last = n_layers, .batch = self->config.batch,
@@ -40,10 +40,10 @@ static rk_err_t s_allocate (rk_loop_t *self, rk_error_t *err)
     return RK_OK;
 }
 
-rk_err_t rk_loop_new (rk_loop_t **loop_p, const rk_loop_config_t *config, rk_error_t *err)
+rk_err_t rk_plain_new (rk_plain_t **loop_p, const rk_plain_config_t *config, rk_error_t *err)
 {
     *loop_p = NULL;
-    rk_loop_t *self = calloc (1, sizeof *self);
+    rk_plain_t *self = calloc (1, sizeof *self);
     if (!self)
         return rk_error_set (err, RK_ENOMEM, "no memory for a training loop");
     self->config = *config;
@@ -56,14 +56,14 @@ rk_err_t rk_loop_new (rk_loop_t **loop_p, const rk_loop_config_t *config, rk_err
     if (!rc)
         rc = s_allocate (self, err);
     if (rc)
-        rk_loop_destroy (&self);
+        rk_plain_destroy (&self);
     *loop_p = self;
     return rc;
 }
 
-void rk_loop_destroy (rk_loop_t **loop_p)
+void rk_plain_destroy (rk_plain_t **loop_p)
 {
-    rk_loop_t *self = loop_p ? *loop_p : NULL;
+    rk_plain_t *self = loop_p ? *loop_p : NULL;
     if (!self)
         return;
     rk_slice_destroy (&self->slice);
@@ -78,9 +78,9 @@ void rk_loop_destroy (rk_loop_t **loop_p)
     *loop_p = NULL;
 }
 
-rk_err_t rk_loop_step (rk_loop_t *self, uint64_t f, rk_loss_t *loss, rk_error_t *err)
+rk_err_t rk_plain_step (rk_plain_t *self, uint64_t f, rk_loss_t *loss, rk_error_t *err)
 {
-    const uint64_t per_pass = rk_loop_per_pass (self);
+    const uint64_t per_pass = rk_plain_per_pass (self);
     const float *in[] = {self->x};
     rk_forward_t forward = {.mode = RK_MODE_TRAIN, .f = f, .flat = self->flat, .stats = self->flat, .in = in,
                             .labels = self->labels, .loss = loss};
@@ -104,7 +104,7 @@ rk_err_t rk_loop_step (rk_loop_t *self, uint64_t f, rk_loss_t *loss, rk_error_t 
     return RK_OK;
 }
 
-rk_err_t rk_loop_evaluate (rk_loop_t *self, rk_split_t split, rk_loss_t *loss, rk_error_t *err)
+rk_err_t rk_plain_evaluate (rk_plain_t *self, rk_split_t split, rk_loss_t *loss, rk_error_t *err)
 {
     const float *in[] = {self->x};
     rk_loss_t one;
@@ -126,22 +126,22 @@ rk_err_t rk_loop_evaluate (rk_loop_t *self, rk_split_t split, rk_loss_t *loss, r
     }
 }
 
-const rk_model_t *rk_loop_model (const rk_loop_t *self)
+const rk_model_t *rk_plain_model (const rk_plain_t *self)
 {
     return self->model;
 }
 
-uint64_t rk_loop_per_pass (const rk_loop_t *self)
+uint64_t rk_plain_per_pass (const rk_plain_t *self)
 {
     return (rk_data_n (self->config.data, RK_SPLIT_TRAIN) + self->config.batch - 1) / self->config.batch;
 }
 
-float *rk_loop_flat (rk_loop_t *self)
+float *rk_plain_flat (rk_plain_t *self)
 {
     return self->flat;
 }
 
-size_t rk_loop_bytes (const rk_loop_t *self)
+size_t rk_plain_bytes (const rk_plain_t *self)
 {
     const size_t elems = rk_shape_elems (rk_data_shape (self->config.data));
     return rk_slice_bytes (self->slice) + (2 + (size_t) self->optim->n_slots) * self->flat_len * sizeof (float) +
