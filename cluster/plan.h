@@ -7,6 +7,11 @@
 #include "cluster/settings.h"
 
 #define RK_NO_NODE UINT32_MAX
+/* Bounds of anything in a plan, so that products of two of them fit 64 bits. */
+#define RK_PLAN_MAX_LAYERS 65536u
+#define RK_PLAN_MAX_FLOATS (UINT64_C (1) << 40)
+#define RK_PLAN_MAX_SAMPLES (UINT64_C (1) << 40)
+#define RK_PLAN_MAX_RATE UINT64_C (1000000000000000000)
 
 /* ---- inputs */
 typedef struct {

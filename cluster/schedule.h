@@ -15,7 +15,7 @@ rk_act_t rk_schedule_drained (uint32_t stage, uint32_t n_stages, uint32_t in_fli
 /* Overlapped: backward first, else forward, else nothing. */
 rk_act_t rk_schedule_overlapped (bool forward_ready, bool backward_ready);
 /* Steady-state staleness (updates between forward and backward of the same f) of a drained stage:
- * in_flight - 1 - s, at least 0; with in_flight = S this is S - 1 - s.                                    */
+ * in_flight - 1 - s, at least 0, and 0 at the last stage; with in_flight = S this is S - 1 - s.          */
 uint32_t rk_schedule_staleness (uint32_t stage, uint32_t n_stages, uint32_t in_flight);
 
 #endif

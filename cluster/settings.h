@@ -49,6 +49,7 @@ typedef struct {
     rk_rings_t plan_rings;
     rk_fleet_node_t fleet[RK_MAX_FLEET];
     uint32_t n_fleet;                          /* 0: one node */
+    bool fleet_given;                          /* false: the built-in fleet, which the first fleet.node replaces */
     uint32_t fleet_layout[RK_MAX_CLUSTERS];    /* stages of each cluster */
     uint32_t n_layout;                         /* 0: planned */
     char net_transport[16];                    /* inproc | ipc | tcp */
@@ -57,9 +58,10 @@ typedef struct {
 
 void rk_settings_default (rk_settings_t *s);
 
-/* Set one key from text. fleet.node takes "name speed ram_mb". errors: RK_ENOTFOUND (names the nearest
- * key), RK_EINVAL (names the key, the value and what is allowed), RK_EUNSUPPORTED (a value of the design
- * that is not built yet, naming the ones that are).                                                     */
+/* Set one key from text. fleet.node takes "name speed ram_mb" (or several, with commas, or "none") and
+ * adds to the fleet; the first one replaces the built-in fleet. *s is untouched on error.
+ * errors: RK_ENOTFOUND (names the nearest key), RK_EINVAL (names the key, the value and what is allowed),
+ * RK_EUNSUPPORTED (a value of the design that is not built yet, naming the ones that are).              */
 rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, rk_error_t *err) RK_MUST_CHECK;
 /* Combinations (architecture §6); call once after the last set. */
 rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
@@ -75,7 +77,9 @@ void rk_settings_key (size_t idx, rk_settings_key_t *out);
 /* Value of a key as text, such that rk_settings_set reads it back. Returns characters needed. */
 size_t rk_settings_get (const rk_settings_t *s, size_t idx, char *text, size_t size);
 
-/* Canonical listing of all settings as "key = value\n" lines, for the wire and run folders. */
+/* Canonical listing of all settings as "key = value\n" lines, for the wire and run folders. Returns the
+ * characters needed; with a short size nothing useful is written, as snprintf. read: keys not named keep
+ * their defaults; ends with rk_settings_check; *s is untouched on error (the text names the line).       */
 size_t rk_settings_write (const rk_settings_t *s, char *text, size_t size);
 rk_err_t rk_settings_read (rk_settings_t *s, const char *text, size_t size, rk_error_t *err) RK_MUST_CHECK;
 

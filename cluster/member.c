@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * A deadline per peer, from its own last arrivals. Regular peers get a short one, irregular peers a long
+ * one; until enough gaps are known it is generous, so a node busy starting up is not taken for dead.     */
+#include "cluster/member.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW 32          /* gaps remembered */
+#define ENOUGH 8           /* gaps before they are trusted */
+#define SPREADS 10         /* k of median + k x MAD */
+#define FLOOR_MS (10 * RK_HEARTBEAT_MS)
+#define START_MS (50 * RK_HEARTBEAT_MS)
+#define NEVER_MS 3600000   /* when nobody is watched, look again in an hour */
+
+typedef struct {
+    uint32_t node;
+    bool here;
+    int64_t heard_ms;
+    int64_t gaps[WINDOW]; /* ring */
+    uint32_t n_gaps;      /* ever seen */
+} s_peer_t;
+
+struct rk_member {
+    uint32_t capacity;
+    s_peer_t peers[];
+};
+
+rk_err_t rk_member_new (rk_member_t **member_p, uint32_t capacity)
+{
+    rk_member_t *m = calloc (1, sizeof *m + capacity * sizeof *m->peers);
+    if (!m)
+        return RK_ENOMEM;
+    m->capacity = capacity;
+    *member_p = m;
+    return RK_OK;
+}
+
+void rk_member_destroy (rk_member_t **member_p)
+{
+    free (*member_p);
+    *member_p = NULL;
+}
+
+static s_peer_t *s_find (const rk_member_t *m, uint32_t node)
+{
+    for (uint32_t i = 0; i < m->capacity; i++)
+        if (m->peers[i].here && m->peers[i].node == node)
+            return (s_peer_t *) &m->peers[i];
+    return NULL;
+}
+
+rk_err_t rk_member_join (rk_member_t *m, uint32_t node, int64_t now_ms)
+{
+    s_peer_t *peer = s_find (m, node);
+    for (uint32_t i = 0; !peer && i < m->capacity; i++)
+        if (!m->peers[i].here)
+            peer = &m->peers[i];
+    if (!peer)
+        return RK_ENOMEM;
+    *peer = (s_peer_t){.node = node, .here = true, .heard_ms = now_ms};
+    return RK_OK;
+}
+
+void rk_member_leave (rk_member_t *m, uint32_t node)
+{
+    s_peer_t *peer = s_find (m, node);
+    if (peer)
+        peer->here = false;
+}
+
+void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms)
+{
+    s_peer_t *peer = s_find (m, node);
+    if (!peer || now_ms < peer->heard_ms)
+        return;
+    peer->gaps[peer->n_gaps++ % WINDOW] = now_ms - peer->heard_ms;
+    peer->heard_ms = now_ms;
+}
+
+static int s_compare (const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
+    return (x > y) - (x < y);
+}
+
+static int64_t s_median (int64_t *values, uint32_t n)
+{
+    qsort (values, n, sizeof *values, s_compare);
+    return values[n / 2];
+}
+
+static int64_t s_deadline (const s_peer_t *peer)
+{
+    if (peer->n_gaps < ENOUGH)
+        return START_MS;
+    int64_t values[WINDOW];
+    uint32_t n = peer->n_gaps < WINDOW ? peer->n_gaps : WINDOW;
+    memcpy (values, peer->gaps, n * sizeof *values);
+    int64_t median = s_median (values, n);
+    for (uint32_t i = 0; i < n; i++)
+        values[i] = llabs (peer->gaps[i] - median);
+    int64_t spread = s_median (values, n);
+    if (spread < median / 4)
+        spread = median / 4; /* a peer that is slow like clockwork may still slip once */
+    int64_t deadline = median + SPREADS * spread;
+    return deadline > FLOOR_MS ? deadline : FLOOR_MS;
+}
+
+int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node)
+{
+    const s_peer_t *peer = s_find (m, node);
+    return peer ? s_deadline (peer) : START_MS;
+}
+
+uint32_t rk_member_suspect (const rk_member_t *m, int64_t now_ms, int64_t *silent_ms)
+{
+    for (uint32_t i = 0; i < m->capacity; i++) {
+        const s_peer_t *peer = &m->peers[i];
+        if (!peer->here || now_ms - peer->heard_ms < s_deadline (peer))
+            continue;
+        if (silent_ms)
+            *silent_ms = now_ms - peer->heard_ms;
+        return peer->node;
+    }
+    return UINT32_MAX;
+}
+
+int64_t rk_member_next_ms (const rk_member_t *m, int64_t now_ms)
+{
+    int64_t next = now_ms + NEVER_MS;
+    for (uint32_t i = 0; i < m->capacity; i++) {
+        const s_peer_t *peer = &m->peers[i];
+        int64_t due = peer->here ? peer->heard_ms + s_deadline (peer) : next;
+        next = due < next ? due : next;
+    }
+    return next;
+}

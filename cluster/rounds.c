@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Arithmetic of rounds and passes, and drained dealing: pure functions of the plan.                      */
+#include "cluster/lease.h"
+
+#include <string.h>
+
+typedef unsigned __int128 s_wide_t;
+
+/* Minibatches of a round that no pass end cuts short. */
+static uint64_t s_round_length (const rk_plan_t *plan)
+{
+    uint64_t every = plan->settings.average_every, pass = plan->minibatches_per_pass;
+    uint64_t length = every * plan->n_clusters;
+    return every == 0 || length > pass ? pass : length;
+}
+
+static uint64_t s_rounds_per_pass (const rk_plan_t *plan)
+{
+    uint64_t length = s_round_length (plan);
+    return (plan->minibatches_per_pass + length - 1) / length;
+}
+
+uint64_t rk_round_n (const rk_plan_t *plan)
+{
+    return plan->settings.run_passes * s_rounds_per_pass (plan);
+}
+
+uint64_t rk_pass_of (const rk_plan_t *plan, uint64_t f)
+{
+    return f / plan->minibatches_per_pass;
+}
+
+uint64_t rk_round_of (const rk_plan_t *plan, uint64_t f)
+{
+    return rk_pass_of (plan, f) * s_rounds_per_pass (plan) + f % plan->minibatches_per_pass / s_round_length (plan);
+}
+
+void rk_round_range (const rk_plan_t *plan, uint64_t round, uint64_t *first, uint64_t *end)
+{
+    uint64_t length = s_round_length (plan), per_pass = s_rounds_per_pass (plan), pass = round / per_pass;
+    uint64_t pass_end = (pass + 1) * plan->minibatches_per_pass;
+    *first = pass * plan->minibatches_per_pass + round % per_pass * length;
+    *end = *first + length < pass_end ? *first + length : pass_end;
+}
+
+bool rk_round_ends_pass (const rk_plan_t *plan, uint64_t round)
+{
+    return (round + 1) % s_rounds_per_pass (plan) == 0;
+}
+
+uint64_t rk_minibatch_samples (const rk_plan_t *plan, uint64_t f)
+{
+    uint64_t before = f % plan->minibatches_per_pass * plan->settings.train_batch, left = plan->train_samples - before;
+    return left < plan->settings.train_batch ? left : plan->settings.train_batch;
+}
+
+/* ---- dealing */
+void rk_deal_quota (const rk_plan_t *plan, uint64_t round, uint64_t *quota)
+{
+    uint64_t first, end;
+    rk_round_range (plan, round, &first, &end);
+    uint64_t n = end - first, left = n;
+    s_wide_t rates = 0, remainder[RK_MAX_CLUSTERS];
+    for (uint32_t c = 0; c < plan->n_clusters; c++)
+        rates += plan->clusters[c].rate;
+    for (uint32_t c = 0; c < plan->n_clusters; c++) {
+        s_wide_t share = (s_wide_t) n * plan->clusters[c].rate;
+        quota[c] = (uint64_t) (share / rates);
+        remainder[c] = share % rates;
+        left -= quota[c];
+    }
+    for (; left > 0; left--) {
+        uint32_t best = 0;
+        for (uint32_t c = 1; c < plan->n_clusters; c++)
+            if (remainder[c] > remainder[best])
+                best = c;
+        quota[best]++;
+        remainder[best] = 0;
+    }
+}
+
+/* Would the next minibatch of a finish before that of b? Virtual time: the j-th ends at j / rate. */
+static bool s_ends_before (const rk_plan_t *plan, const uint64_t *dealt, uint32_t a, uint32_t b)
+{
+    return (s_wide_t) (dealt[a] + 1) * plan->clusters[b].rate < (s_wide_t) (dealt[b] + 1) * plan->clusters[a].rate;
+}
+
+void rk_deal_round (const rk_plan_t *plan, uint64_t round, uint32_t *clusters)
+{
+    uint64_t quota[RK_MAX_CLUSTERS], dealt[RK_MAX_CLUSTERS] = {0}, first, end;
+    rk_round_range (plan, round, &first, &end);
+    rk_deal_quota (plan, round, quota);
+    for (uint64_t i = 0; i < end - first; i++) {
+        uint32_t best = RK_MAX_CLUSTERS;
+        for (uint32_t c = 0; c < plan->n_clusters; c++)
+            if (dealt[c] < quota[c] && (best == RK_MAX_CLUSTERS || s_ends_before (plan, dealt, c, best)))
+                best = c;
+        clusters[i] = best;
+        dealt[best]++;
+    }
+}

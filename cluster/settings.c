@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cluster/settings_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const rk_setting_row_t *s_find (const char *key)
+{
+    size_t n_rows;
+    const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
+    for (size_t i = 0; i < n_rows; i++)
+        if (strcmp (rows[i].key, key) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+/* Edit distance (insert, delete, replace), of the first 63 characters. */
+static unsigned s_distance (const char *a, const char *b)
+{
+    unsigned row[64];
+    size_t n = strnlen (b, sizeof row / sizeof *row - 1);
+    for (unsigned j = 0; j <= n; j++)
+        row[j] = j;
+    for (unsigned i = 1; i < 64 && a[i - 1]; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+/* People also forget the room: "lr" is one step from "train.lr". */
+static unsigned s_key_distance (const char *wrong, const char *key)
+{
+    unsigned whole = s_distance (wrong, key), tail = s_distance (wrong, strchr (key, '.') + 1) + 1;
+    return whole < tail ? whole : tail;
+}
+
+static const char *s_nearest (const char *key)
+{
+    size_t n_rows, best = 0;
+    const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
+    for (size_t i = 1; i < n_rows; i++)
+        if (s_key_distance (key, rows[i].key) < s_key_distance (key, rows[best].key))
+            best = i;
+    return rows[best].key;
+}
+
+void rk_settings_default (rk_settings_t *s)
+{
+    size_t n_rows;
+    const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
+    memset (s, 0, sizeof *s);
+    for (size_t i = 0; i < n_rows; i++) {
+        rk_err_t code = rows[i].kind->parse (s, &rows[i], rows[i].fallback, NULL);
+        (void) code; /* that every default is allowed is a test */
+    }
+    s->fleet_given = false;
+}
+
+/* The value without white space around it; false when it is too long or holds control characters. */
+static bool s_trim (const char *value, char text[RK_SETTINGS_VALUE])
+{
+    value += strspn (value, " \t\r\n");
+    size_t n = strlen (value);
+    while (n > 0 && strchr (" \t\r\n", value[n - 1]))
+        n--;
+    if (n >= RK_SETTINGS_VALUE)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char) value[i] < 0x20 && value[i] != '\t')
+            return false;
+    memcpy (text, value, n);
+    text[n] = 0;
+    return true;
+}
+
+rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, rk_error_t *err)
+{
+    const rk_setting_row_t *row = s_find (key);
+    if (!row)
+        return rk_error_set (err, RK_ENOTFOUND, "no key \"%.48s\"; the nearest is %s", key, s_nearest (key));
+    char text[RK_SETTINGS_VALUE];
+    if (!s_trim (value, text))
+        return rk_error_set (err, RK_EINVAL, "%s: the value is longer than %d characters or holds control characters", key,
+                             RK_SETTINGS_VALUE - 1);
+    rk_err_t code = row->kind->parse (s, row, text, err);
+    return code == RK_OK ? RK_OK : rk_error_wrap (err, code, "%s", key);
+}
+
+rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
+{
+    bool complete = strcmp (s->average_graph, "complete") == 0;
+    if (s->average_weights == RK_WEIGHTS_SAMPLES && !complete && strcmp (s->average_graph, "push-sum") != 0)
+        return rk_error_set (err, RK_EINVAL,
+                             "average.weights = samples with average.graph = %s: the mixing matrix would not be doubly "
+                             "stochastic; use average.weights = equal",
+                             s->average_graph);
+    if (s->train_nesterov && (strcmp (s->train_optimizer, "sgd") != 0 || s->train_momentum == 0))
+        return rk_error_set (err, RK_EINVAL, "train.nesterov = on needs train.optimizer = sgd and train.momentum > 0");
+    if (strcmp (s->train_schedule, "step") == 0 && s->train_step_every == 0)
+        return rk_error_set (err, RK_EINVAL, "train.schedule = step needs train.step_every >= 1");
+    if (*s->run_plan && s->n_layout > 0)
+        return rk_error_set (err, RK_EINVAL, "run.plan replays a plan, so fleet.layout cannot be forced too; drop one");
+    return RK_OK;
+}
+
+/* ---- presets */
+typedef struct {
+    const char *key, *value;
+} s_pair_t;
+
+/* As published: recompute of every forward is what its code always does. */
+static const s_pair_t s_ravnest[] = {
+    {"average.weights", "equal"},   {"average.mode", "drained"},    {"average.every", "pass"},
+    {"average.graph", "complete"},  {"average.codec", "f32"},       {"average.optimizer_state", "off"},
+    {"plan.rings", "min-size"},     {"pipeline.wire", "f16"},       {"pipeline.recompute", "on"},
+    {"pipeline.update_every", "1"}, {"pipeline.in_flight", "0"},    {NULL, NULL},
+};
+
+static const struct {
+    const char *name;
+    const s_pair_t *pairs;
+} s_presets[] = {{"ravnest", s_ravnest}};
+
+rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err)
+{
+    for (size_t i = 0; i < sizeof s_presets / sizeof *s_presets; i++) {
+        if (strcmp (s_presets[i].name, name) != 0)
+            continue;
+        for (const s_pair_t *pair = s_presets[i].pairs; pair->key; pair++) {
+            rk_err_t code = rk_settings_set (s, pair->key, pair->value, err);
+            if (code != RK_OK)
+                return code;
+        }
+        return RK_OK;
+    }
+    return rk_error_set (err, RK_ENOTFOUND, "no preset \"%.48s\" (there is: ravnest)", name);
+}
+
+/* ---- the table for others */
+size_t rk_settings_n_keys (void)
+{
+    size_t n_rows;
+    rk_setting_rows (&n_rows);
+    return n_rows;
+}
+
+void rk_settings_key (size_t idx, rk_settings_key_t *out)
+{
+    size_t n_rows;
+    const rk_setting_row_t *row = rk_setting_rows (&n_rows) + idx;
+    *out = (rk_settings_key_t){row->key, row->kind->name, row->allowed, row->fallback, row->help};
+}
+
+size_t rk_settings_get (const rk_settings_t *s, size_t idx, char *text, size_t size)
+{
+    size_t n_rows;
+    const rk_setting_row_t *row = rk_setting_rows (&n_rows) + idx;
+    return row->kind->print (s, row, text, size);
+}
+
+/* ---- canonical listing */
+size_t rk_settings_write (const rk_settings_t *s, char *text, size_t size)
+{
+    size_t n_rows, n = 0;
+    const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
+    char value[RK_SETTINGS_VALUE];
+    for (size_t i = 0; i < n_rows; i++) {
+        rows[i].kind->print (s, &rows[i], value, sizeof value);
+        n += (size_t) snprintf (n < size ? text + n : NULL, n < size ? size - n : 0, "%s = %s\n", rows[i].key, value);
+    }
+    return n;
+}
+
+static rk_err_t s_read_line (rk_settings_t *s, const char *line, size_t n, rk_error_t *err)
+{
+    char text[64 + RK_SETTINGS_VALUE];
+    if (n >= sizeof text || memchr (line, 0, n))
+        return rk_error_set (err, RK_EFORMAT, "longer than %zu characters or holds a zero byte", sizeof text - 1);
+    memcpy (text, line, n);
+    text[n] = 0;
+    char *equals = strchr (text, '=');
+    if (!equals)
+        return rk_error_set (err, RK_EFORMAT, "\"%.48s\" is not \"key = value\"", text);
+    char *end = equals;
+    while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    *end = 0;
+    return rk_settings_set (s, text + strspn (text, " \t"), equals + 1, err);
+}
+
+rk_err_t rk_settings_read (rk_settings_t *s, const char *text, size_t size, rk_error_t *err)
+{
+    rk_settings_t fresh;
+    rk_settings_default (&fresh);
+    unsigned line = 1;
+    for (size_t at = 0; at < size; line++) {
+        const char *newline = memchr (text + at, '\n', size - at);
+        size_t n = newline ? (size_t) (newline - text) - at : size - at;
+        rk_err_t code = n > 0 ? s_read_line (&fresh, text + at, n, err) : RK_OK;
+        if (code != RK_OK)
+            return rk_error_wrap (err, code, "line %u", line);
+        at += n + 1;
+    }
+    rk_err_t code = rk_settings_check (&fresh, err);
+    if (code == RK_OK)
+        *s = fresh;
+    return code;
+}

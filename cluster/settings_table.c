@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Every key, its default and its help. A key is added by adding a row here and a member to the struct.   */
+#include "cluster/settings_table.h"
+
+#define MEMBER(name) .offset = offsetof (rk_settings_t, name), .size = sizeof (((rk_settings_t *) 0)->name)
+#define INTEGER(name, lo, hi) .kind = &rk_kind_integer, MEMBER (name), .low = (lo), .high = (hi)
+#define REAL(name, lo, hi) .kind = &rk_kind_real, MEMBER (name), .least = (lo), .most = (hi)
+#define SWITCH(name) .kind = &rk_kind_switch, .allowed = "on | off", MEMBER (name)
+#define CHOICE(name, list) .kind = &rk_kind_choice, MEMBER (name), .words = (list)
+#define WORD(name, list) .kind = &rk_kind_word, MEMBER (name), .words = (list)
+#define TEXT(name) .kind = &rk_kind_text, .allowed = "text", MEMBER (name)
+#define NAME(name) .kind = &rk_kind_name, .allowed = "a name: letters, digits, - _ .", MEMBER (name)
+
+static const rk_setting_word_t s_optimizers[] = {{.name = "sgd"}, {.name = "adam"}, {0}};
+static const rk_setting_word_t s_schedules[] = {{.name = "constant"}, {.name = "step"}, {.name = "cosine"}, {0}};
+static const rk_setting_word_t s_shards[] = {
+    {.name = "leased"}, {.name = "fixed", .planned = true}, {.name = "dirichlet", .planned = true}, {0}};
+static const rk_setting_word_t s_wires[] = {{.name = "f32", .value = RK_WIRE_F32}, {.name = "f16", .value = RK_WIRE_F16}, {0}};
+static const rk_setting_word_t s_modes[] = {
+    {.name = "overlapped", .value = RK_AVERAGE_OVERLAPPED}, {.name = "drained", .value = RK_AVERAGE_DRAINED}, {0}};
+static const rk_setting_word_t s_weights[] = {
+    {.name = "samples", .value = RK_WEIGHTS_SAMPLES}, {.name = "equal", .value = RK_WEIGHTS_EQUAL}, {0}};
+/* "ring" is a sparse graph of the design (each replica mixes with two others), not the ring all-reduce. */
+static const rk_setting_word_t s_graphs[] = {{.name = "complete"},
+                                             {.name = "all-reduce", .same = "complete"},
+                                             {.name = "ring", .planned = true},
+                                             {.name = "torus", .planned = true},
+                                             {.name = "exponential", .planned = true},
+                                             {.name = "one-peer", .planned = true},
+                                             {.name = "lattice", .planned = true},
+                                             {.name = "mixed-radix", .planned = true},
+                                             {.name = "push-sum", .planned = true},
+                                             {0}};
+static const rk_setting_word_t s_codecs[] = {{.name = "f32"},
+                                             {.name = "bf16", .planned = true},
+                                             {.name = "int8", .planned = true},
+                                             {.name = "int4", .planned = true},
+                                             {.name = "top-k", .planned = true},
+                                             {0}};
+static const rk_setting_word_t s_bns[] = {
+    {.name = "on", .value = RK_BN_ON}, {.name = "recalibrate", .value = RK_BN_RECALIBRATE}, {0}};
+static const rk_setting_word_t s_rings[] = {{.name = "intersect", .value = RK_RINGS_INTERSECT},
+                                            {.name = "min-size", .value = RK_RINGS_MIN_SIZE},
+                                            {.name = "largest", .value = RK_RINGS_LARGEST},
+                                            {0}};
+static const rk_setting_word_t s_transports[] = {{.name = "inproc"}, {.name = "ipc"}, {.name = "tcp"}, {0}};
+
+static const rk_setting_row_t s_rows[] = {
+    {.key = "run.seed", INTEGER (run_seed, 0, UINT64_MAX), .allowed = "0 <= N < 2^64", .fallback = "1",
+     .help = "seed of the initial parameters, the order of the samples and dropout"},
+    {.key = "run.passes", INTEGER (run_passes, 1, 1000000), .allowed = "1 <= N <= 1000000", .fallback = "2",
+     .help = "sweeps over the training set"},
+    {.key = "run.dir", TEXT (run_dir), .fallback = "", .help = "folder the run writes; empty: a new one"},
+    {.key = "run.plan", TEXT (run_plan), .fallback = "", .help = "plan file to replay; empty: plan anew"},
+    {.key = "run.threads", INTEGER (run_threads, 0, 1024), .allowed = "0 <= N <= 1024", .fallback = "0",
+     .help = "cores a process may compute on; 0: all of the machine"},
+    {.key = "model.name", NAME (model_name), .fallback = "cnn", .help = "built-in model"},
+    {.key = "data.name", NAME (data_name), .fallback = "fashion-mnist", .help = "data set"},
+    {.key = "data.path", TEXT (data_path), .fallback = "", .help = "folder of the data set; empty: its usual place"},
+    {.key = "data.shard", WORD (data_shard, s_shards), .allowed = "leased", .fallback = "leased",
+     .help = "which cluster trains which samples; leased: any cluster any minibatch, each once per pass"},
+    {.key = "train.batch", INTEGER (train_batch, 1, 65536), .allowed = "1 <= N <= 65536", .fallback = "64",
+     .help = "samples per minibatch"},
+    {.key = "train.optimizer", WORD (train_optimizer, s_optimizers), .allowed = "sgd | adam", .fallback = "sgd",
+     .help = "optimiser of every stage"},
+    {.key = "train.lr", REAL (train_lr, 0, 1000), .allowed = "0 <= x <= 1000", .fallback = "0.02",
+     .help = "learning rate before the schedule"},
+    {.key = "train.momentum", REAL (train_momentum, 0, 0.999999), .allowed = "0 <= x <= 0.999999", .fallback = "0.9",
+     .help = "momentum of sgd"},
+    {.key = "train.nesterov", SWITCH (train_nesterov), .fallback = "off", .help = "Nesterov's momentum, sgd only"},
+    {.key = "train.weight_decay", REAL (train_weight_decay, 0, 1), .allowed = "0 <= x <= 1", .fallback = "0",
+     .help = "added to the gradient times the parameter"},
+    {.key = "train.schedule", WORD (train_schedule, s_schedules), .allowed = "constant | step | cosine",
+     .fallback = "constant", .help = "learning rate over the run"},
+    {.key = "train.warmup", INTEGER (train_warmup, 0, 1000000000), .allowed = "0 <= N <= 1000000000", .fallback = "0",
+     .help = "minibatches of linear warm-up before any schedule"},
+    {.key = "train.step_every", INTEGER (train_step_every, 0, 1000000000), .allowed = "0 <= N <= 1000000000",
+     .fallback = "0", .help = "minibatches between two drops of the step schedule"},
+    {.key = "train.step_gamma", REAL (train_step_gamma, 0, 1), .allowed = "0 <= x <= 1", .fallback = "0.1",
+     .help = "factor of each drop of the step schedule"},
+    {.key = "pipeline.in_flight", INTEGER (pipeline_in_flight, 0, 256), .allowed = "0 <= N <= 256", .fallback = "0",
+     .help = "minibatches a cluster has out at once; 0: its number of stages"},
+    {.key = "pipeline.update_every", INTEGER (pipeline_update_every, 1, 65536), .allowed = "1 <= N <= 65536",
+     .fallback = "1", .help = "minibatches whose gradients are summed before a stage updates"},
+    {.key = "pipeline.recompute", SWITCH (pipeline_recompute), .fallback = "off",
+     .help = "keep only a stage's inputs and repeat the forward before the backward"},
+    {.key = "pipeline.wire", CHOICE (pipeline_wire, s_wires), .allowed = "f32 | f16", .fallback = "f32",
+     .help = "format of activations and their gradients between stages"},
+    {.key = "average.every", .kind = &rk_kind_every, MEMBER (average_every), .low = 1, .high = 1000000000,
+     .allowed = "1 <= N <= 1000000000 | pass", .fallback = "50",
+     .help = "minibatches per cluster between two averagings; pass: once per pass"},
+    {.key = "average.mode", CHOICE (average_mode, s_modes), .allowed = "overlapped | drained", .fallback = "overlapped",
+     .help = "overlapped: training goes on while averaging; drained: the pipelines empty first, reproducible"},
+    {.key = "average.weights", CHOICE (average_weights, s_weights), .allowed = "samples | equal", .fallback = "samples",
+     .help = "a cluster counts by the samples it trained in the round, or all count the same"},
+    {.key = "average.graph", WORD (average_graph, s_graphs), .allowed = "complete | all-reduce", .fallback = "complete",
+     .help = "which clusters mix; complete = all-reduce: the exact mean of all, over rings"},
+    {.key = "average.codec", WORD (average_codec, s_codecs), .allowed = "f32", .fallback = "f32",
+     .help = "format of parameters while averaging"},
+    {.key = "average.optimizer_state", SWITCH (average_optimizer_state), .fallback = "off",
+     .help = "average momentum and its like too"},
+    {.key = "average.bn", CHOICE (average_bn, s_bns), .allowed = "on | recalibrate", .fallback = "on",
+     .help = "BatchNorm statistics: averaged with the parameters, or measured again"},
+    {.key = "plan.rings", CHOICE (plan_rings, s_rings), .allowed = "intersect | min-size | largest",
+     .fallback = "intersect", .help = "how parameters are dealt to rings; the last two are Ravnest's rules"},
+    {.key = "fleet.node", .kind = &rk_kind_nodes, MEMBER (fleet), .allowed = "NAME SPEED RAM_MB [, ...] | none",
+     /* Two stages hold the default job, one alone does not: see docs of rk_plan_make in cluster/plan.h. */
+     .fallback = "strong-1 1 160, strong-2 1 144, weak-1 0.5 96, weak-2 0.5 80",
+     .help = "virtual nodes: 0 < speed <= 1 of this machine, memory each may use (0: all); none: one node"},
+    {.key = "fleet.layout", .kind = &rk_kind_layout, MEMBER (fleet_layout), .low = 1, .high = RK_MAX_FLEET,
+     .allowed = "planned | S1,S2,... (stages of each cluster)", .fallback = "planned",
+     .help = "1,2,3 forces three clusters of 1, 2 and 3 stages"},
+    {.key = "net.transport", WORD (net_transport, s_transports), .allowed = "inproc | ipc | tcp", .fallback = "inproc",
+     .help = "how actors reach one another"},
+    {.key = "net.listen", .kind = &rk_kind_listen, MEMBER (net_listen), .allowed = "tcp://HOST:PORT | ipc://PATH",
+     .fallback = "", .help = "where nodes of other processes join; empty: nowhere"},
+};
+
+const rk_setting_row_t *rk_setting_rows (size_t *n_rows)
+{
+    *n_rows = sizeof s_rows / sizeof *s_rows;
+    return s_rows;
+}

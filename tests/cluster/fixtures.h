@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Random models, layouts and fleets for the tests of cluster/. Every test starts from a fixed seed.      */
+#ifndef RK_TESTS_CLUSTER_FIXTURES_H
+#define RK_TESTS_CLUSTER_FIXTURES_H
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cluster/plan.h"
+
+#define FIXTURE_LAYERS 40
+
+static inline uint64_t fixture_next (uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
+/* 0 .. n - 1 */
+static inline uint32_t fixture_below (uint64_t *x, uint32_t n)
+{
+    return (uint32_t) (fixture_next (x) >> 11) % n;
+}
+
+typedef struct {
+    rk_model_info_t info;
+    rk_layer_info_t layers[FIXTURE_LAYERS];
+} fixture_model_t;
+
+/* Layers of random size, about a third without parameters. */
+static inline void fixture_model (fixture_model_t *m, uint64_t *x, uint32_t n_layers)
+{
+    uint64_t flat = 0;
+    memset (m, 0, sizeof *m);
+    for (uint32_t l = 0; l < n_layers; l++) {
+        m->layers[l] = (rk_layer_info_t){
+            .flat_at = flat,
+            .stash_bytes = fixture_below (x, 4000000),
+            .work_bytes = fixture_below (x, 1000000),
+            .cut_bytes = 1000 + fixture_below (x, 500000),
+        };
+        flat += fixture_below (x, 3) ? 16 * (uint64_t) fixture_below (x, 5000) : 0;
+    }
+    m->info = (rk_model_info_t){.n_layers = n_layers, .layers = m->layers, .n_flat = flat, .label_bytes = 256,
+                                .optimizer_slots = 1, .train_samples = 1 + fixture_below (x, 60000),
+                                .test_samples = fixture_below (x, 10000)};
+}
+
+/* counts and ascending cuts of a random layout. Returns the number of stages. */
+static inline uint32_t fixture_layout (uint64_t *x, uint32_t n_layers, uint32_t n_clusters, uint32_t most_stages,
+                                       uint32_t *counts, uint32_t *cuts)
+{
+    uint32_t n = 0;
+    for (uint32_t c = 0; c < n_clusters; c++) {
+        uint32_t most = most_stages < n_layers ? most_stages : n_layers;
+        counts[c] = 1 + fixture_below (x, most);
+        uint32_t left = counts[c] - 1;
+        cuts[n++] = 0;
+        for (uint32_t l = 1; l < n_layers && left > 0; l++)
+            if (fixture_below (x, n_layers - l) < left) {
+                cuts[n++] = l;
+                left--;
+            }
+    }
+    return n;
+}
+
+#endif
