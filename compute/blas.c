@@ -3,12 +3,14 @@
 
 #include <blis.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "compute/kernels/sets.h"
 
 rk_err_t rk_blas_init (const char *kernels, rk_error_t *err)
 {
-    if (strcmp (kernels, "auto") && strcmp (kernels, "blis"))
-        return rk_error_set (err, RK_ENOTFOUND, "kernels \"%s\": not built, use auto or blis", kernels);
+    rk_err_t rc = rk_kernel_set_choose (kernels, err);
+    if (rc)
+        return rc;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512dq"))
         setenv ("BLIS_ARCH_TYPE", "0", 0);
@@ -19,7 +21,7 @@ rk_err_t rk_blas_init (const char *kernels, rk_error_t *err)
 
 const char *rk_blas_kernels (void)
 {
-    return "blis";
+    return rk_kernel_set ()->name;
 }
 
 void rk_gemm (rk_trans_t ta, rk_trans_t tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,

@@ -11,17 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compute/error.h"
+#include "compute/tensor.h"
 
-#define RK_FLAT_ALIGN 16
-#define RK_MAX_DIMS 4
 #define RK_MAX_BOUNDARY 64 /* tensors that may cross one cut */
 
 typedef struct rk_model rk_model_t;
-
-typedef struct {
-    int n_dims;
-    size_t dim[RK_MAX_DIMS]; /* per sample, e.g. (C, H, W) or (I) */
-} rk_shape_t;
 
 typedef struct {
     const char *name;  /* "conv1.weight"; owned by the model */
@@ -87,7 +81,9 @@ typedef struct {
     uint64_t forward_flops, backward_flops; /* per minibatch */
     uint64_t output_bytes;                  /* of its output tensor */
     uint64_t stash_bytes;                   /* kept from forward to backward, per minibatch in flight */
-    uint64_t work_bytes;                    /* scratch during a call, shared by all layers of a stage */
+    uint64_t grad_bytes;                    /* output gradient kept from backward_input to backward_params:
+                                               summed over a stage's layers, once per stage */
+    uint64_t work_bytes;                    /* scratch and passing gradients: the largest of a stage's layers counts */
 } rk_layer_cost_t;
 void rk_model_cost (const rk_model_t *m, int layer, size_t batch, rk_layer_cost_t *out);
 

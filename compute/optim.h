@@ -26,6 +26,21 @@ typedef struct {
 rk_err_t rk_optim_by_name (const rk_optim_t **optim_p, const char *name, const rk_optim_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 const char *const *rk_optim_names (void);
 
+/* One step of layers [first, last): trainable tensors by `step`, buffers (BatchNorm statistics) copied. All
+ * vectors are as long as these layers' part of the flat vector. thread: any.                            */
+typedef struct {
+    const rk_model_t *model;
+    int first, last;
+    float lr;
+    uint64_t t; /* counts from 1 */
+    float grad_scale;
+    const float *w_old;
+    float *w_new; /* may be w_old */
+    const float *grads;
+    float *const *slots;
+} rk_optim_update_t;
+void rk_optim_update (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *update);
+
 /* Learning-rate schedules, registered by name: constant, step, cosine, warm-up before any of them.
  * A pure function of the minibatch id, so that it does not depend on the number of clusters.           */
 typedef struct {

@@ -30,6 +30,9 @@ rk_err_t rk_slice_new (rk_slice_t **slice_p, const rk_slice_config_t *config, rk
 void rk_slice_destroy (rk_slice_t **slice_p);
 size_t rk_slice_bytes (const rk_slice_t *slice); /* memory it holds */
 
+/* What rk_slice_bytes would say, without taking the memory. errors: as rk_slice_new. */
+rk_err_t rk_slice_predict (const rk_slice_config_t *config, size_t *bytes, rk_error_t *err) RK_MUST_CHECK;
+
 /* Forward of minibatch f in context ctx.
  * flat: this slice's parameters at the version to use (offset 0 = flat_at (first)), const.
  * stats: flat vector whose BatchNorm buffers are read (EVAL) or moved once (TRAIN); may equal flat.
@@ -38,7 +41,8 @@ size_t rk_slice_bytes (const rk_slice_t *slice); /* memory it holds */
  *   backward may read it. Pass-through tensors: out[i] is not touched and may be NULL.
  * labels: (n) class indices, needed by the slice that holds the loss, else NULL is fine.
  * loss: written by the slice that holds the loss; may be NULL elsewhere.
- * logits: if not NULL and this slice holds the loss: (n, classes) class probabilities are written.
+ * probabilities: if not NULL and this slice holds the loss: (n, classes), written. In EVAL mode labels may be
+ *   NULL (prediction).
  * In EVAL mode nothing is kept: the context is free again on return.
  * errors: RK_EINVAL (label out of range, context busy; text names f and sample).                      */
 typedef struct {
@@ -57,14 +61,17 @@ typedef struct {
 rk_err_t rk_slice_forward (rk_slice_t *slice, const rk_forward_t *call, rk_error_t *err) RK_MUST_CHECK;
 
 /* Input gradients of the minibatch in ctx, at the version `flat` its forward saw.
- * gout[i]: gradient of boundary (last)[i]; const; ignored where needs_grad is false.
+ * gout[i]: gradient of boundary (last)[i]; const; ignored where needs_grad is false; borrowed until
+ *   rk_slice_backward_params returns.
  * gin[i]: gradient of boundary (first)[i], written (pass-through tensors: gout plus what this slice
- *   adds); NULL where needs_grad is false. The loss is the mean over the n samples.                    */
+ *   adds); NULL where needs_grad is false. Complete on return: it may be sent at once.
+ * The loss is the mean over the n samples. errors: RK_EINVAL, RK_ESTATE (call out of order).           */
 rk_err_t rk_slice_backward_input (rk_slice_t *slice, int ctx, const float *flat, const float *const *gout,
                                   float *const *gin, rk_error_t *err) RK_MUST_CHECK;
 
 /* Parameter gradients, ADDED into grads (length of the slice's flat range; buffers' places untouched).
- * Must follow rk_slice_backward_input of the same ctx before any other backward.                       */
+ * Must follow rk_slice_backward_input of the same ctx before any other forward or backward of the slice,
+ * which are refused (RK_ESTATE): they share the workspace.                                             */
 rk_err_t rk_slice_backward_params (rk_slice_t *slice, int ctx, const float *flat, float *grads,
                                    rk_error_t *err) RK_MUST_CHECK;
 

@@ -89,7 +89,7 @@ typedef struct {
     rk_msg_kind_t kind;
     uint64_t view;
     uint32_t sender;
-    uint64_t seq; /* filled by rk_wire_send from the caller's counter; see there */
+    uint64_t seq; /* per sender and receiver, from 1; the sender counts */
     union {
         rk_activation_t activation; rk_gradient_t gradient; rk_credit_t credit; rk_snapshot_t snapshot; rk_chunk_t chunk;
         rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_hello_t hello; rk_welcome_t welcome;
@@ -100,13 +100,15 @@ typedef struct {
     };
 } rk_msg_t;
 
-/* ---- bytes: the envelope alone (no sockets). pack returns the bytes needed, writes nothing if too small. */
+/* ---- bytes: the envelope alone (no sockets). pack returns the bytes needed, writes nothing if too small;
+ * 0: the kind is none of ours, or no memory for a list of structs. It does not validate.                 */
 size_t rk_wire_pack (const rk_msg_t *msg, uint8_t *bytes, size_t size);
 typedef struct rk_wire_arena rk_wire_arena_t; /* memory of one parsed envelope's strings and lists */
 rk_err_t rk_wire_arena_new (rk_wire_arena_t **arena_p) RK_MUST_CHECK;
 void rk_wire_arena_destroy (rk_wire_arena_t **arena_p);
 /* Fills *msg; strings and lists live in the arena until the next parse with it. Everything is validated:
- * version, exactly one body, list lengths, strings without control characters. errors: RK_EFORMAT.       */
+ * version, exactly one body, list lengths, ranges, finite sums, strings (UTF-8, length, no control characters).
+ * errors: RK_EFORMAT; msg->kind is then RK_MSG_NONE.                                                      */
 rk_err_t rk_wire_parse (const uint8_t *bytes, size_t size, rk_wire_arena_t *arena, rk_msg_t *msg, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- frames to send: copied when small, lent when large */
@@ -133,18 +135,24 @@ void rk_packet_destroy (rk_packet_t **packet_p);
 /* Give up the frames still held. Called by rk_wire_receive first thing. */
 void rk_packet_clear (rk_packet_t *packet);
 
-/* Send msg and frames on a raw zmq socket (zsock_resolve). routing: for a ROUTER socket, else NULL.
- * Never blocks: RK_EPEER when the peer is unknown or its queue is full; every frame is released all the same.
- * *bytes_sent (may be NULL) grows by the bytes put on the socket.                                          */
+/* Send msg and frames on a raw DEALER or ROUTER (zsock_resolve). routing: for a ROUTER socket, else NULL.
+ * The whole message is taken or none of it, and it never blocks. errors: RK_EPEER when there is no peer, the
+ * peer is unknown (ROUTER needs ZMQ_ROUTER_MANDATORY for that) or its queue is full; RK_EINVAL when a receiver
+ * would refuse the message (a loss_sum that is not finite, a string too long, frames that do not fit the body);
+ * RK_ENOMEM; RK_EIO. Whatever the result, every frame's release is called exactly once, now or later.
+ * *bytes_sent (may be NULL) grows by the bytes put on the socket, routing id excepted.                      */
 rk_err_t rk_wire_send (void *zmq_socket, const uint8_t *routing, size_t n_routing, const rk_msg_t *msg,
                        const rk_frame_t *frames, int n_frames, uint64_t *bytes_sent, rk_error_t *err) RK_MUST_CHECK;
 
 /* Receive one message without blocking. RK_OK; RK_ETIMEDOUT when nothing is there; RK_EFORMAT when a message
- * was there and is not valid (it is consumed; the caller counts and drops it). router: strip a routing id.  */
+ * was there and is not valid (it is consumed; the caller counts and drops it); RK_EIO when the socket fails
+ * (its context is ending). router: strip a routing id. Frames fit the body: their number, the sizes that the
+ * body tells (Chunk, Slice, Prediction, labels), whole elements for the others. Frames live until the packet
+ * is cleared or receives again.                                                                            */
 rk_err_t rk_wire_receive (void *zmq_socket, bool router, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 
 /* Bytes of frame i as floats: in place when aligned for float, else copied to `scratch` (n floats).
- * errors: RK_EFORMAT when the size is not n x 4.                                                           */
+ * errors: RK_EFORMAT when there is no frame i or its size is not n x 4.                                     */
 rk_err_t rk_packet_floats (rk_packet_t *packet, int i, size_t n, float *scratch, const float **floats_p, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "compute/kernels/sets.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+
+extern const rk_vec_t rk_vec_base;
+
+static bool s_always (void)
+{
+    return true;
+}
+
+#if defined(__x86_64__)
+extern const rk_vec_t rk_vec_avx2, rk_vec_avx512;
+
+static bool s_has_avx2 (void)
+{
+    return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma");
+}
+
+static bool s_has_avx512 (void)
+{
+    return s_has_avx2 () && __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512bw") &&
+           __builtin_cpu_supports ("avx512dq") && __builtin_cpu_supports ("avx512vl");
+}
+#endif
+
+static const rk_kernel_set_t s_sets[] = {
+#if defined(__x86_64__)
+    {"avx512", s_has_avx512, &rk_vec_avx512},
+    {"avx2", s_has_avx2, &rk_vec_avx2},
+#endif
+    {"blis", s_always, &rk_vec_base},
+};
+
+#define N_SETS (sizeof s_sets / sizeof *s_sets)
+
+static _Atomic (const rk_kernel_set_t *) s_in_force = &s_sets[N_SETS - 1];
+
+rk_err_t rk_kernel_set_choose (const char *name, rk_error_t *err)
+{
+    bool any = strcmp (name, "auto") == 0;
+    for (size_t i = 0; i < N_SETS; i++) {
+        if (!any && strcmp (name, s_sets[i].name))
+            continue;
+        if (s_sets[i].supported ()) {
+            atomic_store (&s_in_force, &s_sets[i]);
+            return RK_OK;
+        }
+        if (!any)
+            return rk_error_set (err, RK_EUNSUPPORTED, "kernels \"%s\": this processor does not have them", name);
+    }
+    return rk_error_set (err, RK_ENOTFOUND, "kernels \"%s\" are unknown; there are auto, avx512, avx2 and blis", name);
+}
+
+const rk_kernel_set_t *rk_kernel_set (void)
+{
+    return atomic_load_explicit (&s_in_force, memory_order_acquire);
+}
+
+const rk_vec_t *rk_vec (void)
+{
+    return rk_kernel_set ()->vec;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Elementwise operations and short reductions on float ranges, for any length and alignment.
+ * One table of functions, built several times for different processors; rk_vec () gives the one of the
+ * kernel set in force. Every build gives the same bits: no contraction, fixed lanes in reductions, own
+ * exponential. Outputs may be exactly an input (in place), else ranges must not overlap.
+ * `const void *` operands are floats or halves that may lie at any address, as in a received frame.
+ * thread: any.                                                                                       */
+#ifndef RK_COMPUTE_KERNELS_VEC_H
+#define RK_COMPUTE_KERNELS_VEC_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* PyTorch's SGD: g' = grad_scale g + weight_decay w; v = momentum v + g'; w -= lr (nesterov ? g' + momentum v : v) */
+typedef struct {
+    float lr, momentum, weight_decay, grad_scale;
+    bool nesterov;
+} rk_vec_sgd_t;
+
+/* PyTorch's Adam: m, v are running means of g' and g'^2; w -= lr (m / correct1) / (sqrt (v / correct2) + epsilon) */
+typedef struct {
+    float lr, beta1, beta2, epsilon, weight_decay, grad_scale;
+    float correct1, correct2; /* 1 - beta^t, t counting from 1 */
+} rk_vec_adam_t;
+
+typedef struct {
+    /* ---- elementwise, n floats */
+    void (*copy) (size_t n, const void *x, float *y);
+    void (*relu) (size_t n, const float *x, float *y);                             /* y = max (x, 0); NaN stays */
+    void (*relu_backward) (size_t n, const float *y, const float *dy, float *dx);  /* dx = y > 0 ? dy : 0 */
+    void (*add) (size_t n, const float *a, const float *b, float *y);              /* y = a + b */
+    void (*scale) (size_t n, float alpha, const void *x, float *y);                /* y = alpha x */
+    void (*axpy) (size_t n, float alpha, const void *x, float *y);                 /* y += alpha x */
+    void (*sum_scaled) (size_t n, float alpha, const float *x, const void *in, float *y); /* y = in + alpha x */
+    void (*affine) (size_t n, float a, const float *x, float b, float *y);         /* y = a x + b */
+    void (*affine_relu) (size_t n, float a, const float *x, float b, float *y);    /* y = max (a x + b, 0) */
+    void (*affine2) (size_t n, float a, const float *u, float b, const float *v, float c, float *y); /* y = a u + b v + c */
+
+    /* ---- rows and channels */
+    void (*bias_rows) (size_t rows, size_t n, const float *bias, float *y);       /* y[r][j] += bias[j] */
+    void (*bias_rows_grad) (size_t rows, size_t n, const float *dy, float *db);   /* db[j] += sum over r, ascending */
+    /* y (samples, channels, plane) += bias[channel];  db[channel] += sum of its planes, samples ascending */
+    void (*bias_planes) (size_t samples, size_t channels, size_t plane, const float *bias, float *y);
+    void (*bias_planes_grad) (size_t samples, size_t channels, size_t plane, const float *dy, float *db);
+    /* Sums of one plane: 64 float lanes added pairwise, then double. */
+    double (*sum) (size_t n, const float *x);
+    void (*moments) (size_t n, const float *x, float shift, double out[2]);       /* sum (x - shift), sum (x - shift)^2 */
+    /* sum dy, sum dy (x - shift) */
+    void (*co_moments) (size_t n, const float *dy, const float *x, float shift, double out[2]);
+
+    /* ---- loss: p = softmax (logits) by row; lse[r] = log of the sum of exp (logits), may be NULL */
+    void (*softmax_rows) (size_t rows, size_t n, const float *logits, float *p, float *lse);
+
+    /* ---- optimisers, out of place: w_new beside w (or equal). m, v: state, may be NULL when unused */
+    void (*sgd) (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g, float *v);
+    void (*adam) (const rk_vec_adam_t *how, size_t n, const float *w, float *w_new, const float *g, float *const mv[2]);
+
+    /* ---- conversions, round to nearest even, little-endian halves. f16 clamps to +-65504; NaN stays NaN */
+    void (*f32_to_f16) (size_t n, const float *x, void *y);
+    void (*f16_to_f32) (size_t n, const void *x, float *y);
+    void (*f32_to_bf16) (size_t n, const float *x, void *y);
+    void (*bf16_to_f32) (size_t n, const void *x, float *y);
+} rk_vec_t;
+
+/* The build of the kernel set in force (the plainest before rk_blas_init). */
+const rk_vec_t *rk_vec (void);
+
+#endif

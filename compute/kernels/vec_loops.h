@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The loops behind compute/kernels/vec.h, as plain C: included once by each vec_<set>.c, which the build
+ * compiles for its processor and which names its table by RK_VEC_TABLE. Contraction is off everywhere,
+ * so that every build rounds at the same places. Not a header for anybody else.                       */
+#include "compute/kernels/vec.h"
+
+#include <math.h>
+#include <string.h>
+
+/* In place is exact overlap only, so iterations never depend on each other. */
+#if defined(__clang__)
+#define RK_IVDEP _Pragma ("clang loop vectorize(assume_safety)")
+#else
+#define RK_IVDEP _Pragma ("GCC ivdep")
+#endif
+
+#define LANES 64 /* of a reduction: part of the arithmetic, the same in every build */
+
+typedef float s_any_float __attribute__ ((aligned (1), may_alias));
+typedef uint16_t s_any_half __attribute__ ((aligned (1), may_alias));
+
+static void s_copy (size_t n, const void *x, float *y)
+{
+    memmove (y, x, n * sizeof *y);
+}
+
+static void s_relu (size_t n, const float *x, float *y)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] <= 0.0f ? 0.0f : x[i];
+}
+
+static void s_relu_backward (size_t n, const float *y, const float *dy, float *dx)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        float g = dy[i];
+        dx[i] = y[i] > 0.0f ? g : 0.0f;
+    }
+}
+
+static void s_add (size_t n, const float *a, const float *b, float *y)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
+}
+
+static void s_scale (size_t n, float alpha, const void *x_, float *y)
+{
+    const s_any_float *x = x_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = alpha * x[i];
+}
+
+static void s_axpy (size_t n, float alpha, const void *x_, float *y)
+{
+    const s_any_float *x = x_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] + alpha * x[i];
+}
+
+static void s_sum_scaled (size_t n, float alpha, const float *x, const void *in_, float *y)
+{
+    const s_any_float *in = in_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = in[i] + alpha * x[i];
+}
+
+static void s_affine (size_t n, float a, const float *x, float b, float *y)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = a * x[i] + b;
+}
+
+static void s_affine_relu (size_t n, float a, const float *x, float b, float *y)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        float v = a * x[i] + b;
+        y[i] = v <= 0.0f ? 0.0f : v;
+    }
+}
+
+static void s_affine2 (size_t n, float a, const float *u, float b, const float *v, float c, float *y)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = (a * u[i] + b * v[i]) + c;
+}
+
+static void s_bias_rows (size_t rows, size_t n, const float *bias, float *y)
+{
+    for (size_t r = 0; r < rows; r++)
+        s_add (n, y + r * n, bias, y + r * n);
+}
+
+static void s_bias_rows_grad (size_t rows, size_t n, const float *dy, float *db)
+{
+    for (size_t r = 0; r < rows; r++)
+        s_add (n, db, dy + r * n, db);
+}
+
+static void s_bias_planes (size_t samples, size_t channels, size_t plane, const float *bias, float *y)
+{
+    for (size_t s = 0; s < samples; s++)
+        for (size_t c = 0; c < channels; c++, y += plane) {
+            float b = bias[c];
+            RK_IVDEP
+            for (size_t i = 0; i < plane; i++)
+                y[i] = y[i] + b;
+        }
+}
+
+/* Lanes are added pairwise, halves first, whatever the vector width. */
+static double s_fold (float *lane)
+{
+    for (size_t half = LANES / 2; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+static double s_sum (size_t n, const float *x)
+{
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lane[l] += x[i + l];
+    for (size_t l = 0; i + l < n; l++)
+        lane[l] += x[i + l];
+    return s_fold (lane);
+}
+
+static void s_bias_planes_grad (size_t samples, size_t channels, size_t plane, const float *dy, float *db)
+{
+    for (size_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (size_t s = 0; s < samples; s++)
+            sum += s_sum (plane, dy + (s * channels + c) * plane);
+        db[c] += (float) sum;
+    }
+}
+
+static void s_moments (size_t n, const float *x, float shift, double out[2])
+{
+    float sum[LANES] = {0}, square[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float v = x[i + l] - shift;
+            sum[l] += v;
+            square[l] += v * v;
+        }
+    for (size_t l = 0; i + l < n; l++) {
+        float v = x[i + l] - shift;
+        sum[l] += v;
+        square[l] += v * v;
+    }
+    out[0] = s_fold (sum);
+    out[1] = s_fold (square);
+}
+
+static void s_co_moments (size_t n, const float *dy, const float *x, float shift, double out[2])
+{
+    float sum[LANES] = {0}, product[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            float g = dy[i + l];
+            sum[l] += g;
+            product[l] += g * (x[i + l] - shift);
+        }
+    for (size_t l = 0; i + l < n; l++) {
+        float g = dy[i + l];
+        sum[l] += g;
+        product[l] += g * (x[i + l] - shift);
+    }
+    out[0] = s_fold (sum);
+    out[1] = s_fold (product);
+}
+
+/* exp of x <= 0 to about 1 ulp: 2^k e^r with |r| <= log (2) / 2, e^r by its series to the sixth power.
+ * Below the smallest normal number it is 0. NaN gives NaN.                                            */
+static inline float s_exp (float x)
+{
+    const float round = 12582912.0f; /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
+    float shifted = x * 1.44269504f + round;
+    float k = shifted - round;
+    float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
+    float p = 1.3888889e-3f;
+    p = p * r + 8.3333333e-3f;
+    p = p * r + 4.1666667e-2f;
+    p = p * r + 1.6666667e-1f;
+    p = p * r + 0.5f;
+    p = (p * r) * r + r + 1.0f;
+    uint32_t bits;
+    memcpy (&bits, &shifted, sizeof bits);
+    bits = (bits + 127u) << 23; /* the low nine bits of `shifted` are k mod 512 */
+    float scale;
+    memcpy (&scale, &bits, sizeof scale);
+    return x < -87.0f ? 0.0f : p * scale;
+}
+
+static void s_softmax_rows (size_t rows, size_t n, const float *logits, float *p, float *lse)
+{
+    for (size_t r = 0; r < rows; r++, logits += n, p += n) {
+        float top = logits[0];
+        for (size_t j = 1; j < n; j++)
+            top = logits[j] > top ? logits[j] : top;
+        RK_IVDEP
+        for (size_t j = 0; j < n; j++)
+            p[j] = s_exp (logits[j] - top);
+        float sum = (float) s_sum (n, p);
+        float inverse = 1.0f / sum;
+        s_scale (n, inverse, p, p);
+        if (lse)
+            lse[r] = top + (float) log ((double) sum);
+    }
+}
+
+static void s_sgd_plain (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g)
+{
+    float lr = how->lr, decay = how->weight_decay, scale = how->grad_scale;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        w_new[i] = w[i] - lr * (scale * g[i] + decay * w[i]);
+}
+
+static void s_sgd (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g, float *v)
+{
+    if (how->momentum == 0.0f) {
+        s_sgd_plain (how, n, w, w_new, g);
+        return;
+    }
+    float lr = how->lr, decay = how->weight_decay, scale = how->grad_scale, momentum = how->momentum;
+    float ahead = how->nesterov ? 1.0f : 0.0f, along = how->nesterov ? momentum : 1.0f;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        float grad = scale * g[i] + decay * w[i];
+        float velocity = momentum * v[i] + grad;
+        v[i] = velocity;
+        w_new[i] = w[i] - lr * (ahead * grad + along * velocity);
+    }
+}
+
+static void s_adam (const rk_vec_adam_t *how, size_t n, const float *w, float *w_new, const float *g, float *const mv[2])
+{
+    float b1 = how->beta1, b2 = how->beta2, decay = how->weight_decay, scale = how->grad_scale;
+    float step = how->lr / how->correct1, root = sqrtf (how->correct2), epsilon = how->epsilon;
+    float *m = mv[0], *v = mv[1];
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        float grad = scale * g[i] + decay * w[i];
+        float mean = b1 * m[i] + (1.0f - b1) * grad;
+        float square = b2 * v[i] + (1.0f - b2) * (grad * grad);
+        m[i] = mean;
+        v[i] = square;
+        w_new[i] = w[i] - step * (mean / (__builtin_sqrtf (square) / root + epsilon));
+    }
+}
+
+static inline uint32_t s_bits (float x)
+{
+    uint32_t bits;
+    memcpy (&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float s_float (uint32_t bits)
+{
+    float x;
+    memcpy (&x, &bits, sizeof x);
+    return x;
+}
+
+/* Normal halves by integer rounding; the smaller ones by adding 0.5, whose last bit is 2^-24. */
+static void s_f32_to_f16 (size_t n, const float *x, void *y_)
+{
+    s_any_half *y = y_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        uint32_t all = s_bits (x[i]), sign = all >> 16 & 0x8000u, size = all & 0x7fffffffu;
+        uint32_t clamped = size > 0x477fe000u ? 0x477fe000u : size;
+        uint32_t normal = (clamped - 0x38000000u + 0xfffu + (clamped >> 13 & 1u)) >> 13;
+        uint32_t small = s_bits (s_float (clamped) + 0.5f) - 0x3f000000u;
+        uint32_t half = clamped < 0x38800000u ? small : normal;
+        y[i] = (uint16_t) (sign | (size > 0x7f800000u ? 0x7e00u : half));
+    }
+}
+
+static void s_f16_to_f32 (size_t n, const void *x_, float *y)
+{
+    const s_any_half *x = x_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        uint32_t sign = (uint32_t) (x[i] & 0x8000u) << 16, size = x[i] & 0x7fffu;
+        uint32_t normal = (size << 13) + 0x38000000u;
+        uint32_t large = (size << 13) | 0x7f800000u | (size > 0x7c00u ? 0x400000u : 0u);
+        uint32_t small = s_bits ((float) (int32_t) size * 5.9604644775390625e-8f); /* 2^-24 */
+        uint32_t some = size >= 0x7c00u ? large : normal;
+        y[i] = s_float (sign | (size < 0x400u ? small : some));
+    }
+}
+
+static void s_f32_to_bf16 (size_t n, const float *x, void *y_)
+{
+    s_any_half *y = y_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++) {
+        uint32_t all = s_bits (x[i]);
+        uint32_t rounded = (all + 0x7fffu + (all >> 16 & 1u)) >> 16;
+        y[i] = (uint16_t) ((all & 0x7fffffffu) > 0x7f800000u ? (all >> 16 | 0x40u) : rounded);
+    }
+}
+
+static void s_bf16_to_f32 (size_t n, const void *x_, float *y)
+{
+    const s_any_half *x = x_;
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = s_float ((uint32_t) x[i] << 16);
+}
+
+const rk_vec_t RK_VEC_TABLE = {
+    .copy = s_copy,
+    .relu = s_relu,
+    .relu_backward = s_relu_backward,
+    .add = s_add,
+    .scale = s_scale,
+    .axpy = s_axpy,
+    .sum_scaled = s_sum_scaled,
+    .affine = s_affine,
+    .affine_relu = s_affine_relu,
+    .affine2 = s_affine2,
+    .bias_rows = s_bias_rows,
+    .bias_rows_grad = s_bias_rows_grad,
+    .bias_planes = s_bias_planes,
+    .bias_planes_grad = s_bias_planes_grad,
+    .sum = s_sum,
+    .moments = s_moments,
+    .co_moments = s_co_moments,
+    .softmax_rows = s_softmax_rows,
+    .sgd = s_sgd,
+    .adam = s_adam,
+    .f32_to_f16 = s_f32_to_f16,
+    .f16_to_f32 = s_f16_to_f32,
+    .f32_to_bf16 = s_f32_to_bf16,
+    .bf16_to_f32 = s_bf16_to_f32,
+};

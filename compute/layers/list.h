@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Every kind of layer: compute/layers/<kind>.c defines rk_layer_<kind>. No include guard: it is read
+ * with RK_LAYER defined as what to do with a kind.                                                   */
+RK_LAYER (linear)
+RK_LAYER (relu)
+RK_LAYER (flatten)
+RK_LAYER (softmax_xent)

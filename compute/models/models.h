@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Functions that append a named model's layers; errors stay in the model until it is sealed.         */
+#ifndef RK_COMPUTE_MODELS_H
+#define RK_COMPUTE_MODELS_H
+#include "compute/model.h"
+
+void rk_model_build_mlp (rk_model_t *m, size_t n_classes);
+void rk_model_build_mlp_tiny (rk_model_t *m, size_t n_classes);
+void rk_model_build_cnn (rk_model_t *m, size_t n_classes);
+void rk_model_build_cnn_tiny (rk_model_t *m, size_t n_classes);
+void rk_model_build_resnet20 (rk_model_t *m, size_t n_classes);
+void rk_model_build_residual_tiny (rk_model_t *m, size_t n_classes);
+void rk_model_build_dense_tiny (rk_model_t *m, size_t n_classes);
+
+#endif

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Every optimiser: compute/optim/<name>.c defines rk_optim_<name>. No include guard.                 */
+RK_OPTIM (sgd)
+RK_OPTIM (adam)

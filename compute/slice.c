@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Follows the slice plan: forward, input gradients, parameter gradients. No decision about memory is
+ * taken here and nothing is allocated after rk_slice_new.                                            */
+#include "compute/slice.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compute/layers/vector.h"
+#include "compute/slice_plan.h"
+
+typedef enum { CTX_FREE = 0, CTX_FORWARD, CTX_INPUT, CTX_DONE } s_state_t;
+
+typedef struct {
+    s_state_t state;
+    uint64_t f;
+    size_t n;
+    char *stash;                      /* its part of the stash region */
+    const float *in[RK_MAX_BOUNDARY]; /* borrowed from forward to release */
+    float *out[RK_MAX_BOUNDARY];
+    const float *gout[RK_MAX_BOUNDARY]; /* borrowed from backward_input to backward_params */
+} s_context_t;
+
+struct rk_slice {
+    rk_slice_plan_t plan;
+    uint64_t seed;
+    int n_contexts;
+    s_context_t *contexts;
+    char *stash; /* n_contexts x plan.stash_bytes */
+    char *work;  /* plan.work_bytes */
+    int between; /* context between its two backward calls, -1: none; the workspace is its own then */
+};
+
+/* The caller's buffers of one call, by region. */
+typedef struct {
+    const s_context_t *context;
+    const float *const *gout;
+    float *const *gin;
+} s_buffers_t;
+
+rk_err_t rk_slice_new (rk_slice_t **slice_p, const rk_slice_config_t *config, rk_error_t *err)
+{
+    *slice_p = NULL;
+    rk_slice_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return rk_error_set (err, RK_ENOMEM, "no memory for a slice");
+    rk_err_t rc = rk_slice_plan_make (&self->plan, config, err);
+    if (rc) {
+        rk_slice_destroy (&self);
+        return rc;
+    }
+    self->seed = config->seed;
+    self->n_contexts = config->n_contexts;
+    self->between = -1;
+    const size_t n_contexts = (size_t) config->n_contexts;
+    self->contexts = calloc (n_contexts, sizeof *self->contexts);
+    if (self->plan.stash_bytes <= SIZE_MAX / n_contexts)
+        self->stash = rk_arena_alloc (self->plan.stash_bytes * n_contexts);
+    self->work = rk_arena_alloc (self->plan.work_bytes);
+    if (!self->contexts || !self->stash || !self->work) {
+        rc = rk_error_set (err, RK_ENOMEM, "no memory for layers [%d, %d): %zu MB", config->first, config->last,
+                           (self->plan.stash_bytes * n_contexts + self->plan.work_bytes) >> 20);
+        rk_slice_destroy (&self);
+        return rc;
+    }
+    for (size_t c = 0; c < n_contexts; c++)
+        self->contexts[c].stash = self->stash + c * self->plan.stash_bytes;
+    *slice_p = self;
+    return RK_OK;
+}
+
+void rk_slice_destroy (rk_slice_t **slice_p)
+{
+    rk_slice_t *self = slice_p ? *slice_p : NULL;
+    if (!self)
+        return;
+    rk_slice_plan_clear (&self->plan);
+    free (self->contexts);
+    free (self->stash);
+    free (self->work);
+    free (self);
+    *slice_p = NULL;
+}
+
+size_t rk_slice_bytes (const rk_slice_t *self)
+{
+    return self->plan.stash_bytes * (size_t) self->n_contexts + self->plan.work_bytes + sizeof *self +
+           (size_t) self->n_contexts * sizeof *self->contexts + (size_t) self->plan.n_layers * sizeof *self->plan.layers;
+}
+
+rk_err_t rk_slice_predict (const rk_slice_config_t *config, size_t *bytes, rk_error_t *err)
+{
+    rk_slice_t shadow = {.n_contexts = config->n_contexts};
+    rk_err_t rc = rk_slice_plan_make (&shadow.plan, config, err);
+    *bytes = rc ? 0 : rk_slice_bytes (&shadow);
+    rk_slice_plan_clear (&shadow.plan);
+    return rc;
+}
+
+/* ---- places to pointers */
+
+static const float *s_read (const rk_slice_t *self, const s_buffers_t *b, rk_place_t place)
+{
+    switch (place.region) {
+    case RK_AT_IN:
+        return b->context->in[place.idx];
+    case RK_AT_OUT:
+        return b->context->out[place.idx];
+    case RK_AT_GOUT:
+        return b->gout[place.idx];
+    case RK_AT_GIN:
+        return b->gin[place.idx];
+    case RK_AT_STASH:
+        return (const float *) (const void *) (b->context->stash + place.offset);
+    case RK_AT_WORK:
+        return (const float *) (const void *) (self->work + place.offset);
+    case RK_AT_NOWHERE:
+        break;
+    }
+    return NULL;
+}
+
+static float *s_write (const rk_slice_t *self, const s_buffers_t *b, rk_place_t place)
+{
+    switch (place.region) {
+    case RK_AT_OUT:
+        return b->context->out[place.idx];
+    case RK_AT_GIN:
+        return b->gin[place.idx];
+    case RK_AT_STASH:
+        return (float *) (void *) (b->context->stash + place.offset);
+    case RK_AT_WORK:
+        return (float *) (void *) (self->work + place.offset);
+    default:
+        return NULL;
+    }
+}
+
+/* What is the same for every call of layer i. */
+static rk_layer_call_t s_call (const rk_slice_t *self, const s_buffers_t *b, int i, const float *flat)
+{
+    const rk_layer_t *layer = rk_model_layer (self->plan.model, self->plan.first + i);
+    return (rk_layer_call_t) {
+        .layer = layer,
+        .index = self->plan.first + i,
+        .n = b->context->n,
+        .mode = RK_MODE_TRAIN,
+        .seed = self->seed,
+        .f = b->context->f,
+        .params = flat + (layer->flat_at - rk_model_flat_at (self->plan.model, self->plan.first)),
+        .save = s_write (self, b, self->plan.layers[i].save),
+    };
+}
+
+/* ---- forward */
+
+static rk_err_t s_check_labels (const rk_slice_t *self, const rk_forward_t *call, rk_error_t *err)
+{
+    const rk_layer_t *top = rk_model_layer (self->plan.model, self->plan.last - 1);
+    if (!rk_layer_has (top, RK_IS_LOSS))
+        return RK_OK;
+    if (!call->labels && call->mode == RK_MODE_EVAL)
+        return RK_OK; /* prediction: probabilities only */
+    if (!call->labels)
+        return rk_error_set (err, RK_EINVAL, "minibatch %llu has no labels", (unsigned long long) call->f);
+    for (size_t i = 0; i < call->n; i++)
+        if (call->labels[i] < 0 || (size_t) call->labels[i] >= top->in_elems[0])
+            return rk_error_set (err, RK_EINVAL, "label %d of sample %zu in minibatch %llu is not in 0..%zu",
+                                 (int) call->labels[i], i, (unsigned long long) call->f, top->in_elems[0] - 1);
+    return RK_OK;
+}
+
+static rk_err_t s_check_forward (const rk_slice_t *self, const rk_forward_t *call, rk_error_t *err)
+{
+    const unsigned long long f = call->f;
+    if (call->ctx < 0 || call->ctx >= self->n_contexts)
+        return rk_error_set (err, RK_EINVAL, "minibatch %llu: context %d of %d", f, call->ctx, self->n_contexts);
+    if (self->contexts[call->ctx].state != CTX_FREE)
+        return rk_error_set (err, RK_EINVAL, "minibatch %llu: context %d still holds minibatch %llu", f, call->ctx,
+                             (unsigned long long) self->contexts[call->ctx].f);
+    if (self->between >= 0)
+        return rk_error_set (err, RK_ESTATE, "minibatch %llu: parameter gradients of minibatch %llu are due first", f,
+                             (unsigned long long) self->contexts[self->between].f);
+    if (call->n < 1 || call->n > self->plan.batch)
+        return rk_error_set (err, RK_EINVAL, "minibatch %llu has %zu samples, 1..%zu are allowed", f, call->n,
+                             self->plan.batch);
+    return s_check_labels (self, call, err);
+}
+
+static void s_forward_layer (const rk_slice_t *self, const s_buffers_t *b, int i, const rk_forward_t *forward)
+{
+    const rk_layer_plan_t *p = &self->plan.layers[i];
+    rk_layer_call_t call = s_call (self, b, i, forward->flat);
+    for (int k = 0; k < call.layer->n_in; k++)
+        call.x[k] = s_read (self, b, p->x[k]);
+    /* A view of the caller's input keeps its place, which only a copy would write. */
+    call.y = p->y.region == RK_AT_IN ? (float *) (uintptr_t) call.x[0] : s_write (self, b, p->y);
+    call.work = s_write (self, b, p->work_forward);
+    call.mode = forward->mode;
+    if (forward->stats)
+        call.stats = forward->stats + (call.params - forward->flat);
+    call.labels = forward->labels;
+    call.loss = forward->loss;
+    call.probabilities = forward->probabilities;
+    call.layer->type->forward (&call);
+}
+
+rk_err_t rk_slice_forward (rk_slice_t *self, const rk_forward_t *forward, rk_error_t *err)
+{
+    rk_err_t rc = s_check_forward (self, forward, err);
+    if (rc)
+        return rc;
+    s_context_t *context = &self->contexts[forward->ctx];
+    context->f = forward->f;
+    context->n = forward->n;
+    for (int i = 0; i < self->plan.n_in; i++)
+        context->in[i] = forward->in[i];
+    for (int o = 0; o < self->plan.n_out; o++)
+        context->out[o] = forward->out[o];
+    const s_buffers_t buffers = {.context = context};
+    for (int i = 0; i < self->plan.n_layers; i++)
+        s_forward_layer (self, &buffers, i, forward);
+    for (int c = 0; c < self->plan.n_value_copies; c++) {
+        const rk_copy_plan_t *copy = &self->plan.value_copies[c];
+        float *to = s_write (self, &buffers, copy->to);
+        if (to)
+            memcpy (to, s_read (self, &buffers, copy->from), context->n * copy->elems * sizeof *to);
+    }
+    context->state = forward->mode == RK_MODE_TRAIN ? CTX_FORWARD : CTX_FREE;
+    return RK_OK;
+}
+
+/* ---- backward */
+
+static rk_err_t s_check_backward (const rk_slice_t *self, int ctx, s_state_t state, rk_error_t *err)
+{
+    if (ctx < 0 || ctx >= self->n_contexts)
+        return rk_error_set (err, RK_EINVAL, "context %d of %d", ctx, self->n_contexts);
+    if (self->contexts[ctx].state != state || (self->between >= 0 && self->between != ctx))
+        return rk_error_set (err, RK_ESTATE, "context %d (minibatch %llu) is not ready for its %s gradients", ctx,
+                             (unsigned long long) self->contexts[ctx].f, state == CTX_FORWARD ? "input" : "parameter");
+    return RK_OK;
+}
+
+/* Recompute: the values the backward reads, once more. Statistics do not move a second time. */
+static void s_replay (const rk_slice_t *self, const s_buffers_t *b, const float *flat)
+{
+    for (int i = 0; i < self->plan.n_layers; i++) {
+        const rk_layer_plan_t *p = &self->plan.layers[i];
+        if (!p->replay)
+            continue;
+        rk_layer_call_t call = s_call (self, b, i, flat);
+        for (int k = 0; k < call.layer->n_in; k++)
+            call.x[k] = s_read (self, b, p->back_x[k]);
+        call.y = s_write (self, b, p->back_y);
+        call.work = s_write (self, b, p->work_replay);
+        call.layer->type->forward (&call);
+    }
+}
+
+/* The part of a call that both backward passes share. */
+static rk_layer_call_t s_backward_call (const rk_slice_t *self, const s_buffers_t *b, int i, const float *flat)
+{
+    const rk_layer_plan_t *p = &self->plan.layers[i];
+    rk_layer_call_t call = s_call (self, b, i, flat);
+    for (int k = 0; k < call.layer->n_in; k++)
+        call.x[k] = s_read (self, b, p->back_x[k]);
+    /* Layers take y as what they wrote; in the backward they only read it. */
+    call.y = (float *) (uintptr_t) s_read (self, b, p->back_y);
+    call.gy = s_read (self, b, p->gy);
+    return call;
+}
+
+static void s_backward_layer (const rk_slice_t *self, const s_buffers_t *b, int i, const float *flat)
+{
+    const rk_layer_plan_t *p = &self->plan.layers[i];
+    rk_layer_call_t call = s_backward_call (self, b, i, flat);
+    bool wanted = rk_layer_has (call.layer, RK_PARAMS_FROM_SAVE);
+    for (int k = 0; k < call.layer->n_in; k++) {
+        call.gx[k] = s_write (self, b, p->gx[k].write);
+        wanted = wanted || call.gx[k];
+    }
+    call.work = s_write (self, b, p->work_input);
+    if (wanted && call.layer->type->backward_input)
+        call.layer->type->backward_input (&call);
+    for (int k = 0; k < call.layer->n_in; k++) {
+        const rk_gx_plan_t *gx = &p->gx[k];
+        if (gx->sum.region == RK_AT_NOWHERE)
+            continue;
+        const float *mine = call.gx[k] ? call.gx[k] : call.gy;
+        rk_vec_sum (s_write (self, b, gx->sum), mine, s_read (self, b, gx->add), call.n * call.layer->in_elems[k]);
+    }
+}
+
+rk_err_t rk_slice_backward_input (rk_slice_t *self, int ctx, const float *flat, const float *const *gout,
+                                  float *const *gin, rk_error_t *err)
+{
+    rk_err_t rc = s_check_backward (self, ctx, CTX_FORWARD, err);
+    if (rc)
+        return rc;
+    s_context_t *context = &self->contexts[ctx];
+    for (int o = 0; o < self->plan.n_out; o++)
+        context->gout[o] = self->plan.out[o].needs_grad ? gout[o] : NULL;
+    const s_buffers_t buffers = {context, context->gout, gin};
+    if (self->plan.recompute)
+        s_replay (self, &buffers, flat);
+    for (int i = self->plan.n_layers - 1; i >= 0; i--)
+        if (self->plan.layers[i].backward)
+            s_backward_layer (self, &buffers, i, flat);
+    for (int c = 0; c < self->plan.n_grad_copies; c++) {
+        const rk_copy_plan_t *copy = &self->plan.grad_copies[c];
+        float *to = s_write (self, &buffers, copy->to);
+        memcpy (to, s_read (self, &buffers, copy->from), context->n * copy->elems * sizeof *to);
+    }
+    context->state = CTX_INPUT;
+    self->between = ctx;
+    return RK_OK;
+}
+
+rk_err_t rk_slice_backward_params (rk_slice_t *self, int ctx, const float *flat, float *grads, rk_error_t *err)
+{
+    rk_err_t rc = s_check_backward (self, ctx, CTX_INPUT, err);
+    if (rc)
+        return rc;
+    s_context_t *context = &self->contexts[ctx];
+    const s_buffers_t buffers = {context, context->gout, NULL};
+    for (int i = self->plan.n_layers - 1; i >= 0; i--) {
+        const rk_layer_t *layer = rk_model_layer (self->plan.model, self->plan.first + i);
+        if (!self->plan.layers[i].backward || !layer->type->backward_params)
+            continue;
+        rk_layer_call_t call = s_backward_call (self, &buffers, i, flat);
+        call.work = s_write (self, &buffers, self->plan.layers[i].work_params);
+        call.grads = grads + (call.params - flat);
+        call.layer->type->backward_params (&call);
+    }
+    context->state = CTX_DONE;
+    self->between = -1;
+    return RK_OK;
+}
+
+void rk_slice_release (rk_slice_t *self, int ctx)
+{
+    assert (ctx >= 0 && ctx < self->n_contexts);
+    self->contexts[ctx].state = CTX_FREE;
+    if (self->between == ctx)
+        self->between = -1;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "messages/body.h"
+
+#include <stdlib.h>
+
+/* ---- bodies of plain fields: one list of fields makes both directions, so they cannot differ.
+ * N: a number or bool, S: a string, L: a list of integers with its length.                            */
+#define PUT_N(field) to->field = from->field;
+#define PUT_S(field) to->field = (char *) from->field; /* protobuf-c only reads it; NULL packs as "" */
+#define PUT_L(field, n) to->field = (uint64_t *) from->field, to->n_##field = from->n;
+#define GET_N(field) to->field = from->field;
+#define GET_S(field) to->field = from->field;
+#define GET_L(field, n) to->field = from->field, to->n = from->n_##field;
+
+#define PLAIN_BODY(member, fields)                                                                                    \
+    static rk_err_t s_put_##member (const rk_msg_t *msg, rk_body_t *body)                                             \
+    {                                                                                                                 \
+        __typeof__ (&msg->member) from = &msg->member;                                                                \
+        __typeof__ (&body->member) to = &body->member;                                                                \
+        rk__##member##__init (to);                                                                                    \
+        fields (PUT_N, PUT_S, PUT_L) return RK_OK;                                                                    \
+    }                                                                                                                 \
+    static rk_err_t s_get_##member (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)              \
+    {                                                                                                                 \
+        __typeof__ (envelope->member) from = envelope->member;                                                        \
+        __typeof__ (&msg->member) to = &msg->member;                                                                  \
+        (void) arena;                                                                                                 \
+        fields (GET_N, GET_S, GET_L) return RK_OK;                                                                    \
+    }
+
+#define ACTIVATION(N, S, L) N (f) N (round) N (mode) N (n) N (dtype) N (n_tensors)
+#define GRADIENT(N, S, L) N (f) N (round) N (n) N (dtype) N (n_tensors)
+#define CREDIT(N, S, L) N (f) N (round) N (mode)
+#define SNAPSHOT(N, S, L) N (round) N (n_planes) N (weight) N (total)
+#define CHUNK(N, S, L) N (round) N (segment) N (plane) N (step) N (piece) N (offset) N (n_floats) N (total)
+#define MEAN(N, S, L) N (round) N (n_planes) N (bytes_sent)
+#define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps)
+#define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
+#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
+#define WELCOME(N, S, L) N (node) S (settings) N (leader)
+#define READY(N, S, L) N (digest)
+#define START(N, S, L) N (first_round)
+#define LEASE_REQUEST(N, S, L) N (cluster) N (n)
+#define LEASE_GRANT(N, S, L) L (f, n) N (round) N (mode) N (cluster)
+#define ROUND_APPLIED(N, S, L) N (round) N (stage)
+#define ROUND_COMMITTED(N, S, L) N (round)
+#define EVALUATED(N, S, L) N (f) N (round) N (loss_sum) N (n_correct) N (n)
+#define REPORT(N, S, L)                                                                                               \
+    N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
+        N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
+            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid)
+#define SAVE_REQUEST(N, S, L) N (round) N (final)
+#define SAVED(N, S, L) N (round) N (digest) S (path)
+#define HEARTBEAT(N, S, L) N (sent_ms)
+#define FAILED(N, S, L) N (node) S (text)
+#define STOP(N, S, L) N (code) S (reason)
+
+PLAIN_BODY (activation, ACTIVATION)
+PLAIN_BODY (gradient, GRADIENT)
+PLAIN_BODY (credit, CREDIT)
+PLAIN_BODY (snapshot, SNAPSHOT)
+PLAIN_BODY (chunk, CHUNK)
+PLAIN_BODY (mean, MEAN)
+PLAIN_BODY (slice, SLICE)
+PLAIN_BODY (prediction, PREDICTION)
+PLAIN_BODY (hello, HELLO)
+PLAIN_BODY (welcome, WELCOME)
+PLAIN_BODY (ready, READY)
+PLAIN_BODY (start, START)
+PLAIN_BODY (lease_request, LEASE_REQUEST)
+PLAIN_BODY (lease_grant, LEASE_GRANT)
+PLAIN_BODY (round_applied, ROUND_APPLIED)
+PLAIN_BODY (round_committed, ROUND_COMMITTED)
+PLAIN_BODY (evaluated, EVALUATED)
+PLAIN_BODY (report, REPORT)
+PLAIN_BODY (save_request, SAVE_REQUEST)
+PLAIN_BODY (saved, SAVED)
+PLAIN_BODY (heartbeat, HEARTBEAT)
+PLAIN_BODY (failed, FAILED)
+PLAIN_BODY (stop, STOP)
+
+/* ---- bodies without fields */
+static rk_err_t s_put_profile_request (const rk_msg_t *msg, rk_body_t *body)
+{
+    (void) msg;
+    rk__profile_request__init (&body->profile_request);
+    return RK_OK;
+}
+
+static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
+{
+    (void) msg;
+    rk__stopped__init (&body->stopped);
+    return RK_OK;
+}
+
+static rk_err_t s_get_nothing (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    (void) envelope, (void) arena, (void) msg;
+    return RK_OK;
+}
+
+/* ---- bodies whose names or lists differ */
+static rk_err_t s_put_plan (const rk_msg_t *msg, rk_body_t *body)
+{
+    rk__plan_proposal__init (&body->plan);
+    body->plan.digest = msg->plan.digest;
+    return RK_OK;
+}
+
+static rk_err_t s_get_plan (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    (void) arena;
+    msg->plan.digest = envelope->plan->digest;
+    return RK_OK;
+}
+
+static rk_err_t s_put_round_closed (const rk_msg_t *msg, rk_body_t *body)
+{
+    const rk_round_closed_t *from = &msg->round_closed;
+    Rk__RoundClosed *to = &body->round_closed;
+    rk__round_closed__init (to);
+    PUT_N (round)
+    PUT_L (counts, n_clusters)
+    PUT_L (samples, n_clusters)
+    return RK_OK;
+}
+
+static rk_err_t s_get_round_closed (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    const Rk__RoundClosed *from = envelope->round_closed;
+    rk_round_closed_t *to = &msg->round_closed;
+    (void) arena;
+    if (from->n_counts != from->n_samples)
+        return RK_EFORMAT;
+    GET_N (round)
+    GET_L (counts, n_clusters)
+    GET_L (samples, n_clusters)
+    return RK_OK;
+}
+
+/* `n` structs of `size` bytes behind `n` pointers to them, in one block that the caller frees. */
+static void **s_pointers (rk_body_t *body, size_t n, size_t size)
+{
+    void **pointer = malloc (n * sizeof *pointer + n * size);
+    body->list = pointer;
+    for (size_t i = 0; pointer && i < n; i++)
+        pointer[i] = (char *) (pointer + n) + i * size;
+    return pointer;
+}
+
+static void s_put_node (const rk_node_profile_t *from, Rk__NodeProfile *to)
+{
+    rk__node_profile__init (to);
+    PUT_N (node) PUT_S (name) PUT_N (host) PUT_N (cores) PUT_N (speed_ppm) PUT_N (ram_bytes) PUT_N (gemm_mflops)
+    PUT_L (forward_ns, n_layers)
+    PUT_L (backward_ns, n_layers)
+}
+
+static rk_err_t s_put_profile (const rk_msg_t *msg, rk_body_t *body)
+{
+    size_t n = msg->profile.n_nodes;
+    rk__profile__init (&body->profile);
+    if (n == 0)
+        return RK_OK;
+    void **nodes = s_pointers (body, n, sizeof (Rk__NodeProfile));
+    if (!nodes)
+        return RK_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        s_put_node (&msg->profile.nodes[i], nodes[i]);
+    body->profile.n_nodes = n;
+    body->profile.nodes = (Rk__NodeProfile **) nodes;
+    return RK_OK;
+}
+
+static rk_err_t s_get_node (const Rk__NodeProfile *from, rk_node_profile_t *to)
+{
+    if (from->n_forward_ns != from->n_backward_ns)
+        return RK_EFORMAT;
+    GET_N (node) GET_S (name) GET_N (host) GET_N (cores) GET_N (speed_ppm) GET_N (ram_bytes) GET_N (gemm_mflops)
+    GET_L (forward_ns, n_layers)
+    GET_L (backward_ns, n_layers)
+    return RK_OK;
+}
+
+static rk_err_t s_get_profile (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    const Rk__Profile *from = envelope->profile;
+    rk_node_profile_t *nodes = rk_arena_alloc (arena, from->n_nodes * sizeof *nodes);
+    rk_err_t rc = nodes ? RK_OK : RK_EFORMAT;
+    for (size_t i = 0; !rc && i < from->n_nodes; i++)
+        rc = s_get_node (from->nodes[i], &nodes[i]);
+    msg->profile.n_nodes = from->n_nodes;
+    msg->profile.nodes = nodes;
+    return rc;
+}
+
+static rk_err_t s_put_endpoints (const rk_endpoints_t *from, rk_body_t *body, Rk__Endpoints *to)
+{
+    rk__endpoints__init (to);
+    if (from->n == 0)
+        return RK_OK;
+    void **endpoints = s_pointers (body, from->n, sizeof (Rk__Endpoint));
+    if (!endpoints)
+        return RK_ENOMEM;
+    for (size_t i = 0; i < from->n; i++) {
+        Rk__Endpoint *endpoint = endpoints[i];
+        rk__endpoint__init (endpoint);
+        endpoint->address = from->list[i].address;
+        endpoint->endpoint = (char *) from->list[i].endpoint;
+    }
+    to->n_endpoints = from->n;
+    to->endpoints = (Rk__Endpoint **) endpoints;
+    return RK_OK;
+}
+
+static rk_err_t s_get_endpoints (const Rk__Endpoints *from, rk_wire_arena_t *arena, rk_endpoints_t *to)
+{
+    rk_endpoint_t *list = rk_arena_alloc (arena, from->n_endpoints * sizeof *list);
+    if (!list)
+        return RK_EFORMAT;
+    for (size_t i = 0; i < from->n_endpoints; i++)
+        list[i] = (rk_endpoint_t) {from->endpoints[i]->address, from->endpoints[i]->endpoint};
+    to->n = from->n_endpoints;
+    to->list = list;
+    return RK_OK;
+}
+
+static rk_err_t s_put_wired (const rk_msg_t *msg, rk_body_t *body)
+{
+    return s_put_endpoints (&msg->wired, body, &body->wired);
+}
+
+static rk_err_t s_get_wired (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    return s_get_endpoints (envelope->wired, arena, &msg->wired);
+}
+
+static rk_err_t s_put_peers (const rk_msg_t *msg, rk_body_t *body)
+{
+    return s_put_endpoints (&msg->peers, body, &body->peers);
+}
+
+static rk_err_t s_get_peers (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    return s_get_endpoints (envelope->peers, arena, &msg->peers);
+}
+
+#define ROW(kind, name, member)                                                                                       \
+    [RK_MSG_##kind] = {name, RK__ENVELOPE__BODY_##kind, s_put_##member, s_get_##member}
+
+static const rk_body_ops_t s_ops[RK_N_MSG] = {
+    ROW (ACTIVATION, "Activation", activation),
+    ROW (GRADIENT, "Gradient", gradient),
+    ROW (CREDIT, "Credit", credit),
+    ROW (SNAPSHOT, "Snapshot", snapshot),
+    ROW (CHUNK, "Chunk", chunk),
+    ROW (MEAN, "Mean", mean),
+    ROW (SLICE, "Slice", slice),
+    ROW (PREDICTION, "Prediction", prediction),
+    ROW (HELLO, "Hello", hello),
+    ROW (WELCOME, "Welcome", welcome),
+    [RK_MSG_PROFILE_REQUEST] = {"ProfileRequest", RK__ENVELOPE__BODY_PROFILE_REQUEST, s_put_profile_request, s_get_nothing},
+    ROW (PROFILE, "Profile", profile),
+    ROW (PLAN, "PlanProposal", plan),
+    ROW (WIRED, "Wired", wired),
+    ROW (PEERS, "Peers", peers),
+    ROW (READY, "Ready", ready),
+    ROW (START, "Start", start),
+    ROW (LEASE_REQUEST, "LeaseRequest", lease_request),
+    ROW (LEASE_GRANT, "LeaseGrant", lease_grant),
+    ROW (ROUND_CLOSED, "RoundClosed", round_closed),
+    ROW (ROUND_APPLIED, "RoundApplied", round_applied),
+    ROW (ROUND_COMMITTED, "RoundCommitted", round_committed),
+    ROW (EVALUATED, "Evaluated", evaluated),
+    ROW (REPORT, "Report", report),
+    ROW (SAVE_REQUEST, "SaveRequest", save_request),
+    ROW (SAVED, "Saved", saved),
+    ROW (HEARTBEAT, "Heartbeat", heartbeat),
+    ROW (FAILED, "Failed", failed),
+    ROW (STOP, "Stop", stop),
+    [RK_MSG_STOPPED] = {"Stopped", RK__ENVELOPE__BODY_STOPPED, s_put_stopped, s_get_nothing},
+};
+
+const rk_body_ops_t *rk_body_ops (rk_msg_kind_t kind)
+{
+    return (unsigned) kind < RK_N_MSG && s_ops[kind].put ? &s_ops[kind] : NULL;
+}
+
+rk_msg_kind_t rk_body_kind (Rk__Envelope__BodyCase body_case)
+{
+    for (unsigned kind = 1; kind < RK_N_MSG; kind++)
+        if (s_ops[kind].body_case == body_case)
+            return (rk_msg_kind_t) kind;
+    return RK_MSG_NONE;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "messages/check.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "messages/text.h"
+
+/* Longest strings, in bytes without the end. Names and kernel sets fit the fixed arrays of a plan. */
+#define MAX_NAME 31
+#define MAX_KERNELS 15
+#define MAX_SOFTWARE 63
+#define MAX_ENDPOINT 255
+#define MAX_PATH 4095
+#define MAX_LINE 1023
+#define MAX_SETTINGS 65535
+
+#define RULE(condition, ...)                                                                                          \
+    do {                                                                                                              \
+        if (!(condition))                                                                                             \
+            return rk_error_set (err, RK_EFORMAT, __VA_ARGS__);                                                       \
+    } while (0)
+
+#define TEXT_RULE(what, text, max)                                                                                    \
+    do {                                                                                                              \
+        rk_err_t text_rc = rk_text_check (what, text, max, false, err);                                               \
+        if (text_rc)                                                                                                  \
+            return text_rc;                                                                                           \
+    } while (0)
+
+static rk_err_t s_address (uint32_t address, rk_error_t *err)
+{
+    unsigned kind = rk_address_kind (address);
+    RULE (kind >= RK_ACTOR_NODE && kind <= RK_ACTOR_CHECKPOINTER, "address %08x: actor kind %u is none", address, kind);
+    return RK_OK;
+}
+
+static rk_err_t s_list (const char *what, size_t n, rk_error_t *err)
+{
+    RULE (n <= RK_WIRE_MAX_LIST, "%s: %zu elements, at most %d", what, n, RK_WIRE_MAX_LIST);
+    return RK_OK;
+}
+
+/* ---- bodies */
+static rk_err_t s_minibatch (uint32_t mode, uint32_t n, uint32_t dtype, uint32_t n_tensors, rk_error_t *err)
+{
+    RULE (mode <= RK_MB_PREDICT, "mode %u, at most %d", mode, RK_MB_PREDICT);
+    RULE (n > 0, "no samples");
+    RULE (dtype <= RK_DTYPE_F16, "dtype %u, at most %d", dtype, RK_DTYPE_F16);
+    RULE (n_tensors < RK_WIRE_MAX_FRAMES, "%u tensors, at most %d", n_tensors, RK_WIRE_MAX_FRAMES - 1);
+    return RK_OK;
+}
+
+static rk_err_t s_activation (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_activation_t *a = &msg->activation;
+    RULE (a->n_tensors > 0, "an activation without tensors");
+    return s_minibatch (a->mode, a->n, a->dtype, a->n_tensors, err);
+}
+
+static rk_err_t s_gradient (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_gradient_t *g = &msg->gradient;
+    return s_minibatch (RK_MB_TRAIN, g->n, g->dtype, g->n_tensors, err);
+}
+
+static rk_err_t s_credit (const rk_msg_t *msg, rk_error_t *err)
+{
+    RULE (msg->credit.mode <= RK_MB_PREDICT, "mode %u, at most %d", msg->credit.mode, RK_MB_PREDICT);
+    return RK_OK;
+}
+
+static rk_err_t s_planes (uint32_t n, rk_error_t *err)
+{
+    RULE (n <= RK_WIRE_MAX_FRAMES, "%u planes, at most %d", n, RK_WIRE_MAX_FRAMES);
+    return RK_OK;
+}
+
+static rk_err_t s_snapshot (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_snapshot_t *s = &msg->snapshot;
+    RULE (s->weight <= s->total, "weight %llu above the total %llu", (unsigned long long) s->weight,
+          (unsigned long long) s->total);
+    return s_planes (s->n_planes, err);
+}
+
+static rk_err_t s_chunk (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_chunk_t *c = &msg->chunk;
+    RULE (c->n_floats <= UINT64_MAX - c->offset, "chunk of %llu floats at %llu", (unsigned long long) c->n_floats,
+          (unsigned long long) c->offset);
+    return RK_OK;
+}
+
+static rk_err_t s_mean (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_planes (msg->mean.n_planes, err);
+}
+
+static rk_err_t s_slice (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_slice_msg_t *s = &msg->slice;
+    RULE (s->n_floats <= UINT64_MAX - s->flat_lo, "slice of %llu floats at %llu", (unsigned long long) s->n_floats,
+          (unsigned long long) s->flat_lo);
+    return s_planes (s->n_planes, err);
+}
+
+static rk_err_t s_prediction (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_prediction_t *p = &msg->prediction;
+    RULE (p->n > 0 && p->n_classes > 0, "prediction of %u samples in %u classes", p->n, p->n_classes);
+    return RK_OK;
+}
+
+static rk_err_t s_hello (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_hello_t *h = &msg->hello;
+    TEXT_RULE ("name", h->name, MAX_NAME);
+    TEXT_RULE ("control", h->control, MAX_ENDPOINT);
+    TEXT_RULE ("kernels", h->kernels, MAX_KERNELS);
+    TEXT_RULE ("software", h->software, MAX_SOFTWARE);
+    return RK_OK;
+}
+
+static rk_err_t s_welcome (const rk_msg_t *msg, rk_error_t *err)
+{
+    return rk_text_check ("settings", msg->welcome.settings, MAX_SETTINGS, true, err);
+}
+
+static rk_err_t s_profile (const rk_msg_t *msg, rk_error_t *err)
+{
+    rk_err_t rc = s_list ("nodes", msg->profile.n_nodes, err);
+    for (size_t i = 0; !rc && i < msg->profile.n_nodes; i++) {
+        rc = s_list ("layers", msg->profile.nodes[i].n_layers, err);
+        if (!rc)
+            rc = rk_text_check ("name", msg->profile.nodes[i].name, MAX_NAME, false, err);
+    }
+    return rc;
+}
+
+static rk_err_t s_endpoints (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_endpoints_t *e = msg->kind == RK_MSG_WIRED ? &msg->wired : &msg->peers;
+    rk_err_t rc = s_list ("endpoints", e->n, err);
+    for (size_t i = 0; !rc && i < e->n; i++) {
+        rc = s_address (e->list[i].address, err);
+        if (!rc)
+            rc = rk_text_check ("endpoint", e->list[i].endpoint, MAX_ENDPOINT, false, err);
+    }
+    return rc;
+}
+
+static rk_err_t s_lease_request (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_list ("lease", msg->lease_request.n, err);
+}
+
+static rk_err_t s_lease_grant (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_lease_grant_t *g = &msg->lease_grant;
+    RULE (g->mode <= RK_MB_PREDICT, "mode %u, at most %d", g->mode, RK_MB_PREDICT);
+    return s_list ("lease", g->n, err);
+}
+
+static rk_err_t s_round_closed (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_list ("clusters", msg->round_closed.n_clusters, err);
+}
+
+static rk_err_t s_evaluated (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_evaluated_t *e = &msg->evaluated;
+    RULE (isfinite (e->loss_sum), "loss_sum %g is not finite", e->loss_sum);
+    RULE (e->n_correct <= e->n, "%u of %u correct", e->n_correct, e->n);
+    return RK_OK;
+}
+
+static rk_err_t s_report (const rk_msg_t *msg, rk_error_t *err)
+{
+    RULE (isfinite (msg->report.loss_sum), "loss_sum %g is not finite", msg->report.loss_sum);
+    return RK_OK;
+}
+
+static rk_err_t s_saved (const rk_msg_t *msg, rk_error_t *err)
+{
+    return rk_text_check ("path", msg->saved.path, MAX_PATH, false, err);
+}
+
+static rk_err_t s_failed (const rk_msg_t *msg, rk_error_t *err)
+{
+    return rk_text_check ("text", msg->failed.text, MAX_LINE, false, err);
+}
+
+static rk_err_t s_stop (const rk_msg_t *msg, rk_error_t *err)
+{
+    RULE (msg->stop.code <= 255, "exit code %u, at most 255", msg->stop.code);
+    return rk_text_check ("reason", msg->stop.reason, MAX_LINE, false, err);
+}
+
+static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
+    [RK_MSG_ACTIVATION] = s_activation,
+    [RK_MSG_GRADIENT] = s_gradient,
+    [RK_MSG_CREDIT] = s_credit,
+    [RK_MSG_SNAPSHOT] = s_snapshot,
+    [RK_MSG_CHUNK] = s_chunk,
+    [RK_MSG_MEAN] = s_mean,
+    [RK_MSG_SLICE] = s_slice,
+    [RK_MSG_PREDICTION] = s_prediction,
+    [RK_MSG_HELLO] = s_hello,
+    [RK_MSG_WELCOME] = s_welcome,
+    [RK_MSG_PROFILE] = s_profile,
+    [RK_MSG_WIRED] = s_endpoints,
+    [RK_MSG_PEERS] = s_endpoints,
+    [RK_MSG_LEASE_REQUEST] = s_lease_request,
+    [RK_MSG_LEASE_GRANT] = s_lease_grant,
+    [RK_MSG_ROUND_CLOSED] = s_round_closed,
+    [RK_MSG_EVALUATED] = s_evaluated,
+    [RK_MSG_REPORT] = s_report,
+    [RK_MSG_SAVED] = s_saved,
+    [RK_MSG_FAILED] = s_failed,
+    [RK_MSG_STOP] = s_stop,
+};
+
+rk_err_t rk_check_msg (const rk_msg_t *msg, rk_error_t *err)
+{
+    unsigned kind = msg->kind;
+    RULE (kind > RK_MSG_NONE && kind < RK_N_MSG, "message kind %u is none", kind);
+    rk_err_t rc = s_address (msg->sender, err);
+    if (!rc && s_rules[kind])
+        rc = s_rules[kind](msg, err);
+    return rc ? rk_error_wrap (err, rc, "%s from %08x", rk_msg_kind_name (msg->kind), msg->sender) : RK_OK;
+}
+
+/* ---- frames */
+typedef struct {
+    uint64_t count;  /* frames in all */
+    uint64_t unit;   /* bytes of an element: sizes are multiples of it */
+    uint64_t elems;  /* ANY, or elements of each frame */
+    bool labels;     /* the last one holds labels instead */
+} s_frames_t;
+#define ANY UINT64_MAX
+
+static s_frames_t s_expected (const rk_msg_t *msg)
+{
+    switch (msg->kind) {
+    case RK_MSG_ACTIVATION:
+        return (s_frames_t) {msg->activation.n_tensors + 1, msg->activation.dtype == RK_DTYPE_F16 ? 2 : 4, ANY, true};
+    case RK_MSG_GRADIENT:
+        return (s_frames_t) {msg->gradient.n_tensors, msg->gradient.dtype == RK_DTYPE_F16 ? 2 : 4, ANY, false};
+    case RK_MSG_SNAPSHOT:
+        return (s_frames_t) {msg->snapshot.n_planes, 4, ANY, false};
+    case RK_MSG_MEAN:
+        return (s_frames_t) {msg->mean.n_planes, 4, ANY, false};
+    case RK_MSG_CHUNK:
+        return (s_frames_t) {1, 4, msg->chunk.n_floats, false};
+    case RK_MSG_SLICE:
+        return (s_frames_t) {msg->slice.n_planes, 4, msg->slice.n_floats, false};
+    case RK_MSG_PREDICTION:
+        return (s_frames_t) {1, 4, (uint64_t) msg->prediction.n * msg->prediction.n_classes, false};
+    case RK_MSG_PLAN:
+        return (s_frames_t) {1, 1, ANY, false};
+    default:
+        return (s_frames_t) {0, 1, ANY, false};
+    }
+}
+
+/* Labels are n x i32; a sample to be predicted may have none. */
+static bool s_labels_ok (const rk_activation_t *a, size_t size)
+{
+    return (size % 4 == 0 && size / 4 == a->n) || (a->mode == RK_MB_PREDICT && size == 0);
+}
+
+rk_err_t rk_check_frames (const rk_msg_t *msg, const size_t *size, int n, rk_error_t *err)
+{
+    s_frames_t want = s_expected (msg);
+    const char *name = rk_msg_kind_name (msg->kind);
+    RULE (n >= 0 && (uint64_t) n == want.count, "%s from %08x: %d frames, expected %llu", name, msg->sender, n,
+          (unsigned long long) want.count);
+    for (int i = 0; i < n; i++)
+        if (want.labels && i == n - 1)
+            RULE (s_labels_ok (&msg->activation, size[i]), "%s from %08x: %zu bytes of labels for %u samples", name,
+                  msg->sender, size[i], msg->activation.n);
+        else
+            RULE (size[i] % want.unit == 0 && (want.elems == ANY || size[i] / want.unit == want.elems),
+                  "%s from %08x: frame %d has %zu bytes, expected %lld x %d", name, msg->sender, i, size[i],
+                  want.elems == ANY ? -1LL : (long long) want.elems, (int) want.unit);
+    return RK_OK;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Every field of a message by name: two messages are equal when their listings are.                  */
+#ifndef RK_TESTS_MESSAGES_LISTING_H
+#define RK_TESTS_MESSAGES_LISTING_H
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "messages/wire.h"
+
+typedef struct {
+    char text[1 << 18];
+    size_t n;
+} listing_t;
+
+__attribute__ ((format (printf, 2, 3))) static inline void list_add (listing_t *out, const char *fmt, ...)
+{
+    va_list args;
+    if (out->n >= sizeof out->text)
+        return;
+    va_start (args, fmt);
+    out->n += (size_t) vsnprintf (out->text + out->n, sizeof out->text - out->n, fmt, args);
+    va_end (args);
+}
+
+static inline void list_numbers (listing_t *out, const char *name, const uint64_t *list, size_t n)
+{
+    list_add (out, "%s[%zu]", name, n);
+    for (size_t i = 0; i < n; i++)
+        list_add (out, " %llu", (unsigned long long) list[i]);
+    list_add (out, "\n");
+}
+
+static inline void list_endpoints (listing_t *out, const rk_endpoints_t *e)
+{
+    for (size_t i = 0; i < e->n; i++)
+        list_add (out, "%u %s\n", e->list[i].address, e->list[i].endpoint);
+}
+
+#define U(field) list_add (out, #field " %llu\n", (unsigned long long) b->field);
+#define T(field) list_add (out, #field " %s\n", b->field);
+#define D(field) list_add (out, #field " %a\n", b->field);
+#define BODY(kind, member, ...)                                                                                       \
+    case RK_MSG_##kind: {                                                                                             \
+        __typeof__ (&m->member) b = &m->member;                                                                       \
+        __VA_ARGS__ break;                                                                                            \
+    }
+
+static inline void list_profile (listing_t *out, const rk_profile_msg_t *p)
+{
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        const rk_node_profile_t *b = &p->nodes[i];
+        U (node) T (name) U (host) U (cores) U (speed_ppm) U (ram_bytes) U (gemm_mflops)
+        list_numbers (out, "forward_ns", b->forward_ns, b->n_layers);
+        list_numbers (out, "backward_ns", b->backward_ns, b->n_layers);
+    }
+}
+
+static inline void list_body (listing_t *out, const rk_msg_t *m)
+{
+    switch (m->kind) {
+        BODY (ACTIVATION, activation, U (f) U (round) U (mode) U (n) U (dtype) U (n_tensors))
+        BODY (GRADIENT, gradient, U (f) U (round) U (n) U (dtype) U (n_tensors))
+        BODY (CREDIT, credit, U (f) U (round) U (mode))
+        BODY (SNAPSHOT, snapshot, U (round) U (n_planes) U (weight) U (total))
+        BODY (CHUNK, chunk, U (round) U (segment) U (plane) U (step) U (piece) U (offset) U (n_floats) U (total))
+        BODY (MEAN, mean, U (round) U (n_planes) U (bytes_sent))
+        BODY (SLICE, slice, U (round) U (stage) U (flat_lo) U (n_floats) U (n_planes) U (steps))
+        BODY (PREDICTION, prediction, U (f) U (n) U (n_classes))
+        BODY (HELLO, hello, T (name) T (control) U (host) U (cores) U (pid) T (kernels) U (ram_bytes) T (software))
+        BODY (WELCOME, welcome, U (node) T (settings) U (leader))
+        BODY (PROFILE, profile, list_profile (out, b);)
+        BODY (PLAN, plan, U (digest))
+        BODY (WIRED, wired, list_endpoints (out, b);)
+        BODY (PEERS, peers, list_endpoints (out, b);)
+        BODY (READY, ready, U (digest))
+        BODY (START, start, U (first_round))
+        BODY (LEASE_REQUEST, lease_request, U (cluster) U (n))
+        BODY (LEASE_GRANT, lease_grant, list_numbers (out, "f", b->f, b->n); U (round) U (mode) U (cluster))
+        BODY (ROUND_CLOSED, round_closed, U (round) list_numbers (out, "counts", b->counts, b->n_clusters);
+              list_numbers (out, "samples", b->samples, b->n_clusters);)
+        BODY (ROUND_APPLIED, round_applied, U (round) U (stage))
+        BODY (ROUND_COMMITTED, round_committed, U (round))
+        BODY (EVALUATED, evaluated, U (f) U (round) D (loss_sum) U (n_correct) U (n))
+        BODY (REPORT, report, U (cluster) U (stage) U (final) U (minibatches) U (samples) D (loss_sum) U (n_correct)
+              U (busy_ns) U (declared_wait_ns) U (idle_ns) U (wall_ns) U (bytes_sent) U (staleness_sum)
+              U (staleness_max) U (staleness_n) U (dropped) U (rss_bytes) U (dispatch_ns) U (pid))
+        BODY (SAVE_REQUEST, save_request, U (round) U (final))
+        BODY (SAVED, saved, U (round) U (digest) T (path))
+        BODY (HEARTBEAT, heartbeat, U (sent_ms))
+        BODY (FAILED, failed, U (node) T (text))
+        BODY (STOP, stop, U (code) T (reason))
+    default: break; /* no fields */
+    }
+}
+#undef U
+#undef T
+#undef D
+#undef BODY
+
+static inline void list_msg (listing_t *out, const rk_msg_t *m)
+{
+    out->n = 0;
+    list_add (out, "%s view %llu sender %u seq %llu\n", rk_msg_kind_name (m->kind), (unsigned long long) m->view,
+              m->sender, (unsigned long long) m->seq);
+    list_body (out, m);
+}
+
+#endif
