@@ -85,7 +85,7 @@ rk_err_t rk_arena_solve (rk_arena_plan_t *plan)
     return RK_OK;
 }
 
-void *rk_arena_alloc (size_t bytes)
+void *rk_arena_memory (size_t bytes)
 {
     if (bytes > SIZE_MAX - RK_ARENA_ALIGN)
         return NULL;

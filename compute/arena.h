@@ -30,6 +30,6 @@ rk_err_t rk_arena_add (rk_arena_plan_t *plan, size_t bytes, int begin, int end, 
 rk_err_t rk_arena_solve (rk_arena_plan_t *plan) RK_MUST_CHECK;
 
 /* Zeroed memory at a multiple of RK_ARENA_ALIGN, NULL if there is none; free () gives it back. */
-void *rk_arena_alloc (size_t bytes);
+void *rk_arena_memory (size_t bytes);
 
 #endif

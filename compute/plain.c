@@ -28,12 +28,12 @@ static rk_err_t s_allocate (rk_plain_t *self, rk_error_t *err)
         return rc;
     self->flat_len = rk_model_flat_at (self->model, n_layers);
     const size_t bytes = self->flat_len * sizeof (float);
-    bool complete = (self->flat = rk_arena_alloc (bytes)) && (self->grads = rk_arena_alloc (bytes));
+    bool complete = (self->flat = rk_arena_memory (bytes)) && (self->grads = rk_arena_memory (bytes));
     for (int s = 0; s < self->optim->n_slots; s++)
-        complete = (self->slots[s] = rk_arena_alloc (bytes)) && complete;
+        complete = (self->slots[s] = rk_arena_memory (bytes)) && complete;
     const size_t elems = rk_shape_elems (rk_data_shape (self->config.data));
-    self->x = rk_arena_alloc (self->config.batch * elems * sizeof (float));
-    self->labels = rk_arena_alloc (self->config.batch * sizeof (int32_t));
+    self->x = rk_arena_memory (self->config.batch * elems * sizeof (float));
+    self->labels = rk_arena_memory (self->config.batch * sizeof (int32_t));
     if (!complete || !self->x || !self->labels)
         return rk_error_set (err, RK_ENOMEM, "no memory for a model of %zu parameters", self->flat_len);
     rk_model_init (self->model, self->config.seed, 0, n_layers, self->flat);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/layers/vector.h"
+#include "compute/kernels/vec.h"
 #include "compute/slice_plan.h"
 
 typedef enum { CTX_FREE = 0, CTX_FORWARD, CTX_INPUT, CTX_DONE } s_state_t;
@@ -56,8 +56,8 @@ rk_err_t rk_slice_new (rk_slice_t **slice_p, const rk_slice_config_t *config, rk
     const size_t n_contexts = (size_t) config->n_contexts;
     self->contexts = calloc (n_contexts, sizeof *self->contexts);
     if (self->plan.stash_bytes <= SIZE_MAX / n_contexts)
-        self->stash = rk_arena_alloc (self->plan.stash_bytes * n_contexts);
-    self->work = rk_arena_alloc (self->plan.work_bytes);
+        self->stash = rk_arena_memory (self->plan.stash_bytes * n_contexts);
+    self->work = rk_arena_memory (self->plan.work_bytes);
     if (!self->contexts || !self->stash || !self->work) {
         rc = rk_error_set (err, RK_ENOMEM, "no memory for layers [%d, %d): %zu MB", config->first, config->last,
                            (self->plan.stash_bytes * n_contexts + self->plan.work_bytes) >> 20);
@@ -289,7 +289,7 @@ static void s_backward_layer (const rk_slice_t *self, const s_buffers_t *b, int 
         if (gx->sum.region == RK_AT_NOWHERE)
             continue;
         const float *mine = call.gx[k] ? call.gx[k] : call.gy;
-        rk_vec_sum (s_write (self, b, gx->sum), mine, s_read (self, b, gx->add), call.n * call.layer->in_elems[k]);
+        rk_vec ()->add (call.n * call.layer->in_elems[k], mine, s_read (self, b, gx->add), s_write (self, b, gx->sum));
     }
 }
 

@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "compute/blas.h"
+#include "compute/kernels/vec.h"
 #include "compute/layer.h"
-#include "compute/layers/vector.h"
 
 extern const rk_layer_type_t rk_layer_linear;
 
@@ -33,7 +33,7 @@ static void s_forward (const rk_layer_call_t *call)
     const size_t n_in = call->layer->in_elems[0], n_out = call->layer->elems;
     rk_gemm (RK_N, RK_T, call->n, n_out, n_in, 1, call->x[0], n_in, rk_layer_param (call, 0), n_in, 0, call->y, n_out);
     if (call->layer->config.bias)
-        rk_vec_add_row (call->y, rk_layer_param (call, 1), call->n, n_out);
+        rk_vec ()->bias_rows (call->n, n_out, rk_layer_param (call, 1), call->y);
 }
 
 static void s_backward_input (const rk_layer_call_t *call)
@@ -47,7 +47,7 @@ static void s_backward_params (const rk_layer_call_t *call)
     const size_t n_in = call->layer->in_elems[0], n_out = call->layer->elems;
     rk_gemm (RK_T, RK_N, n_out, n_in, call->n, 1, call->gy, n_out, call->x[0], n_in, 1, rk_layer_grad (call, 0), n_in);
     if (call->layer->config.bias)
-        rk_vec_sum_rows (rk_layer_grad (call, 1), call->gy, call->n, n_out);
+        rk_vec ()->bias_rows_grad (call->n, n_out, call->gy, rk_layer_grad (call, 1));
 }
 
 static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need)

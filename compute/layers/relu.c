@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * y = max (x, 0), element by element; not-a-number stays what it is.                                 */
+#include "compute/kernels/vec.h"
 #include "compute/layer.h"
-#include "compute/layers/vector.h"
 
 extern const rk_layer_type_t rk_layer_relu;
 
@@ -18,12 +18,12 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
 
 static void s_forward (const rk_layer_call_t *call)
 {
-    rk_vec_relu (call->y, call->x[0], call->n * call->layer->elems);
+    rk_vec ()->relu (call->n * call->layer->elems, call->x[0], call->y);
 }
 
 static void s_backward_input (const rk_layer_call_t *call)
 {
-    rk_vec_relu_back (call->gx[0], call->gy, call->y, call->n * call->layer->elems);
+    rk_vec ()->relu_backward (call->n * call->layer->elems, call->y, call->gy, call->gx[0]);
 }
 
 static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need)

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Batch normalisation per channel as PyTorch defines it (epsilon 1e-5, momentum 0.1, biased variance for
+ * the batch, unbiased for the running one).   x, y: (N, C, H, W)   weight, bias, statistics: (C)
+ * save: mean, 1 / deviation, sum of dy, sum of dy (x - mean), each (C).                               */
+#include <math.h>
+
+#include "compute/kernels/vec.h"
+#include "compute/layer.h"
+
+#define EPSILON 1e-5
+#define MOMENTUM 0.1
+
+enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
+
+typedef struct {
+    float *mean, *inverse, *sum_dy, *sum_dyx;
+} s_save_t;
+
+extern const rk_layer_type_t rk_layer_batchnorm2d;
+
+int rk_model_batchnorm2d (rk_model_t *m, const char *name, int in)
+{
+    return rk_model_append (m, &rk_layer_batchnorm2d, name, 1, &in, (rk_layer_config_t) {0});
+}
+
+static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
+{
+    char text[RK_SHAPE_TEXT];
+    if (layer->in_shape[0].n_dims != 3)
+        return rk_error_set (err, RK_ESHAPE, "input %s is not (channels, height, width)",
+                             rk_shape_text (layer->in_shape[0], text));
+    layer->shape = layer->in_shape[0];
+    const rk_shape_t c = rk_shape_1 (layer->shape.dim[0]);
+    layer->param[WEIGHT] = (rk_param_spec_t) {"weight", c, true, RK_INIT_ONE, 0};
+    layer->param[BIAS] = (rk_param_spec_t) {"bias", c, true, RK_INIT_ZERO, 0};
+    layer->param[RUNNING_MEAN] = (rk_param_spec_t) {"running_mean", c, false, RK_INIT_ZERO, 0};
+    layer->param[RUNNING_VAR] = (rk_param_spec_t) {"running_var", c, false, RK_INIT_ONE, 0};
+    layer->n_params = 4;
+    return RK_OK;
+}
+
+static s_save_t s_save (const rk_layer_call_t *call)
+{
+    const size_t n_channels = call->layer->shape.dim[0];
+    float *save = call->save;
+    return (s_save_t) {save, save + n_channels, save + 2 * n_channels, save + 3 * n_channels};
+}
+
+static size_t s_plane (const rk_layer_call_t *call)
+{
+    return call->layer->shape.dim[1] * call->layer->shape.dim[2];
+}
+
+/* Mean and biased variance of channel c over the minibatch. Shifted by one of its values, so that a large
+ * mean does not eat the digits of the variance.                                                      */
+static void s_moments (const rk_layer_call_t *call, size_t c, double *mean, double *variance)
+{
+    const size_t plane = s_plane (call), stride = call->layer->elems;
+    const float *x = call->x[0] + c * plane, shift = x[0];
+    double sum = 0, squares = 0, part[2];
+    for (size_t i = 0; i < call->n; i++) {
+        rk_vec ()->moments (plane, x + i * stride, shift, part);
+        sum += part[0];
+        squares += part[1];
+    }
+    const double count = (double) call->n * (double) plane, offset = sum / count;
+    *mean = offset + (double) shift;
+    *variance = squares / count - offset * offset;
+    if (*variance < 0)
+        *variance = 0;
+}
+
+static void s_move (const rk_layer_call_t *call, size_t c, double mean, double variance)
+{
+    if (!call->stats)
+        return;
+    const double count = (double) call->n * (double) s_plane (call);
+    float *running_mean = call->stats + call->layer->offset[RUNNING_MEAN] + c;
+    float *running_var = call->stats + call->layer->offset[RUNNING_VAR] + c;
+    const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
+    *running_mean = (float) ((1 - MOMENTUM) * (double) *running_mean + MOMENTUM * mean);
+    *running_var = (float) ((1 - MOMENTUM) * (double) *running_var + MOMENTUM * unbiased);
+}
+
+static void s_forward (const rk_layer_call_t *call)
+{
+    const size_t n_channels = call->layer->shape.dim[0], plane = s_plane (call), stride = call->layer->elems;
+    const s_save_t save = s_save (call);
+    for (size_t c = 0; c < n_channels; c++) {
+        double mean, variance;
+        if (call->mode == RK_MODE_TRAIN) {
+            s_moments (call, c, &mean, &variance);
+            s_move (call, c, mean, variance);
+        }
+        else {
+            const float *buffers = call->stats ? call->stats : call->params;
+            mean = (double) buffers[call->layer->offset[RUNNING_MEAN] + c];
+            variance = (double) buffers[call->layer->offset[RUNNING_VAR] + c];
+        }
+        save.mean[c] = (float) mean;
+        save.inverse[c] = (float) (1.0 / sqrt (variance + EPSILON));
+        const float a = rk_layer_param (call, WEIGHT)[c] * save.inverse[c];
+        const float b = rk_layer_param (call, BIAS)[c] - save.mean[c] * a;
+        for (size_t i = 0; i < call->n; i++) {
+            const size_t at = i * stride + c * plane;
+            rk_vec ()->affine (plane, a, call->x[0] + at, b, call->y + at);
+        }
+    }
+}
+
+/* dx = weight inverse (dy - mean (dy) - xhat mean (dy xhat)), as one affine function of dy and x. */
+static void s_backward_input (const rk_layer_call_t *call)
+{
+    const size_t n_channels = call->layer->shape.dim[0], plane = s_plane (call), stride = call->layer->elems;
+    const s_save_t save = s_save (call);
+    const double count = (double) call->n * (double) plane;
+    for (size_t c = 0; c < n_channels; c++) {
+        double sum_dy = 0, sum_dyx = 0, part[2];
+        for (size_t i = 0; i < call->n; i++) {
+            const size_t at = i * stride + c * plane;
+            rk_vec ()->co_moments (plane, call->gy + at, call->x[0] + at, save.mean[c], part);
+            sum_dy += part[0];
+            sum_dyx += part[1];
+        }
+        save.sum_dy[c] = (float) sum_dy;
+        save.sum_dyx[c] = (float) sum_dyx;
+        if (!call->gx[0])
+            continue;
+        const double inverse = (double) save.inverse[c], a = (double) rk_layer_param (call, WEIGHT)[c] * inverse;
+        const double b = -a * inverse * inverse * sum_dyx / count;
+        const float shift = (float) (-a * sum_dy / count - b * (double) save.mean[c]);
+        for (size_t i = 0; i < call->n; i++) {
+            const size_t at = i * stride + c * plane;
+            rk_vec ()->affine2 (plane, (float) a, call->gy + at, (float) b, call->x[0] + at, shift, call->gx[0] + at);
+        }
+    }
+}
+
+static void s_backward_params (const rk_layer_call_t *call)
+{
+    const s_save_t save = s_save (call);
+    for (size_t c = 0; c < call->layer->shape.dim[0]; c++) {
+        rk_layer_grad (call, WEIGHT)[c] += save.sum_dyx[c] * save.inverse[c];
+        rk_layer_grad (call, BIAS)[c] += save.sum_dy[c];
+    }
+}
+
+static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need)
+{
+    need->forward_flops = 6 * (uint64_t) batch * layer->elems;
+    need->backward_flops = 8 * (uint64_t) batch * layer->elems;
+    need->save_bytes = 4 * layer->shape.dim[0] * sizeof (float);
+}
+
+const rk_layer_type_t rk_layer_batchnorm2d = {
+    .kind = "batchnorm2d",
+    .flags = RK_BACK_NEEDS_X | RK_MAY_OVERWRITE_GY | RK_PARAMS_FROM_SAVE,
+    .infer = s_infer,
+    .forward = s_forward,
+    .backward_input = s_backward_input,
+    .backward_params = s_backward_params,
+    .need = s_need,
+};
