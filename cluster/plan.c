@@ -81,6 +81,8 @@ rk_err_t rk_plan_start (rk_plan_t *half, uint64_t view, const rk_model_info_t *m
                         rk_error_t *err)
 {
     *half = (rk_plan_t){.view = view, .settings = *settings};
+    /* Where a run writes, reads its plan and listens does not change what it computes, nor its digest. */
+    half->settings.run_dir[0] = half->settings.run_plan[0] = half->settings.net_listen[0] = 0;
     if (model->n_layers == 0 || model->n_layers > RK_PLAN_MAX_LAYERS)
         return rk_error_set (err, RK_EINVAL, "a model of %u layers cannot be planned (1 to %u)", model->n_layers,
                              RK_PLAN_MAX_LAYERS);

@@ -410,6 +410,28 @@ static void test_decode_survives_damage (void **state)
     assert_true (n_refused > 10000 && n_taken > 1000);
 }
 
+/* Two runs of one plan that write to different folders must have one digest. */
+static void test_place_is_not_in_the_digest (void **state)
+{
+    (void) state;
+    uint64_t x = 5;
+    fixture_model_t m;
+    uint32_t counts[1] = {1}, cuts[1] = {0};
+    fixture_model (&m, &x, 3);
+    uint64_t digest[2];
+    for (int i = 0; i < 2; i++) {
+        rk_settings_t s = s_settings (RK_RINGS_INTERSECT);
+        snprintf (s.run_dir, sizeof s.run_dir, "runs/%d", i);
+        snprintf (s.run_plan, sizeof s.run_plan, "plan-%d.json", i);
+        snprintf (s.net_listen, sizeof s.net_listen, "tcp://127.0.0.1:%d", 5600 + i);
+        rk_plan_t *plan = NULL;
+        assert_int_equal (rk_plan_by_hand (&plan, 1, &m.info, &s, 1, counts, cuts, NULL, NULL), RK_OK);
+        digest[i] = plan->digest;
+        rk_plan_destroy (&plan);
+    }
+    assert_true (digest[0] == digest[1]);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +439,7 @@ int main (void)
         cmocka_unit_test (test_published_examples), cmocka_unit_test (test_min_size_property),
         cmocka_unit_test (test_equal_cuts_agree),   cmocka_unit_test (test_by_hand_refuses),
         cmocka_unit_test (test_round_trip),         cmocka_unit_test (test_digest_notices),
+        cmocka_unit_test (test_place_is_not_in_the_digest),
         cmocka_unit_test (test_decode_survives_damage),
     };
     return cmocka_run_group_tests_name ("cluster/plan", tests, NULL, NULL);
