@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Writes the first inputs of the fuzzers: seeds FOLDER makes FOLDER/<target>/<file>. The committed corpus is
+ * what this program wrote, and what the fuzzers found since.                                              */
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "cluster/plan.h"
+#include "messages/safetensors.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/messages/sample.h"
+
+static const char *s_folder;
+static int s_failed;
+
+static const char *s_path (const char *target, const char *name)
+{
+    static char path[4096];
+    snprintf (path, sizeof path, "%s/%s", s_folder, target);
+    mkdir (path, 0777);
+    snprintf (path, sizeof path, "%s/%s/%s", s_folder, target, name);
+    return path;
+}
+
+static void s_save (const char *target, const char *name, const void *bytes, size_t n)
+{
+    int fd = open (s_path (target, name), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    s_failed |= fd < 0 || write (fd, bytes, n) != (ssize_t) n;
+    if (fd >= 0)
+        close (fd);
+}
+
+static void s_envelopes (void)
+{
+    static sample_t sample = {.state = 0x9e3779b97f4a7c15ull};
+    static uint8_t bytes[1 << 17];
+    for (int kind = 1; kind < RK_N_MSG; kind++) {
+        size_t n;
+        do { /* small ones: a fuzzer changes a byte at a time */
+            rk_msg_t msg = sample_msg (&sample, (rk_msg_kind_t) kind);
+            n = rk_wire_pack (&msg, bytes, sizeof bytes);
+        } while (n > 300);
+        s_save ("envelope", rk_msg_kind_name ((rk_msg_kind_t) kind), bytes, n);
+    }
+}
+
+static void s_safetensors (void)
+{
+    static const float x[6] = {1, -2, 3, -4, 5, 6};
+    const rk_st_tensor_t tensors[] = {{"conv1.weight", 2, {2, 3}, x, 6}, {"conv1.bias", 1, {2}, x, 2}, {"s", 0, {0}, x, 1}};
+    const char *const metadata[] = {"round", "7"};
+    s_failed |= rk_st_write (s_path ("safetensors", "three"), tensors, 3, metadata, 1, NULL) != RK_OK;
+    s_failed |= rk_st_write (s_path ("safetensors", "none"), NULL, 0, NULL, 0, NULL) != RK_OK;
+}
+
+static void s_plan (const char *name, uint32_t n_clusters, const uint32_t *counts, const uint32_t *cuts)
+{
+    static uint8_t bytes[1 << 16];
+    rk_layer_info_t layers[4];
+    for (uint32_t i = 0; i < 4; i++)
+        layers[i] = (rk_layer_info_t) {.flat_at = 100 * i, .stash_bytes = 4000, .work_bytes = 4000, .cut_bytes = 4000};
+    rk_model_info_t model = {.n_layers = 4, .layers = layers, .n_flat = 400, .label_bytes = 256, .optimizer_slots = 1,
+                             .train_samples = 600, .test_samples = 100};
+    rk_settings_t settings;
+    rk_plan_t *plan = NULL;
+    rk_settings_default (&settings);
+    s_failed |= rk_plan_by_hand (&plan, 1, &model, &settings, n_clusters, counts, cuts, NULL, NULL) != RK_OK;
+    if (plan)
+        s_save ("plan", name, bytes, rk_plan_encode (plan, bytes, sizeof bytes));
+    rk_plan_destroy (&plan);
+}
+
+static void s_plans (void)
+{
+    static const uint32_t one[] = {1}, two[] = {2, 1}, cuts[] = {0, 2, 0};
+    s_plan ("one", 1, one, cuts);
+    s_plan ("two", 2, two, cuts);
+}
+
+static void s_settings (void)
+{
+    static char text[1 << 16];
+    static const char by_hand[] = "fleet.node = a 0.5 100\nfleet.node = b 1 0\nfleet.layout = 2 1\ntrain.lr = 1e-3\n";
+    rk_settings_t settings;
+    rk_settings_default (&settings);
+    s_save ("settings", "default", text, rk_settings_write (&settings, text, sizeof text));
+    s_save ("settings", "by-hand", by_hand, sizeof by_hand - 1);
+}
+
+static void s_idx (void)
+{
+    static const uint8_t images[] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    static const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3};
+    s_save ("idx", "images", images, sizeof images);
+    s_save ("idx", "labels", labels, sizeof labels);
+    gzFile gz = gzopen (s_path ("idx", "images.gz"), "wb");
+    s_failed |= !gz || gzwrite (gz, images, sizeof images) != (int) sizeof images;
+    if (gz)
+        s_failed |= gzclose (gz) != Z_OK;
+}
+
+int main (int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf (stderr, "usage: %s FOLDER\n", argv[0]);
+        return 2;
+    }
+    s_folder = argv[1];
+    mkdir (s_folder, 0777);
+    s_envelopes ();
+    s_safetensors ();
+    s_plans ();
+    s_settings ();
+    s_idx ();
+    if (s_failed)
+        fprintf (stderr, "%s: some seeds could not be made\n", s_folder);
+    return s_failed;
+}
