@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "compute/slice_plan.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 static rk_err_t s_check (const rk_slice_config_t *config, rk_error_t *err)
@@ -112,10 +113,12 @@ rk_err_t rk_slice_shares (const rk_model_t *model, rk_slice_share_t *shares)
         .model = model, .last = rk_model_n_layers (model), .batch = RK_ARENA_ALIGN, .n_contexts = 1};
     rk_slice_plan_t plan = {.no_scratch = true};
     rk_err_t rc = s_lay_out (&plan, &config);
+    const size_t all = s_alive (&plan.backward, 2 * plan.n_layers, INT_MAX);
     for (int i = 0; i < plan.n_layers && !rc; i++) {
         const size_t forward = s_alive (&plan.forward, i, plan.n_layers);
         const size_t backward = s_alive (&plan.backward, rk_time_input (&plan, i), 2 * plan.n_layers);
-        const size_t bytes = forward > backward ? forward : backward;
+        /* The forward's passing values share the bytes of all gradients, kept ones included. */
+        const size_t bytes = forward > all ? forward : backward;
         shares[i] = (rk_slice_share_t) {
             .stash_elems = plan.layers[i].stash_elems,
             .grad_elems = plan.layers[i].grad_elems,

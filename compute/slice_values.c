@@ -55,8 +55,9 @@ static void s_group_layers (s_values_t *v)
         const rk_layer_t *layer = rk_model_layer (plan->model, tensor - 1);
         const int out = s_find (plan->out, plan->n_out, tensor);
         s_group_t *x = s_group_of (v, layer->in[0]);
-        v->groups[i] = (s_group_t) {.in = -1, .out = -1, .begin = i, .end = i, .back_end = -1, .elems = layer->elems};
         v->owner[i] = s_may_share (layer, x, out >= 0) ? (int) (x - v->groups) : i;
+        v->groups[i] = (s_group_t) {.in = -1, .out = -1, .begin = i, .end = i, .back_end = -1};
+        v->groups[i].elems = v->owner[i] == i ? layer->elems : 0;
         s_group_t *group = &v->groups[v->owner[i]];
         group->out = out >= 0 ? out : group->out;
         group->last_member = i;
