@@ -3,21 +3,18 @@
  * bias-corrected root.                                                                               */
 #include <math.h>
 
+#include "compute/kernels/vec.h"
 #include "compute/optim.h"
 
 static void s_step (const rk_optim_config_t *config, float lr, uint64_t t, float grad_scale, size_t n,
                     const float *w_old, float *w_new, const float *g, float *const *slots)
 {
-    const float beta1 = config->beta1, beta2 = config->beta2;
-    const double correction1 = 1.0 - pow ((double) beta1, (double) t), correction2 = 1.0 - pow ((double) beta2, (double) t);
-    const float step = (float) ((double) lr / correction1), root2 = (float) sqrt (correction2);
-    float *m = slots[0], *v = slots[1];
-    for (size_t i = 0; i < n; i++) {
-        const float d = g[i] * grad_scale + config->weight_decay * w_old[i];
-        m[i] = beta1 * m[i] + (1 - beta1) * d;
-        v[i] = beta2 * v[i] + (1 - beta2) * d * d;
-        w_new[i] = w_old[i] - step * m[i] / (sqrtf (v[i]) / root2 + config->epsilon);
-    }
+    /* In double: 1 - beta^t loses all its digits in float when beta is 0.999 and t is 1. */
+    const rk_vec_adam_t how = {.lr = lr, .beta1 = config->beta1, .beta2 = config->beta2, .epsilon = config->epsilon,
+                               .weight_decay = config->weight_decay, .grad_scale = grad_scale,
+                               .correct1 = (float) (1.0 - pow ((double) config->beta1, (double) t)),
+                               .correct2 = (float) (1.0 - pow ((double) config->beta2, (double) t))};
+    rk_vec ()->adam (&how, n, w_old, w_new, g, slots);
 }
 
 const rk_optim_t rk_optim_adam = {.name = "adam", .n_slots = 2, .step = s_step};
