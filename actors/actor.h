@@ -67,6 +67,7 @@ uint64_t rk_loop_view (const rk_loop_t *loop);
 void rk_loop_set_view (rk_loop_t *loop, uint64_t view);
 rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
 bool rk_loop_connected (const rk_loop_t *loop, uint32_t address);
+uint32_t rk_loop_find (const rk_loop_t *loop, rk_actor_kind_t kind); /* a peer of this kind, 0: none */
 /* Remember that `address` is reached by answering this packet's sender (ROUTER routing id). */
 rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *packet) RK_MUST_CHECK;
 void rk_loop_forget (rk_loop_t *loop, uint32_t address);

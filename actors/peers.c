@@ -89,6 +89,14 @@ bool rk_loop_connected (const rk_loop_t *loop, uint32_t address)
     return peer && (peer->dealer || peer->n_routing);
 }
 
+uint32_t rk_loop_find (const rk_loop_t *loop, rk_actor_kind_t kind)
+{
+    for (size_t i = 0; i < loop->n_peers; i++)
+        if (rk_address_kind (loop->peers[i].address) == kind)
+            return loop->peers[i].address;
+    return 0;
+}
+
 rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *packet)
 {
     if (!packet->n_routing || packet->n_routing > RK_LOOP_ID)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The inside of a stage, shared by its files: stage.c (class), stage_open.c (from plan to memory),
+ * stage_receive.c (messages of neighbours, checked), stage_work.c (what to do next), stage_forward.c,
+ * stage_backward.c (kernels and what they send), stage_version.c (parameters), stage_round.c (averaging),
+ * stage_report.c. Everything runs in the stage's thread.                                                  */
+#ifndef RK_ACTORS_STAGE_PARTS_H
+#define RK_ACTORS_STAGE_PARTS_H
+#include "actors/buffers.h"
+#include "actors/stage.h"
+#include "actors/training.h"
+#include "cluster/lease.h"
+#include "cluster/schedule.h"
+#include "compute/slice.h"
+
+/* Send buffers beyond in_flight: the I/O thread gives one back a little after the peer has answered it. */
+#define RK_STAGE_SPARE_BUFFERS 4
+
+typedef struct rk_stage rk_stage_t;
+
+/* A minibatch that is here. */
+typedef enum {
+    RK_SLOT_FREE = 0,
+    RK_SLOT_ARRIVED, /* its activation waits for the forward */
+    RK_SLOT_STASHED, /* forward done, waits for its gradient */
+    RK_SLOT_ANSWERED /* the gradient waits for the backward */
+} rk_slot_state_t;
+
+typedef struct {
+    rk_slot_state_t state;
+    uint64_t f, round, order; /* order: of arrival of what it has last received */
+    uint32_t mode, n, dtype;  /* dtype of the activation */
+    uint32_t gradient_dtype;
+    int n_in, n_gout;                   /* frames held */
+    zmq_msg_t in[RK_MAX_BOUNDARY + 1];  /* tensors of the cut before, then labels: const */
+    zmq_msg_t gout[RK_MAX_BOUNDARY];
+    rk_buffer_t *out;                   /* this slice's outputs, f32; NULL: none */
+    rk_buffer_t *version;               /* the parameters its forward saw */
+    uint64_t version_steps;             /* optimiser steps these had taken */
+    int ctx;                            /* of the slice; -1: none */
+    rk_loss_t loss;                     /* last stage */
+    float *scratch;                     /* inputs that cannot be read where they lie: misaligned or f16 */
+} rk_slot_t;
+
+/* The tensors of one cut and where each lies in a buffer for a whole minibatch. */
+typedef struct {
+    int n;
+    rk_boundary_t tensor[RK_MAX_BOUNDARY];
+    int source[RK_MAX_BOUNDARY]; /* a tensor that only passes through: its index in the cut before; else -1 */
+    size_t at[RK_MAX_BOUNDARY];  /* in elements, multiples of 16 */
+    size_t elems;                /* of the buffer */
+    int n_grads;                 /* tensors whose gradient travels back */
+} rk_cut_t;
+
+/* RoundClosed, kept until this stage has come to the end of that round. */
+typedef struct {
+    bool known;
+    uint64_t count, samples, weight, total; /* of this cluster; total of all */
+} rk_round_end_t;
+
+typedef struct {
+    uint64_t minibatches, samples, n_correct, staleness_sum, staleness_max, staleness_n;
+    double loss_sum;
+    int64_t busy_ns, declared_wait_ns, started_ns, next_report_ns;
+    uint64_t reducer_bytes;
+    bool dirty; /* something happened since the last report */
+} rk_stage_counts_t;
+
+struct rk_stage {
+    rk_loop_t *loop;
+    rk_plan_t *plan;       /* own copy */
+    const rk_model_t *model;
+    rk_slice_t *slice;
+    rk_training_t training;
+    uint32_t corrupt;
+
+    uint32_t cluster, stage, n_stages, index, in_flight; /* index: into plan->stages */
+    uint32_t upstream, downstream, reducer;              /* addresses; 0: none */
+    bool first, last, drained, f16;
+    int layer_first, layer_last;
+    rk_cut_t in, out;
+
+    rk_slot_t *slots;
+    int n_slots;
+    uint64_t n_orders;                /* last order given */
+    bool *ctx_busy;                   /* in_flight contexts of the slice */
+    rk_buffers_t *outs, *gins;        /* f32, written by kernels; lent when the wire is f32 */
+    rk_buffers_t *wire_outs, *wire_gins; /* f16 images of the same */
+    rk_buffers_t *probabilities;      /* last stage */
+    float *gout_scratch;              /* one minibatch's gradients that cannot be read where they lie */
+    float *scratch;                   /* of all slots */
+    int32_t *label_scratch;           /* labels of one minibatch that cannot be read where they lie */
+
+    /* Parameters: the flat range of this stage. */
+    size_t n_flat;
+    rk_buffers_t *versions;
+    rk_buffer_t *live, *mean, *snapshot; /* mean: of the last round applied; snapshot: being averaged, or NULL */
+    bool has_stats;                      /* BatchNorm buffers in this slice */
+    float *grads, *slot_state[RK_OPTIM_MAX_SLOTS], *slot_snapshot[RK_OPTIM_MAX_SLOTS];
+    uint64_t n_steps;
+    uint32_t n_accumulated;
+    uint64_t last_f;                     /* whose gradient came last: it decides the learning rate */
+
+    /* Rounds. */
+    uint64_t round;                      /* being trained */
+    uint64_t next_f;                     /* overlapped: smallest id that may still come */
+    uint64_t n_forward, n_backward;      /* of `round`, this cluster */
+    rk_round_end_t ends[2];              /* by parity of the round */
+    uint64_t *dealt;                     /* drained: ids of this cluster in `round`, in order */
+    uint64_t n_dealt, n_arrived;
+    uint32_t *deal_scratch;
+    uint64_t averaging;                  /* the round that is being averaged while snapshot != NULL */
+    uint64_t mean_round;                 /* rounds applied so far */
+
+    /* The step that follows a held kernel call (slow nodes), on slot `at`. */
+    rk_err_t (*next) (rk_stage_t *self, rk_error_t *err);
+    rk_slot_t *at;
+    rk_buffer_t *gin;                    /* input gradients not sent yet */
+    rk_buffer_t *probs;                  /* of the prediction at `at` */
+    int64_t kernel_cpu_ns;               /* start of the kernel call */
+    int64_t hold_from_ns, hold_until_ns;
+    double wait_per_busy;
+    bool stopped;
+    rk_stage_counts_t counts;
+};
+
+/* ---- stage_open.c */
+rk_err_t rk_stage_open (void *self, rk_loop_t *loop, const void *config, rk_error_t *err) RK_MUST_CHECK;
+void rk_stage_close (void *self);
+size_t rk_stage_max_frame (const rk_plan_t *plan, const rk_model_t *model, uint32_t node);
+
+/* ---- stage_receive.c: rk_handler_fn */
+rk_err_t rk_stage_on_activation (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_on_gradient (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_on_credit (void *self, rk_packet_t *packet, rk_error_t *err);
+void rk_stage_release (rk_stage_t *self, rk_slot_t *slot);
+/* Whether `packet` comes from `address`; else RK_EFORMAT. */
+rk_err_t rk_stage_expect (const rk_packet_t *packet, uint32_t address, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- stage_work.c */
+int64_t rk_stage_work (void *self, int64_t now_ns, rk_err_t *code, rk_error_t *err);
+/* Around every kernel call: its CPU time is counted; end holds `next` back on a slow node, else runs it. */
+void rk_stage_kernel_begin (rk_stage_t *self);
+rk_err_t rk_stage_kernel_end (rk_stage_t *self, rk_err_t (*next) (rk_stage_t *, rk_error_t *), rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- stage_forward.c, stage_backward.c: one kernel call on self->at, then what it sends */
+rk_err_t rk_stage_forward (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_stage_backward (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_stage_send_credit (rk_stage_t *self, uint64_t f, uint64_t round, uint32_t mode, rk_error_t *err) RK_MUST_CHECK;
+/* Frame `msg` of n elements as f32, in place when possible, else in scratch. */
+const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *scratch);
+
+/* ---- stage_version.c */
+rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;      /* optimiser, on what has accumulated */
+rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;  /* so that BatchNorm may write to it */
+/* mean: n_flat floats at any address */
+rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_stage_init_live (rk_stage_t *self, const char *initial, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- stage_round.c */
+rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* end it if it has ended */
+rk_err_t rk_stage_on_round_closed (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_on_round_committed (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_on_mean (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_on_save_request (void *self, rk_packet_t *packet, rk_error_t *err);
+
+/* ---- stage_report.c */
+rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_stage_on_stop (void *self, rk_packet_t *packet, rk_error_t *err);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * What a stage tells about itself, and its orderly end. */
+#include "actors/stage_parts.h"
+
+static uint64_t s_rss_bytes (void)
+{
+    unsigned long pages = 0, resident = 0;
+    FILE *file = fopen ("/proc/self/statm", "r");
+    if (!file)
+        return 0;
+    if (fscanf (file, "%lu %lu", &pages, &resident) != 2)
+        resident = 0;
+    fclose (file);
+    return (uint64_t) resident * (uint64_t) sysconf (_SC_PAGESIZE);
+}
+
+rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
+{
+    if (!rk_loop_connected (self->loop, RK_TO_OBSERVER))
+        return RK_OK;
+    const rk_stage_counts_t *counts = &self->counts;
+    rk_msg_t msg = {
+        .kind = RK_MSG_REPORT,
+        .report = {.cluster = self->cluster, .stage = self->stage, .final = final, .minibatches = counts->minibatches,
+                   .samples = counts->samples, .loss_sum = counts->loss_sum, .n_correct = counts->n_correct,
+                   .busy_ns = (uint64_t) counts->busy_ns, .declared_wait_ns = (uint64_t) counts->declared_wait_ns,
+                   .idle_ns = (uint64_t) (rk_loop_idle_ns (self->loop) - counts->declared_wait_ns),
+                   .wall_ns = counts->started_ns ? (uint64_t) (rk_now_ns () - counts->started_ns) : 0,
+                   .bytes_sent = rk_loop_bytes_sent (self->loop) + counts->reducer_bytes,
+                   .staleness_sum = counts->staleness_sum, .staleness_max = counts->staleness_max,
+                   .staleness_n = counts->staleness_n, .dropped = rk_loop_dropped (self->loop), .rss_bytes = s_rss_bytes (),
+                   .dispatch_ns = (uint64_t) (rk_thread_cpu_ns () - counts->busy_ns), .pid = (uint32_t) getpid ()}};
+    return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
+}
+
+rk_err_t rk_stage_on_stop (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_stage_t *self = self_;
+    if (rk_address_kind (packet->msg.sender) != RK_ACTOR_COORDINATOR)
+        return rk_stage_expect (packet, 0, err);
+    if (self->stopped)
+        return RK_OK;
+    self->stopped = true; /* nothing more is computed; the actor stays until its parent ends it */
+    self->next = NULL;
+    for (int i = 0; i < self->n_slots; i++)
+        rk_stage_release (self, &self->slots[i]);
+    rk_err_t code = rk_stage_report (self, true, err);
+    rk_msg_t msg = {.kind = RK_MSG_STOPPED};
+    return code == RK_OK ? rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err) : code;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Rounds: when one has ended here, the snapshot that goes to the reducer, the mean that comes back, and what
+ * a checkpoint takes. At most one round is being averaged.                                                */
+#include "actors/stage_parts.h"
+
+#define MAX_PLANES (1 + RK_OPTIM_MAX_SLOTS)
+
+rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err)
+{
+    self->round = round;
+    self->n_forward = self->n_backward = self->n_arrived = self->n_dealt = 0;
+    if (!self->drained || round >= rk_round_n (self->plan))
+        return RK_OK;
+    uint64_t first, end;
+    rk_round_range (self->plan, round, &first, &end);
+    rk_deal_round (self->plan, round, self->deal_scratch);
+    for (uint64_t i = 0; i < end - first; i++)
+        if (self->deal_scratch[i] == self->cluster)
+            self->dealt[self->n_dealt++] = first + i;
+    return RK_OK;
+}
+
+static rk_err_t s_applied (rk_stage_t *self, uint64_t round, rk_error_t *err)
+{
+    self->mean_round = round + 1;
+    rk_msg_t msg = {.kind = RK_MSG_ROUND_APPLIED, .round_applied = {.round = round, .stage = self->index}};
+    return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
+}
+
+static int s_n_planes (const rk_stage_t *self)
+{
+    return 1 + (self->plan->settings.average_optimizer_state ? self->training.optim->n_slots : 0);
+}
+
+/* The live version is lent: it is not written again until the reducer has given it back. */
+static rk_err_t s_send_snapshot (rk_stage_t *self, const rk_round_end_t *end, rk_error_t *err)
+{
+    size_t bytes = self->n_flat * sizeof (float);
+    int n = s_n_planes (self);
+    rk_msg_t msg = {.kind = RK_MSG_SNAPSHOT,
+                    .snapshot = {.round = self->averaging, .n_planes = (uint32_t) n, .weight = end->weight, .total = end->total}};
+    if (self->corrupt == RK_CORRUPT_WRONG_WEIGHT)
+        msg.snapshot.weight += end->total / 4 + 1;
+    rk_frame_t frames[MAX_PLANES];
+    frames[0] = (rk_frame_t){.bytes = self->snapshot->bytes, .size = bytes, .release = rk_buffer_release,
+                             .hint = rk_buffer_ref (self->snapshot)};
+    for (int i = 1; i < n; i++) {
+        memcpy (self->slot_snapshot[i - 1], self->slot_state[i - 1], bytes);
+        frames[i] = (rk_frame_t){.bytes = self->slot_snapshot[i - 1], .size = bytes};
+    }
+    return rk_loop_send (self->loop, self->reducer, &msg, frames, n, err);
+}
+
+rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
+{
+    rk_round_end_t *end = &self->ends[self->round & 1];
+    if (!end->known || self->n_backward < end->count || self->snapshot)
+        return RK_OK;
+    rk_err_t code = self->n_accumulated ? rk_stage_step (self, err) : RK_OK; /* a partial update_every */
+    if (code != RK_OK)
+        return code;
+    uint64_t round = self->round;
+    if (self->reducer) {
+        self->averaging = round;
+        self->snapshot = rk_buffer_ref (self->live);
+        code = s_send_snapshot (self, end, err);
+    } else { /* one cluster: the snapshot is the mean */
+        rk_buffer_unref (self->mean);
+        self->mean = rk_buffer_ref (self->live);
+        code = s_applied (self, round, err);
+    }
+    *end = (rk_round_end_t){.known = false};
+    return code == RK_OK ? rk_stage_begin_round (self, round + 1, err) : code;
+}
+
+static rk_err_t s_expect_coordinator (const rk_packet_t *packet, rk_error_t *err)
+{
+    if (rk_address_kind (packet->msg.sender) == RK_ACTOR_COORDINATOR)
+        return RK_OK;
+    return rk_stage_expect (packet, 0, err);
+}
+
+rk_err_t rk_stage_on_round_closed (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_stage_t *self = self_;
+    const rk_round_closed_t *closed = &packet->msg.round_closed;
+    rk_err_t code = s_expect_coordinator (packet, err);
+    if (code != RK_OK || self->stopped)
+        return code;
+    if (closed->round < self->round || closed->round > self->round + 1 || self->ends[closed->round & 1].known)
+        return rk_error_set (err, RK_ESTALE, "round %llu closed, this stage trains round %llu", (unsigned long long) closed->round,
+                             (unsigned long long) self->round);
+    uint64_t total = 0;
+    for (size_t i = 0; i < closed->n_clusters; i++)
+        total += closed->samples[i];
+    if (closed->n_clusters != self->plan->n_clusters || !total)
+        return rk_error_set (err, RK_EFORMAT, "round %llu closed for %zu clusters with %llu samples; the plan has %u clusters",
+                             (unsigned long long) closed->round, closed->n_clusters, (unsigned long long) total,
+                             self->plan->n_clusters);
+    if (self->drained && closed->round == self->round && closed->counts[self->cluster] != self->n_dealt)
+        return rk_error_set (err, RK_EPEER, "round %llu closed with %llu minibatches for cluster %u, the plan deals %llu",
+                             (unsigned long long) closed->round, (unsigned long long) closed->counts[self->cluster], self->cluster,
+                             (unsigned long long) self->n_dealt);
+    const bool equal = self->plan->settings.average_weights == RK_WEIGHTS_EQUAL;
+    self->ends[closed->round & 1] = (rk_round_end_t){
+        .known = true, .count = closed->counts[self->cluster], .samples = closed->samples[self->cluster],
+        .weight = equal ? 1 : closed->samples[self->cluster], .total = equal ? self->plan->n_clusters : total};
+    return rk_stage_check_round (self, err);
+}
+
+rk_err_t rk_stage_on_round_committed (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    /* Nothing hangs on it yet: the mean of the last applied round is what evaluation and checkpoints read. */
+    return s_expect_coordinator (packet, err);
+}
+
+/* ---- the mean */
+
+static void s_apply_slot (rk_stage_t *self, int slot, const uint8_t *mean)
+{
+    float *x = self->slot_state[slot];
+    const float *snapshot = self->slot_snapshot[slot];
+    for (size_t i = 0; i < self->n_flat; i++) {
+        float value;
+        memcpy (&value, mean + i * sizeof value, sizeof value);
+        x[i] = self->drained ? value : x[i] + (value - snapshot[i]);
+    }
+}
+
+rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_stage_t *self = self_;
+    const rk_mean_t *mean = &packet->msg.mean;
+    rk_err_t code = rk_stage_expect (packet, self->reducer, err);
+    if (code != RK_OK || self->stopped)
+        return code;
+    if (!self->snapshot || mean->round != self->averaging)
+        return rk_error_set (err, RK_ESTALE, "mean of round %llu, none is awaited", (unsigned long long) mean->round);
+    int n = s_n_planes (self);
+    if (mean->n_planes != (uint32_t) n || packet->n_frames != n)
+        return rk_error_set (err, RK_EFORMAT, "mean of round %llu has %u planes in %d frames, not %d",
+                             (unsigned long long) mean->round, mean->n_planes, packet->n_frames, n);
+    for (int i = 0; i < n; i++)
+        if (zmq_msg_size (&packet->frame[i]) != self->n_flat * sizeof (float))
+            return rk_error_set (err, RK_EFORMAT, "mean of round %llu has %zu bytes, not %zu", (unsigned long long) mean->round,
+                                 zmq_msg_size (&packet->frame[i]), self->n_flat * sizeof (float));
+    self->counts.reducer_bytes = mean->bytes_sent;
+    rk_stage_kernel_begin (self);
+    for (int i = 1; i < n; i++)
+        s_apply_slot (self, i - 1, zmq_msg_data (&packet->frame[i]));
+    code = rk_stage_apply_mean (self, zmq_msg_data (&packet->frame[0]), err);
+    self->counts.busy_ns += rk_thread_cpu_ns () - self->kernel_cpu_ns;
+    if (code == RK_OK)
+        code = s_applied (self, self->averaging, err);
+    return code == RK_OK ? rk_stage_check_round (self, err) : code;
+}
+
+/* ---- a checkpoint */
+
+rk_err_t rk_stage_on_save_request (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_stage_t *self = self_;
+    rk_err_t code = s_expect_coordinator (packet, err);
+    if (code != RK_OK || self->stopped)
+        return code;
+    size_t bytes = self->n_flat * sizeof (float);
+    int n = 1 + self->training.optim->n_slots;
+    rk_msg_t msg = {.kind = RK_MSG_SLICE,
+                    .slice = {.round = self->mean_round ? self->mean_round - 1 : packet->msg.save_request.round, .stage = self->index,
+                              .flat_lo = self->plan->stages[self->index].flat_lo, .n_floats = self->n_flat,
+                              .n_planes = (uint32_t) n, .steps = self->n_steps}};
+    rk_frame_t frames[MAX_PLANES]; /* copied by the socket: training goes on meanwhile */
+    frames[0] = (rk_frame_t){.bytes = self->mean->bytes, .size = bytes};
+    for (int i = 1; i < n; i++)
+        frames[i] = (rk_frame_t){.bytes = self->slot_state[i - 1], .size = bytes};
+    return rk_loop_send (self->loop, rk_loop_find (self->loop, RK_ACTOR_CHECKPOINTER), &msg, frames, n, err);
+}

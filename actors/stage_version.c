@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Parameters of a stage: reference-counted flat buffers. The optimiser writes beside the old version while
+ * anybody holds it (a minibatch in flight, the snapshot of a round, a mean), else in place.               */
+#include "actors/stage_parts.h"
+#include "compute/kernels/vec.h"
+#include "messages/safetensors.h"
+
+static rk_buffer_t *s_take (rk_stage_t *self, rk_error_t *err)
+{
+    rk_buffer_t *version = rk_buffers_take (self->versions);
+    if (!version)
+        rk_error_set (err, RK_ENOMEM, "all versions of stage %u of cluster %u are in use (%zu)", self->stage, self->cluster,
+                      rk_buffers_in_use (self->versions));
+    return version;
+}
+
+static void s_set (rk_buffer_t **holder, rk_buffer_t *version) /* takes the reference */
+{
+    rk_buffer_unref (*holder);
+    *holder = version;
+}
+
+rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err)
+{
+    rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : s_take (self, err);
+    if (!to)
+        return RK_ENOMEM;
+    const rk_optim_update_t update = {
+        .model = self->model, .first = self->layer_first, .last = self->layer_last,
+        .lr = rk_lr_at (&self->training.lr, self->last_f), .t = ++self->n_steps,
+        .grad_scale = 1.0f / (float) self->plan->settings.pipeline_update_every,
+        .w_old = rk_buffer_floats (self->live), .w_new = rk_buffer_floats (to), .grads = self->grads,
+        .slots = self->slot_state};
+    rk_optim_update (self->training.optim, &self->training.config, &update);
+    if (to != self->live)
+        s_set (&self->live, to);
+    memset (self->grads, 0, self->n_flat * sizeof *self->grads);
+    self->n_accumulated = 0;
+    return RK_OK;
+}
+
+/* Statistics are written into the live version while minibatches in flight share it (they read weights only),
+ * but never into a snapshot or a mean.                                                                     */
+rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err)
+{
+    if (!self->has_stats || (self->live != self->snapshot && self->live != self->mean))
+        return RK_OK;
+    rk_buffer_t *own = s_take (self, err);
+    if (!own)
+        return RK_ENOMEM;
+    memcpy (own->bytes, self->live->bytes, self->n_flat * sizeof (float));
+    s_set (&self->live, own);
+    return RK_OK;
+}
+
+/* ---- the mean of a round */
+
+/* Copies the BatchNorm buffers of this slice. */
+static void s_copy_stats (const rk_stage_t *self, const float *from, float *to)
+{
+    size_t base = rk_model_flat_at (self->model, self->layer_first);
+    for (size_t i = 0; i < rk_model_n_tensors (self->model); i++) {
+        const rk_param_t *param = rk_model_param (self->model, i);
+        if (!param->trainable && param->layer >= self->layer_first && param->layer < self->layer_last)
+            memcpy (to + param->offset - base, from + param->offset - base, param->count * sizeof *to);
+    }
+}
+
+/* live += mean - snapshot. Statistics take the mean as it is: sums of differences could make a variance
+ * negative, and what they lose are the few minibatches since the snapshot.                                */
+static rk_err_t s_correct_live (rk_stage_t *self, rk_error_t *err)
+{
+    rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : s_take (self, err);
+    if (!to)
+        return RK_ENOMEM;
+    const float *mean = rk_buffer_floats (self->mean), *snapshot = rk_buffer_floats (self->snapshot);
+    const float *from = rk_buffer_floats (self->live);
+    float *x = rk_buffer_floats (to);
+    for (size_t i = 0; i < self->n_flat; i++)
+        x[i] = from[i] + (mean[i] - snapshot[i]);
+    const bool local = self->plan->settings.average_bn == RK_BN_RECALIBRATE;
+    s_copy_stats (self, local ? rk_buffer_floats (self->live) : mean, x);
+    if (to != self->live)
+        s_set (&self->live, to);
+    return RK_OK;
+}
+
+rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *err)
+{
+    rk_buffer_t *copy = s_take (self, err);
+    if (!copy)
+        return RK_ENOMEM;
+    memcpy (copy->bytes, mean, self->n_flat * sizeof (float));
+    if (self->plan->settings.average_bn == RK_BN_RECALIBRATE)
+        s_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (copy));
+    s_set (&self->mean, copy);
+    rk_err_t code = RK_OK;
+    if (self->drained || self->live == self->snapshot) /* no step since: the sum below would round */
+        s_set (&self->live, rk_buffer_ref (copy));
+    else
+        code = s_correct_live (self, err);
+    s_set (&self->snapshot, NULL);
+    return code;
+}
+
+/* ---- first values */
+
+static rk_err_t s_read_tensor (rk_stage_t *self, const rk_st_file_t *file, const rk_param_t *param, float *flat, rk_error_t *err)
+{
+    const rk_st_tensor_t *tensor = rk_st_find (file, param->name);
+    if (!tensor)
+        return rk_error_set (err, RK_ENOTFOUND, "the file of initial parameters has no %s", param->name);
+    if (tensor->count != param->count)
+        return rk_error_set (err, RK_ESHAPE, "%s has %zu values in the file, %zu in the model", param->name, tensor->count,
+                             param->count);
+    memcpy (flat + param->offset - rk_model_flat_at (self->model, self->layer_first), tensor->data, param->count * sizeof *flat);
+    return RK_OK;
+}
+
+static rk_err_t s_read_initial (rk_stage_t *self, const char *path, float *flat, rk_error_t *err)
+{
+    rk_st_file_t *file = NULL;
+    rk_err_t code = rk_st_open (&file, path, err);
+    for (size_t i = 0; i < rk_model_n_tensors (self->model) && code == RK_OK; i++) {
+        const rk_param_t *param = rk_model_param (self->model, i);
+        if (param->layer >= self->layer_first && param->layer < self->layer_last)
+            code = s_read_tensor (self, file, param, flat, err);
+    }
+    rk_st_close (&file);
+    return code;
+}
+
+rk_err_t rk_stage_init_live (rk_stage_t *self, const char *initial, rk_error_t *err)
+{
+    self->live = s_take (self, err);
+    if (!self->live)
+        return RK_ENOMEM;
+    rk_model_init (self->model, self->plan->settings.run_seed, self->layer_first, self->layer_last, rk_buffer_floats (self->live));
+    self->mean = rk_buffer_ref (self->live); /* before the first round */
+    return initial ? s_read_initial (self, initial, rk_buffer_floats (self->live), err) : RK_OK;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * What a plan's settings say about optimiser and learning rate, in compute's words. Pure. */
+#ifndef RK_ACTORS_TRAINING_H
+#define RK_ACTORS_TRAINING_H
+#include "cluster/plan.h"
+#include "compute/optim.h"
+
+typedef struct {
+    const rk_optim_t *optim;
+    rk_optim_config_t config;
+    rk_lr_t lr; /* its name points into the plan's settings */
+} rk_training_t;
+
+/* plan: borrowed for the life of *out. errors: RK_ENOTFOUND, RK_EINVAL */
+rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *err) RK_MUST_CHECK;
+
+/* The time a node of declared speed waits after computing for one second: (1 / speed - 1) x the share of a
+ * core it would have if all nodes of its host computed (at most 1 node per core: at least 1). 0: full speed. */
+double rk_declared_wait (const rk_plan_t *plan, uint32_t node);
+
+#endif
