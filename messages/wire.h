@@ -107,7 +107,7 @@ typedef struct rk_wire_arena rk_wire_arena_t; /* memory of one parsed envelope's
 rk_err_t rk_wire_arena_new (rk_wire_arena_t **arena_p) RK_MUST_CHECK;
 void rk_wire_arena_destroy (rk_wire_arena_t **arena_p);
 /* Fills *msg; strings and lists live in the arena until the next parse with it. Everything is validated:
- * version, exactly one body, list lengths, ranges, finite sums, strings (UTF-8, length, no control characters).
+ * version, exactly one body, list lengths, ranges, strings (UTF-8, length, no control characters). A loss may be NaN.
  * errors: RK_EFORMAT; msg->kind is then RK_MSG_NONE.                                                      */
 rk_err_t rk_wire_parse (const uint8_t *bytes, size_t size, rk_wire_arena_t *arena, rk_msg_t *msg, rk_error_t *err) RK_MUST_CHECK;
 
@@ -138,7 +138,7 @@ void rk_packet_clear (rk_packet_t *packet);
 /* Send msg and frames on a raw DEALER or ROUTER (zsock_resolve). routing: for a ROUTER socket, else NULL.
  * The whole message is taken or none of it, and it never blocks. errors: RK_EPEER when there is no peer, the
  * peer is unknown (ROUTER needs ZMQ_ROUTER_MANDATORY for that) or its queue is full; RK_EINVAL when a receiver
- * would refuse the message (a loss_sum that is not finite, a string too long, frames that do not fit the body);
+ * would refuse the message (a string too long, frames that do not fit the body);
  * RK_ENOMEM; RK_EIO. Whatever the result, every frame's release is called exactly once, now or later.
  * *bytes_sent (may be NULL) grows by the bytes put on the socket, routing id excepted.                      */
 rk_err_t rk_wire_send (void *zmq_socket, const uint8_t *routing, size_t n_routing, const rk_msg_t *msg,

@@ -289,7 +289,7 @@ static void s_mutations (void **state)
         s_spit (bytes, i);
         s_refused (RK_EFORMAT, "");
     }
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 5000; i++) {
         rk_st_file_t *file = NULL;
         memcpy (changed, bytes, n);
         for (uint64_t k = 0; k < 1 + s_next () % 3; k++)

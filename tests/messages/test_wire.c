@@ -148,6 +148,22 @@ static void s_refused_values (void **state)
 #undef BAD
 }
 
+/* A training that diverges can say so. */
+static void s_any_loss (void **state)
+{
+    static const double losses[] = {NAN, INFINITY, -INFINITY, 5e-324};
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        rk_msg_t m = s_of (RK_MSG_REPORT), out;
+        m.report.loss_sum = losses[i];
+        assert_int_equal (rk_wire_parse (s_bytes, s_pack (&m), s_arena, &out, NULL), RK_OK);
+        assert_memory_equal (&out.report.loss_sum, &losses[i], sizeof *losses);
+        m = s_of (RK_MSG_EVALUATED);
+        m.evaluated.loss_sum = losses[i];
+        assert_int_equal (rk_wire_parse (s_bytes, s_pack (&m), s_arena, &out, NULL), RK_OK);
+        assert_memory_equal (&out.evaluated.loss_sum, &losses[i], sizeof *losses);
+    }
+}
+
 static void s_refused_texts (void **state)
 {
     static const struct {
@@ -302,6 +318,7 @@ int main (void)
         cmocka_unit_test (s_null_strings),   cmocka_unit_test (s_refused_values), cmocka_unit_test (s_refused_texts),
         cmocka_unit_test (s_long_lists),     cmocka_unit_test (s_envelope_rules), cmocka_unit_test (s_unknown_fields),
         cmocka_unit_test (s_unequal_lists),  cmocka_unit_test (s_amplified),      cmocka_unit_test (s_names),
+        cmocka_unit_test (s_any_loss),
     };
     return cmocka_run_group_tests_name ("messages/wire", tests, s_setup, s_teardown);
 }
