@@ -5,16 +5,12 @@
 #include <stddef.h>
 #include <string.h>
 
-extern const rk_vec_t rk_vec_base;
-
 static bool s_always (void)
 {
     return true;
 }
 
 #if defined(__x86_64__)
-extern const rk_vec_t rk_vec_avx2, rk_vec_avx512;
-
 static bool s_has_avx2 (void)
 {
     return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma");
@@ -29,10 +25,10 @@ static bool s_has_avx512 (void)
 
 static const rk_kernel_set_t s_sets[] = {
 #if defined(__x86_64__)
-    {"avx512", s_has_avx512, &rk_vec_avx512},
-    {"avx2", s_has_avx2, &rk_vec_avx2},
+    {"avx512", s_has_avx512, &rk_vec_avx512, &rk_tiles_avx512, false},
+    {"avx2", s_has_avx2, &rk_vec_avx2, &rk_tiles_avx2, false},
 #endif
-    {"blis", s_always, &rk_vec_base},
+    {"blis", s_always, &rk_vec_base, &rk_tiles_base, true},
 };
 
 #define N_SETS (sizeof s_sets / sizeof *s_sets)

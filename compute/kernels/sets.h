@@ -5,12 +5,22 @@
 #define RK_COMPUTE_KERNELS_SETS_H
 #include <stdbool.h>
 #include "compute/error.h"
+#include "compute/kernels/tile.h"
 #include "compute/kernels/vec.h"
+
+extern const rk_tile_set_t rk_tiles_base;
+extern const rk_vec_t rk_vec_base;
+#if defined(__x86_64__)
+extern const rk_tile_set_t rk_tiles_avx512, rk_tiles_avx2;
+extern const rk_vec_t rk_vec_avx512, rk_vec_avx2;
+#endif
 
 typedef struct {
     const char *name;         /* part of a plan */
     bool (*supported) (void); /* by this processor */
     const rk_vec_t *vec;
+    const rk_tile_set_t *tiles; /* of convolutions, and of products */
+    bool blis_only;             /* products by BLIS's own kernels instead */
 } rk_kernel_set_t;
 
 /* errors: RK_ENOTFOUND (unknown name), RK_EUNSUPPORTED (not on this processor) */

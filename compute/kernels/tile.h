@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The innermost kernels: a tile of a product held in registers, and the transposition that packs for it.
+ * Every element is one chain over k in ascending order, alone in its register lane, so tiles of any height
+ * and width give the same bits; the sets with fused multiply-add agree with each other as well.
+ * Private to compute/blas.c and compute/kernels/.                                                     */
+#ifndef RK_COMPUTE_KERNELS_TILE_H
+#define RK_COMPUTE_KERNELS_TILE_H
+#include <stddef.h>
+
+/* C = beta C + alpha A B + bias, rounded after each operation; beta == 0 does not read C.
+ * k runs over n_runs runs of k_run products each:
+ *   A (i, run, p) = a[i a_row + run a_run + p a_k]     B (run, p, j) = b[(run k_run + p) b_k + j]      */
+typedef struct {
+    size_t n_runs, k_run;
+    const float *a;
+    size_t a_row, a_run, a_k;
+    const float *b;
+    size_t b_k;
+    float *c;
+    size_t c_row;
+    float alpha, beta;
+    const float *bias; /* one per row, or NULL */
+} rk_tile_t;
+
+typedef struct {
+    size_t max_rows, max_cols; /* of one tile; max_cols is also the width of a packed panel */
+    size_t flat_rows;          /* rows of a tile in BLIS's own loops; divides RK_GEMM_ROWS */
+    void (*tile) (size_t rows, size_t cols, const rk_tile_t *t); /* 1 <= rows, cols <= max */
+    /* dst = src (rows, cols), cols <= max_cols */
+    void (*copy) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
+    /* dst (cols, rows) = the transpose of src (rows, cols) */
+    void (*transpose) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
+} rk_tile_set_t;
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Tiles of up to 6 x 16: 12 accumulators, 2 registers of B, 1 of A.                                   */
+#if defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TILES rk_tiles_avx2
+#define MAX_ROWS 6
+#define FLAT_ROWS 6
+#define LANES 8
+#define INLINE static inline __attribute__ ((always_inline))
+
+typedef __m256 vec_t;
+typedef __m256i part_t;
+
+static const int32_t s_parts[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+
+INLINE part_t s_part (size_t n)
+{
+    return _mm256_loadu_si256 ((const __m256i *) (s_parts + LANES - n));
+}
+
+INLINE vec_t s_splat (float x)
+{
+    return _mm256_set1_ps (x);
+}
+
+INLINE vec_t s_load (const float *x)
+{
+    return _mm256_loadu_ps (x);
+}
+
+INLINE vec_t s_load_part (part_t part, const float *x)
+{
+    return _mm256_maskload_ps (x, part);
+}
+
+INLINE void s_store_part (part_t part, float *x, vec_t v)
+{
+    _mm256_maskstore_ps (x, part, v);
+}
+
+INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)
+{
+    return _mm256_fmadd_ps (a, b, c);
+}
+
+INLINE vec_t s_mul (vec_t a, vec_t b)
+{
+    return _mm256_mul_ps (a, b);
+}
+
+INLINE vec_t s_add (vec_t a, vec_t b)
+{
+    return _mm256_add_ps (a, b);
+}
+
+INLINE void s_transpose_block (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+{
+    __m256 x[8], y[8];
+    const part_t wide = s_part (cols), high = s_part (rows);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        x[i] = (size_t) i < rows ? s_load_part (wide, src + (size_t) i * src_row) : _mm256_setzero_ps ();
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        y[i] = _mm256_unpacklo_ps (x[i], x[i + 1]);
+        y[i + 1] = _mm256_unpackhi_ps (x[i], x[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            const __m256d first = _mm256_castps_pd (y[i + j]), second = _mm256_castps_pd (y[i + j + 2]);
+            x[i + 2 * j] = _mm256_castpd_ps (_mm256_unpacklo_pd (first, second));
+            x[i + 2 * j + 1] = _mm256_castpd_ps (_mm256_unpackhi_pd (first, second));
+        }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) { /* x[4 q + j], lane l: column 4 l + j of rows 4 q .. 4 q + 3 */
+        const __m256 column[2] = {_mm256_permute2f128_ps (x[j], x[4 + j], 0x20),
+                                  _mm256_permute2f128_ps (x[j], x[4 + j], 0x31)};
+#pragma GCC unroll 2
+        for (size_t l = 0; l < 2; l++)
+            if (l * 4 + (size_t) j < cols)
+                s_store_part (high, dst + (l * 4 + (size_t) j) * dst_row, column[l]);
+    }
+}
+
+#include "compute/kernels/tile_loops.h"
+#else
+typedef int rk_tiles_avx2_not_built;
+#endif

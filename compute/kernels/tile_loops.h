@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The tile kernel behind compute/kernels/tile.h, written once over a vector of LANES floats. Included by each
+ * tile_<set>.c, which defines before: TILES (name of the table), MAX_ROWS (up to 14), LANES, FLAT_ROWS,
+ * vec_t, part_t (which lanes of a vector count) and s_splat, s_load, s_load_part, s_store_part, s_fma,
+ * s_mul, s_add, s_part (n lanes), s_transpose_block (up to
+ * LANES x LANES). Not a header for anybody else.        */
+#include "compute/kernels/tile.h"
+
+#define PREFETCH_K 32 /* products during which C can arrive */
+#define S_THIRDS ((MAX_ROWS + 2) / 3)
+
+/* Rows are addressed from every third one, so that fourteen of them need five pointers. */
+typedef struct {
+    const char *third[S_THIRDS];
+    size_t row; /* bytes */
+} s_rows_t;
+
+INLINE void s_next_k (s_rows_t *a, int rows, size_t bytes)
+{
+#pragma GCC unroll 5
+    for (int g = 0; g * 3 < rows; g++) {
+        a->third[g] += bytes;
+        __asm__ ("" : "+r"(a->third[g])); /* keeps the compiler from making a pointer per row */
+    }
+}
+
+INLINE void s_store_tile (int rows, int vecs, const rk_tile_t *t, part_t last, vec_t acc[MAX_ROWS][2])
+{
+    const vec_t alpha = s_splat (t->alpha), beta = s_splat (t->beta);
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        float *c = t->c + (size_t) i * t->c_row;
+#pragma GCC unroll 2
+        for (int v = 0; v < vecs; v++) {
+            const part_t part = v == vecs - 1 ? last : s_part (LANES);
+            vec_t value = s_mul (alpha, acc[i][v]);
+            if (t->beta != 0.0f)
+                value = s_add (s_mul (beta, s_load_part (part, c + v * LANES)), value);
+            if (t->bias)
+                value = s_add (value, s_splat (t->bias[i]));
+            s_store_part (part, c + v * LANES, value);
+        }
+    }
+}
+
+/* unit: a_row is 1, rows lie side by side. */
+INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t last)
+{
+    vec_t acc[MAX_ROWS][2];
+    const float *b = t->b;
+    const size_t step = t->a_k * sizeof (float);
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = s_splat (0.0f);
+    for (size_t run = 0; run < t->n_runs; run++) {
+        s_rows_t a = {.row = t->a_row * sizeof (float)};
+#pragma GCC unroll 5
+        for (int g = 0; g < S_THIRDS; g++)
+            a.third[g] = (const char *) (t->a + run * t->a_run) + (size_t) g * 3 * a.row;
+        for (size_t p = 0; p < t->k_run; p++) {
+            const vec_t b0 = vecs == 1 ? s_load_part (last, b) : s_load (b);
+            const vec_t b1 = vecs == 1 ? b0 : s_load_part (last, b + LANES);
+#pragma GCC unroll 14
+            for (int i = 0; i < rows; i++) {
+                const char *at = unit ? a.third[0] + (size_t) i * sizeof (float) : a.third[i / 3] + (size_t) (i % 3) * a.row;
+                const vec_t ai = s_splat (*(const float *) at);
+                acc[i][0] = s_fma (ai, b0, acc[i][0]);
+                if (vecs == 2)
+                    acc[i][1] = s_fma (ai, b1, acc[i][1]);
+            }
+            s_next_k (&a, unit ? 1 : rows, step);
+            b += t->b_k;
+        }
+    }
+    s_store_tile (rows, vecs, t, last, acc);
+}
+
+typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
+
+#define DEFINE(rows)                                                                                                   \
+    static void s_narrow_##rows (const rk_tile_t *t, part_t last)                                                      \
+    {                                                                                                                  \
+        s_tile (rows, 1, 0, t, last);                                                                                  \
+    }                                                                                                                  \
+    static void s_wide_##rows (const rk_tile_t *t, part_t last)                                                        \
+    {                                                                                                                  \
+        s_tile (rows, 2, 0, t, last);                                                                                  \
+    }                                                                                                                  \
+    static void s_packed_##rows (const rk_tile_t *t, part_t last)                                                      \
+    {                                                                                                                  \
+        s_tile (rows, 2, 1, t, last);                                                                                  \
+    }
+#define ROWS_1_TO_4(x) x (1) x (2) x (3) x (4)
+#define ROWS_5_TO_6(x) x (5) x (6)
+#define ROWS_7_TO_14(x) x (7) x (8) x (9) x (10) x (11) x (12) x (13) x (14)
+#define ENTRY(rows) [rows] = {s_narrow_##rows, s_wide_##rows, s_packed_##rows},
+#if MAX_ROWS == 14
+#define ALL_ROWS(x) ROWS_1_TO_4 (x) ROWS_5_TO_6 (x) ROWS_7_TO_14 (x)
+#elif MAX_ROWS == 6
+#define ALL_ROWS(x) ROWS_1_TO_4 (x) ROWS_5_TO_6 (x)
+#else
+#define ALL_ROWS(x) ROWS_1_TO_4 (x)
+#endif
+
+ALL_ROWS (DEFINE)
+static s_tile_fn_t *const s_fn[MAX_ROWS + 1][3] = {ALL_ROWS (ENTRY)};
+
+static void s_any_tile (size_t rows, size_t cols, const rk_tile_t *t)
+{
+    if (t->k_run >= PREFETCH_K)
+        for (size_t i = 0; i < rows; i++) {
+            __builtin_prefetch (t->c + i * t->c_row, 1, 3);
+            __builtin_prefetch (t->c + i * t->c_row + cols - 1, 1, 3);
+        }
+    const int kind = cols <= LANES ? 0 : t->a_row == 1 ? 2 : 1;
+    s_fn[rows][kind](t, s_part ((cols - 1) % LANES + 1));
+}
+
+static void s_copy (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+{
+    const part_t last = s_part ((cols - 1) % LANES + 1);
+    if (cols <= LANES)
+        for (size_t i = 0; i < rows; i++)
+            s_store_part (last, dst + i * dst_row, s_load_part (last, src + i * src_row));
+    else
+        for (size_t i = 0; i < rows; i++) {
+            s_store_part (s_part (LANES), dst + i * dst_row, s_load (src + i * src_row));
+            s_store_part (last, dst + i * dst_row + LANES, s_load_part (last, src + i * src_row + LANES));
+        }
+}
+
+static void s_transpose (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+{
+    for (size_t i = 0; i < rows; i += LANES)
+        for (size_t j = 0; j < cols; j += LANES) {
+            const size_t high = rows - i < LANES ? rows - i : LANES, wide = cols - j < LANES ? cols - j : LANES;
+            const float *from = src + i * src_row + j;
+            float *to = dst + j * dst_row + i;
+            if (high == LANES && wide == LANES)
+                s_transpose_block (LANES, LANES, from, src_row, to, dst_row);
+            else
+                s_transpose_block (high, wide, from, src_row, to, dst_row);
+        }
+}
+
+const rk_tile_set_t TILES = {
+    .max_rows = MAX_ROWS,
+    .max_cols = 2 * LANES,
+    .flat_rows = FLAT_ROWS,
+    .tile = s_any_tile,
+    .copy = s_copy,
+    .transpose = s_transpose,
+};
