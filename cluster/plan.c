@@ -96,12 +96,17 @@ rk_err_t rk_plan_start (rk_plan_t *half, uint64_t view, const rk_model_info_t *m
     if (model->train_samples == 0 || model->train_samples > RK_PLAN_MAX_SAMPLES || model->test_samples > RK_PLAN_MAX_SAMPLES)
         return rk_error_set (err, RK_EINVAL, "%llu training samples cannot be planned",
                              (unsigned long long) model->train_samples);
+    if (model->n_dims > 4)
+        return rk_error_set (err, RK_EINVAL, "samples of %u dimensions cannot be planned (at most 4)", model->n_dims);
     if (settings->train_batch == 0)
         return rk_error_set (err, RK_EINVAL, "train.batch is 0");
     half->n_flat = model->n_flat;
     half->n_layers = model->n_layers;
     half->train_samples = model->train_samples;
     half->test_samples = model->test_samples;
+    half->n_dims = model->n_dims;
+    memcpy (half->dims, model->dims, sizeof half->dims);
+    half->n_classes = model->n_classes;
     half->minibatches_per_pass = (model->train_samples + settings->train_batch - 1) / settings->train_batch;
     half->test_minibatches = (model->test_samples + settings->train_batch - 1) / settings->train_batch;
     return RK_OK;

@@ -18,6 +18,8 @@ static rk_err_t s_check_scalars (const rk_plan_t *p, rk_error_t *err)
         return rk_error_set (err, RK_EFORMAT, "%llu samples in batches of %llu are not %llu minibatches",
                              (unsigned long long) p->train_samples, (unsigned long long) batch,
                              (unsigned long long) p->minibatches_per_pass);
+    if (p->n_dims > 4)
+        return rk_error_set (err, RK_EFORMAT, "samples have %u dimensions", p->n_dims);
     if (!memchr (p->kernels, 0, sizeof p->kernels))
         return rk_error_set (err, RK_EFORMAT, "the name of the kernel set has no end");
     return RK_OK;

@@ -94,6 +94,10 @@ static void s_put_plan (s_writer_t *w, const rk_plan_t *plan)
     s_put (w, plan->test_samples, 8);
     s_put (w, plan->minibatches_per_pass, 8);
     s_put (w, plan->test_minibatches, 8);
+    s_put (w, plan->n_dims, 4);
+    for (uint32_t i = 0; i < 4; i++)
+        s_put (w, plan->dims[i], 4);
+    s_put (w, plan->n_classes, 4);
     s_put (w, plan->n_layers, 4);
     s_put (w, plan->n_nodes, 4);
     s_put (w, plan->n_clusters, 4);
@@ -173,6 +177,10 @@ static rk_err_t s_take_head (s_reader_t *r, rk_plan_t *head, rk_error_t *err)
     head->test_samples = TAKE64 (r);
     head->minibatches_per_pass = TAKE64 (r);
     head->test_minibatches = TAKE64 (r);
+    head->n_dims = TAKE32 (r);
+    for (uint32_t i = 0; i < 4; i++)
+        head->dims[i] = TAKE32 (r);
+    head->n_classes = TAKE32 (r);
     head->n_layers = TAKE32 (r);
     head->n_nodes = TAKE32 (r);
     head->n_clusters = TAKE32 (r);
