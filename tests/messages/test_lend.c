@@ -84,6 +84,10 @@ static void s_small_is_copied (void **state)
         assert_int_equal (rk_packet_floats (pair.packet, 0, size / 4, NULL, &floats, NULL), RK_OK);
         assert_true (size == 0 || floats[0] == 0.0f);
     }
+    rk_frame_t frame = s_lent (&loan, RK_LEND_MIN_BYTES); /* the first size that is lent */
+    rk_msg_t msg = s_chunk (RK_LEND_MIN_BYTES / 4);
+    pair_send (pair.dealer, NULL, &msg, &frame, 1);
+    assert_int_equal (loan.n_released, 0);
     pair_close (&pair);
     free (loan.floats);
 }
@@ -218,6 +222,9 @@ static void s_misaligned (void **state)
         assert_int_equal (rk_packet_floats (packet, 0, (size_t) 1 << 62 | 4, scratch, &floats, NULL), RK_EFORMAT);
         assert_int_equal (rk_packet_floats (packet, 1, 4, scratch, &floats, NULL), RK_EFORMAT);
         assert_int_equal (rk_packet_floats (packet, -1, 4, scratch, &floats, NULL), RK_EFORMAT);
+        zmq_msg_close (&packet->frame[0]);
+        assert_int_equal (zmq_msg_init_data (&packet->frame[0], memory.bytes, 18, NULL, NULL), 0);
+        assert_int_equal (rk_packet_floats (packet, 0, 4, scratch, &floats, NULL), RK_EFORMAT);
         zmq_msg_close (&packet->frame[0]);
     }
     packet->n_frames = 0;

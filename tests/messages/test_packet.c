@@ -49,6 +49,25 @@ static void s_no_peer (void **state)
     pair_close (&pair);
 }
 
+/* A message refused at its first part leaves nothing behind: its second frame happens to be the name of a peer,
+ * and must not be taken for the start of another message.                                                  */
+static void s_nothing_left_behind (void **state)
+{
+    pair_t pair;
+    pair_open (&pair, 0, 0);
+    rk_msg_t first = sample_msg (&s_sample, RK_MSG_CREDIT), lost = sample_msg (&s_sample, RK_MSG_GRADIENT);
+    rk_frame_t frames[2] = {{.bytes = "dealer", .size = 6}, {.bytes = "not for you", .size = 4}};
+    pair_send (pair.dealer, NULL, &first, NULL, 0);
+    pair_receive (pair.router, true, pair.packet);
+    lost.gradient.n_tensors = 2;
+    lost.gradient.dtype = RK_DTYPE_F16;
+    assert_int_equal (rk_wire_send (pair.router, (const uint8_t *) "nobody", 6, &lost, frames, 2, NULL, NULL), RK_EPEER);
+    pair_send (pair.router, "dealer", &first, NULL, 0);
+    pair_receive (pair.dealer, false, pair.packet);
+    pair_assert_same (pair.packet, &first, NULL, 0);
+    pair_close (&pair);
+}
+
 /* What a receiver would refuse is not sent at all. */
 static void s_refused_by_sender (void **state)
 {
@@ -69,7 +88,8 @@ static void s_refused_by_sender (void **state)
     for (int i = 0; i < 30; i++)
         nodes[i] = (rk_node_profile_t) {.n_layers = RK_WIRE_MAX_LIST, .forward_ns = times, .backward_ns = times};
     msg = (rk_msg_t) {.kind = RK_MSG_PROFILE, .sender = rk_address (RK_ACTOR_NODE, 1), .profile = {30, nodes}};
-    assert_int_equal (rk_wire_send (pair.dealer, NULL, 0, &msg, NULL, 0, NULL, &err), RK_EINVAL);
+    static const uint8_t routing[255] = "so long that it is allocated, and has to be given back";
+    assert_int_equal (rk_wire_send (pair.router, routing, sizeof routing, &msg, NULL, 0, NULL, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "envelope of"));
     msg.profile.n_nodes = 6; /* large, but allowed */
     pair_send (pair.dealer, NULL, &msg, NULL, 0);
@@ -156,6 +176,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (s_every_kind),
         cmocka_unit_test (s_no_peer),
+        cmocka_unit_test (s_nothing_left_behind),
         cmocka_unit_test (s_refused_by_sender),
         cmocka_unit_test (s_bad_frames),
     };

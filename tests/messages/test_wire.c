@@ -252,8 +252,12 @@ static void s_envelope_rules (void **state)
     s_refused (s_bytes, n, "unknown body");
     n = APPEND (s_pack (&m), "\x6b"); /* a group */
     s_refused (s_bytes, n, "wrong field");
-    n = APPEND (0, "\x08\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"); /* a varint of 11 bytes */
+    n = APPEND (0, "\x08\x01\x78\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"); /* a varint of 11 bytes */
     s_refused (s_bytes, n, "wrong field at byte 2");
+    n = APPEND (0, HEAD "\xba\x02\x05\x08\x2a"); /* longer than what is there */
+    s_refused (s_bytes, n, "wrong field at byte 7");
+    n = APPEND (0, HEAD "\xba\x02\xfc\xff\xff\xff\xff\xff\xff\xff\xff\x01"); /* so long that it leads back */
+    s_refused (s_bytes, n, "wrong field at byte 7");
     n = APPEND (s_pack (&m), "\x00\x05"); /* field number 0 */
     s_refused (s_bytes, n, "not well-formed");
     n = s_pack (&m);
