@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "compute/kernels/conv.h"
 
-#include <string.h>
-
-#include "compute/blas.h"
-#include "compute/kernels/vec.h"
-
-#define COLUMNS_MAX 65536 /* floats of one block of the unrolled input */
+#include "compute/kernels/conv_weight.h"
+#include "compute/kernels/sets.h"
+#include "compute/kernels/slide.h"
 
 rk_err_t rk_conv_check (const rk_conv_shape_t *s, rk_error_t *err)
 {
@@ -30,91 +27,113 @@ size_t rk_conv_out_w (const rk_conv_shape_t *s)
     return (s->w + 2 * s->padding - s->kernel) / s->stride + 1;
 }
 
-static size_t s_taps (const rk_conv_shape_t *s)
+static rk_slide_t s_forward_slide (const rk_conv_shape_t *s)
 {
-    return s->c_in * s->kernel * s->kernel;
+    const size_t out_h = rk_conv_out_h (s), out_w = rk_conv_out_w (s);
+    return (rk_slide_t){.channels = s->c_in, .h = s->h, .w = s->w, .top = (ptrdiff_t) s->padding,
+                        .left = (ptrdiff_t) s->padding, .tap_rows = s->kernel, .tap_cols = s->kernel, .step = s->stride,
+                        .rows = out_h, .cols = out_w, .n_out = s->c_out, .plane = out_h * out_w, .row_stride = out_w,
+                        .col_stride = 1};
 }
 
-/* Output rows unrolled at a time. */
-static size_t s_block_rows (const rk_conv_shape_t *s)
+/* The rows (or columns) of the input that one residue of the stride reaches. With ih + padding = phase
+ * (mod stride), the gradient at ih sums over the taps kh = phase + stride t of dy at (ih + padding - phase)
+ * / stride - t.                                                                                       */
+typedef struct {
+    size_t first, count; /* ih = first, first + stride, .. */
+    size_t taps;         /* t = 0 .. taps - 1 */
+    ptrdiff_t border;    /* of dy */
+} s_phase_t;
+
+static s_phase_t s_phase (const rk_conv_shape_t *s, size_t phase, size_t size)
 {
-    size_t rows = COLUMNS_MAX / (s_taps (s) * rk_conv_out_w (s)), out_h = rk_conv_out_h (s);
-    return rows == 0 ? 1 : rows < out_h ? rows : out_h;
+    s_phase_t p;
+    p.first = (phase + s->stride * s->kernel - s->padding) % s->stride;
+    p.count = p.first < size ? (size - p.first - 1) / s->stride + 1 : 0;
+    p.taps = phase < s->kernel ? (s->kernel - phase - 1) / s->stride + 1 : 0;
+    p.border = (ptrdiff_t) p.taps - 1 - (ptrdiff_t) ((p.first + s->padding - phase) / s->stride);
+    return p;
 }
 
+/* Input gradients at one residue of rows and columns: a sliding sum over dy with reversed taps. */
+static rk_slide_t s_backward_slide (const rk_conv_shape_t *s, const s_phase_t *row, const s_phase_t *col)
+{
+    return (rk_slide_t){.channels = s->c_out, .h = rk_conv_out_h (s), .w = rk_conv_out_w (s), .top = row->border,
+                        .left = col->border, .tap_rows = row->taps, .tap_cols = col->taps, .step = 1,
+                        .rows = row->count, .cols = col->count, .n_out = s->c_in,
+                        .first = row->first * s->w + col->first, .plane = s->h * s->w,
+                        .row_stride = s->stride * s->w, .col_stride = s->stride};
+}
+
+static size_t s_most (size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t s_scratch (const rk_conv_shape_t *s, size_t width, size_t n_threads)
+{
+    const rk_slide_t forward = s_forward_slide (s);
+    size_t most = rk_slide_weights (&forward) + n_threads * rk_slide_scratch (&forward, width);
+    for (size_t phase = 0; phase < s->stride * s->stride; phase++) {
+        const s_phase_t row = s_phase (s, phase / s->stride, s->h), col = s_phase (s, phase % s->stride, s->w);
+        if (row.count == 0 || col.count == 0)
+            continue;
+        const rk_slide_t back = s_backward_slide (s, &row, &col);
+        /* weights twice: in order, and packed */
+        most = s_most (most, 2 * rk_slide_weights (&back) + n_threads * rk_slide_scratch (&back, width));
+    }
+    return s_most (most, rk_conv_weight_scratch (s, width, n_threads));
+}
+
+/* Enough for every kernel set: it is part of a model's costs, which all nodes must agree on. */
 size_t rk_conv_scratch (const rk_conv_shape_t *s, size_t n_threads)
 {
-    return s_taps (s) * s_block_rows (s) * rk_conv_out_w (s);
-}
-
-/* Where output column ow reads the input for tap column kw, or outside. */
-static int s_inside (size_t out, size_t stride, size_t tap, size_t padding, size_t size, size_t *at)
-{
-    *at = out * stride + tap - padding;
-    return *at < size; /* a negative place has wrapped around */
-}
-
-/* Visit every (tap, column) of output rows [row, row + rows): gather x into col, or scatter col into x. */
-static void s_unroll (const rk_conv_shape_t *s, size_t row, size_t rows, float *x, float *col, int scatter)
-{
-    size_t out_w = rk_conv_out_w (s), k = s->kernel;
-    for (size_t tap = 0; tap < s_taps (s); tap++)
-        for (size_t oh = row; oh < row + rows; oh++)
-            for (size_t ow = 0; ow < out_w; ow++, col++) {
-                size_t ih, iw;
-                int in = s_inside (oh, s->stride, tap / k % k, s->padding, s->h, &ih) &
-                         s_inside (ow, s->stride, tap % k, s->padding, s->w, &iw);
-                float *place = in ? x + (tap / (k * k) * s->h + ih) * s->w + iw : NULL;
-                if (!scatter)
-                    *col = place ? *place : 0.0f;
-                else if (place)
-                    *place += *col;
-            }
+    static const size_t widths[] = {8, 16, 32};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        most = s_most (most, s_scratch (s, widths[i], n_threads));
+    return most;
 }
 
 void rk_conv_forward (const rk_conv_shape_t *s, size_t n, const float *x, const float *w, const float *bias,
                       float *y, const rk_conv_work_t *work)
 {
-    size_t taps = s_taps (s), out_h = rk_conv_out_h (s), out_w = rk_conv_out_w (s), plane = out_h * out_w;
-    size_t block = s_block_rows (s);
-    for (size_t i = 0; i < n; i++, x += s->c_in * s->h * s->w, y += s->c_out * plane)
-        for (size_t row = 0; row < out_h; row += block) {
-            size_t rows = block < out_h - row ? block : out_h - row, columns = rows * out_w;
-            s_unroll (s, row, rows, (float *) x, work->scratch, 0);
-            rk_gemm (RK_N, RK_N, s->c_out, columns, taps, 1.0f, w, taps, work->scratch, columns, 0.0f,
-                     y + row * out_w, plane);
-        }
-    if (bias)
-        rk_vec ()->bias_planes (n, s->c_out, plane, bias, y - n * s->c_out * plane);
+    const rk_slide_t slide = s_forward_slide (s);
+    const rk_slide_call_t call = {&slide, rk_kernel_set ()->tiles, n, x, work->scratch, bias, y,
+                                  work->scratch + rk_slide_weights (&slide)};
+    rk_slide_pack (&slide, call.set, w, work->scratch);
+    rk_slide (&call, work->pool);
+}
+
+/* (c_in, c_out, row taps, column taps), taps reversed, from w (c_out, c_in, kernel, kernel). */
+static void s_turn_weights (const rk_conv_shape_t *s, size_t row_phase, size_t row_taps, size_t col_phase,
+                            size_t col_taps, const float *w, float *turned)
+{
+    for (size_t ci = 0; ci < s->c_in; ci++)
+        for (size_t co = 0; co < s->c_out; co++)
+            for (size_t i = row_taps; i-- > 0;) {
+                const float *from = w + ((co * s->c_in + ci) * s->kernel + row_phase + i * s->stride) * s->kernel;
+                for (size_t j = col_taps; j-- > 0;)
+                    *turned++ = from[col_phase + j * s->stride];
+            }
 }
 
 void rk_conv_backward_input (const rk_conv_shape_t *s, size_t n, const float *dy, const float *w, float *dx,
                              const rk_conv_work_t *work)
 {
-    size_t taps = s_taps (s), out_h = rk_conv_out_h (s), out_w = rk_conv_out_w (s), plane = out_h * out_w;
-    size_t block = s_block_rows (s);
-    memset (dx, 0, n * s->c_in * s->h * s->w * sizeof *dx);
-    for (size_t i = 0; i < n; i++, dx += s->c_in * s->h * s->w, dy += s->c_out * plane)
-        for (size_t row = 0; row < out_h; row += block) {
-            size_t rows = block < out_h - row ? block : out_h - row, columns = rows * out_w;
-            rk_gemm (RK_T, RK_N, taps, columns, s->c_out, 1.0f, w, taps, dy + row * out_w, plane, 0.0f, work->scratch,
-                     columns);
-            s_unroll (s, row, rows, dx, work->scratch, 1);
-        }
-}
-
-void rk_conv_backward_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,
-                              const rk_conv_work_t *work)
-{
-    size_t taps = s_taps (s), out_h = rk_conv_out_h (s), out_w = rk_conv_out_w (s), plane = out_h * out_w;
-    size_t block = s_block_rows (s);
-    for (size_t i = 0; i < n; i++, x += s->c_in * s->h * s->w, dy += s->c_out * plane)
-        for (size_t row = 0; row < out_h; row += block) {
-            size_t rows = block < out_h - row ? block : out_h - row, columns = rows * out_w;
-            s_unroll (s, row, rows, (float *) x, work->scratch, 0);
-            rk_gemm (RK_N, RK_T, s->c_out, taps, columns, 1.0f, dy + row * out_w, plane, work->scratch, columns, 1.0f,
-                     dw, taps);
-        }
+    const rk_tile_set_t *set = rk_kernel_set ()->tiles;
+    for (size_t phase = 0; phase < s->stride * s->stride; phase++) {
+        const size_t row_phase = phase / s->stride, col_phase = phase % s->stride;
+        const s_phase_t row = s_phase (s, row_phase, s->h), col = s_phase (s, col_phase, s->w);
+        if (row.count == 0 || col.count == 0)
+            continue;
+        const rk_slide_t slide = s_backward_slide (s, &row, &col);
+        float *turned = work->scratch, *packed = turned + rk_slide_weights (&slide);
+        const rk_slide_call_t call = {&slide, set, n, dy, packed, NULL, dx, packed + rk_slide_weights (&slide)};
+        s_turn_weights (s, row_phase, row.taps, col_phase, col.taps, w, turned);
+        rk_slide_pack (&slide, set, turned, packed);
+        rk_slide (&call, work->pool);
+    }
 }
 
 void rk_conv_backward_bias (const rk_conv_shape_t *s, size_t n, const float *dy, float *db)

@@ -22,6 +22,22 @@ typedef struct {
     const float *bias; /* one per row, or NULL */
 } rk_tile_t;
 
+#define RK_CHUNK 16 /* floats moved at once; may run over, so buffers need as many floats of slack */
+
+/* Unrolling for convolutions. The panel gets one row of max_cols floats per (channel, tap row, tap column),
+ * put together from chunks of the source: dst[to + l] = src[from + l step].                          */
+typedef struct {
+    size_t from, to;
+} rk_chunk_t;
+
+typedef struct {
+    const float *src; /* first channel */
+    size_t channels, channel_stride, tap_rows, tap_cols, pitch, step;
+    size_t n_chunks; /* ascending in `to` */
+    const rk_chunk_t *chunks;
+    float *dst;
+} rk_unroll_t;
+
 typedef struct {
     size_t max_rows, max_cols; /* of one tile; max_cols is also the width of a packed panel */
     size_t flat_rows;          /* rows of a tile in BLIS's own loops; divides RK_GEMM_ROWS */
@@ -30,6 +46,7 @@ typedef struct {
     void (*copy) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
     /* dst (cols, rows) = the transpose of src (rows, cols) */
     void (*transpose) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
+    void (*unroll) (const rk_unroll_t *u);
 } rk_tile_set_t;
 
 #endif

@@ -4,6 +4,8 @@
  * vec_t, part_t (which lanes of a vector count) and s_splat, s_load, s_load_part, s_store_part, s_fma,
  * s_mul, s_add, s_part (n lanes), s_transpose_block (up to
  * LANES x LANES). Not a header for anybody else.        */
+#include <string.h>
+
 #include "compute/kernels/tile.h"
 
 #define PREFETCH_K 32 /* products during which C can arrive */
@@ -143,6 +145,55 @@ static void s_transpose (size_t rows, size_t cols, const float *src, size_t src_
         }
 }
 
+INLINE void s_move_chunk (float *dst, const float *src, size_t step)
+{
+    if (step == 1)
+        memcpy (dst, src, RK_CHUNK * sizeof *dst);
+    else
+        for (size_t l = 0; l < RK_CHUNK; l++)
+            dst[l] = src[l * step];
+}
+
+/* A chunk may write past its end, even into the next row: what it spoils is written afterwards. */
+INLINE void s_unroll_by (const rk_unroll_t *u, size_t n_chunks, size_t step)
+{
+    float *dst = u->dst;
+    for (size_t channel = 0; channel < u->channels; channel++)
+        for (size_t i = 0; i < u->tap_rows; i++) {
+            const float *src = u->src + channel * u->channel_stride + i * u->pitch;
+            for (size_t j = 0; j < u->tap_cols; j++, dst += 2 * LANES)
+#pragma GCC unroll 4
+                for (size_t c = 0; c < n_chunks; c++)
+                    s_move_chunk (dst + u->chunks[c].to, src + j + u->chunks[c].from, step);
+        }
+}
+
+static void s_unroll (const rk_unroll_t *u)
+{
+    const size_t few = u->step == 1 && u->n_chunks <= 4 ? u->n_chunks : 0;
+    switch (few) {
+    case 1:
+        s_unroll_by (u, 1, 1);
+        break;
+    case 2:
+        s_unroll_by (u, 2, 1);
+        break;
+    case 3:
+        s_unroll_by (u, 3, 1);
+        break;
+    case 4:
+        s_unroll_by (u, 4, 1);
+        break;
+    default:
+        if (u->step == 1)
+            s_unroll_by (u, u->n_chunks, 1);
+        else if (u->step == 2)
+            s_unroll_by (u, u->n_chunks, 2);
+        else
+            s_unroll_by (u, u->n_chunks, u->step);
+    }
+}
+
 const rk_tile_set_t TILES = {
     .max_rows = MAX_ROWS,
     .max_cols = 2 * LANES,
@@ -150,4 +201,5 @@ const rk_tile_set_t TILES = {
     .tile = s_any_tile,
     .copy = s_copy,
     .transpose = s_transpose,
+    .unroll = s_unroll,
 };

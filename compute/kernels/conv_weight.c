@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * dw[co][ci][i][j] += sum over samples and outputs (r, c) of dy[co][r][c] x[ci][r stride + i][c stride + j].
+ * For each tap (i, j) that is a product (ci, positions) (positions, co): its left side is read from the
+ * padded input where it lies, its right side is dy turned a few rows at a time. Sums are kept as (tap, ci,
+ * co) until the last sample. With few input channels the tiles would be flat; then the roles change: rows
+ * are output channels, read from dy where it lies, and the other side is the unrolled input, turned.   */
+#include "compute/kernels/conv_weight.h"
+
+#include <string.h>
+
+#include "compute/kernels/sets.h"
+
+#define MAX_COLS 32
+#define FEW_CHANNELS 6       /* below: the other roles */
+#define BLOCK_POSITIONS 256  /* products added before a sum is touched: part of the arithmetic */
+
+typedef struct {
+    size_t taps, out_h, out_w, rows; /* rows of the output per block */
+    size_t pitch, padded_h, channel_stride;
+    size_t padded, turned, sums;     /* floats of scratch per worker */
+} s_layout_t;
+
+static size_t s_round_up (size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static s_layout_t s_layout (const rk_conv_shape_t *s, size_t width)
+{
+    s_layout_t l = {.taps = s->kernel * s->kernel, .out_h = rk_conv_out_h (s), .out_w = rk_conv_out_w (s)};
+    const size_t most = l.out_w < BLOCK_POSITIONS ? BLOCK_POSITIONS / l.out_w : 1;
+    const size_t n_blocks = (l.out_h + most - 1) / most;
+    l.rows = (l.out_h + n_blocks - 1) / n_blocks;
+    l.pitch = s->w + 2 * s->padding;
+    l.padded_h = s->h + 2 * s->padding;
+    l.channel_stride = s_round_up (l.padded_h * l.pitch, 16) | 16; /* as in slide.c */
+    l.padded = s_round_up (s->c_in * l.channel_stride + RK_CHUNK * s->stride, 16);
+    if (s->c_in < FEW_CHANNELS) {
+        const size_t k = s->c_in * l.taps;
+        l.turned = l.rows * l.out_w * s_round_up (k, width) + k * width + RK_CHUNK;
+        l.sums = 0;
+    } else {
+        l.turned = l.rows * l.out_w * width;
+        l.sums = s_round_up (l.taps * s->c_in * s->c_out, 16);
+    }
+    l.turned = s_round_up (l.turned, 16);
+    return l;
+}
+
+size_t rk_conv_weight_scratch (const rk_conv_shape_t *s, size_t width, size_t n_threads)
+{
+    const s_layout_t l = s_layout (s, width);
+    return n_threads * (l.padded + l.turned) + l.sums;
+}
+
+typedef struct {
+    const rk_conv_shape_t *shape;
+    const rk_tile_set_t *set;
+    s_layout_t l;
+    size_t n;
+    const float *x, *dy;
+    float *dw, *sums, *scratch;
+    size_t n_tasks;
+    bool by_channel; /* tasks share out input channels; otherwise panels of output channels */
+} s_job_t;
+
+static void s_pad (const s_job_t *job, size_t sample, size_t from, size_t to, float *padded)
+{
+    const rk_conv_shape_t *s = job->shape;
+    for (size_t c = from; c < to; c++) {
+        const float *src = job->x + (sample * s->c_in + c) * s->h * s->w;
+        float *dst = padded + c * job->l.channel_stride + s->padding * job->l.pitch + s->padding;
+        for (size_t i = 0; i < s->w; i += job->set->max_cols) {
+            const size_t cols = s->w - i < job->set->max_cols ? s->w - i : job->set->max_cols;
+            job->set->copy (s->h, cols, src + i, s->w, dst + i, job->l.pitch);
+        }
+    }
+}
+
+/* One sample, one block of output rows, one panel of output channels, input channels [from, to). */
+typedef struct {
+    size_t sample, row, rows, co, n_co, from, to;
+} s_block_t;
+
+static void s_add_block (const s_job_t *job, const s_block_t *b, const float *padded, float *turned)
+{
+    const rk_conv_shape_t *s = job->shape;
+    const s_layout_t *l = &job->l;
+    const size_t n_tiles = (b->to - b->from + job->set->max_rows - 1) / job->set->max_rows;
+    const float *dy = job->dy + (b->sample * s->c_out + b->co) * l->out_h * l->out_w + b->row * l->out_w;
+    job->set->transpose (b->n_co, b->rows * l->out_w, dy, l->out_h * l->out_w, turned, job->set->max_cols);
+    rk_tile_t t = {.n_runs = b->rows, .k_run = l->out_w, .a_row = l->channel_stride, .a_run = s->stride * l->pitch,
+                   .a_k = s->stride, .b = turned, .b_k = job->set->max_cols, .c_row = s->c_out, .alpha = 1.0f,
+                   .beta = b->sample || b->row ? 1.0f : 0.0f};
+    for (size_t tile = 0; tile < n_tiles; tile++) {
+        const size_t from = b->from + (b->to - b->from) * tile / n_tiles;
+        const size_t to = b->from + (b->to - b->from) * (tile + 1) / n_tiles;
+        for (size_t tap = 0; tap < l->taps; tap++) {
+            const size_t row = b->row * s->stride + tap / s->kernel, col = tap % s->kernel;
+            t.a = padded + from * l->channel_stride + row * l->pitch + col;
+            t.c = job->sums + (tap * s->c_in + from) * s->c_out + b->co;
+            job->set->tile (to - from, b->n_co, &t);
+        }
+    }
+}
+
+/* A task has its own part of the sums, and takes all samples in order. */
+static void s_task (void *arg, size_t task, size_t worker)
+{
+    const s_job_t *job = arg;
+    const rk_conv_shape_t *s = job->shape;
+    const s_layout_t *l = &job->l;
+    const size_t width = job->set->max_cols, n_panels = (s->c_out + width - 1) / width;
+    float *padded = job->scratch + worker * (l->padded + l->turned), *turned = padded + l->padded;
+    size_t panel = 0, end = n_panels;
+    s_block_t b = {.to = s->c_in};
+    if (job->by_channel) {
+        b.from = s->c_in * task / job->n_tasks;
+        b.to = s->c_in * (task + 1) / job->n_tasks;
+    } else {
+        panel = n_panels * task / job->n_tasks;
+        end = n_panels * (task + 1) / job->n_tasks;
+    }
+    for (b.sample = 0; b.sample < job->n; b.sample++) {
+        s_pad (job, b.sample, b.from, b.to, padded);
+        for (size_t p = panel; p < end; p++)
+            for (b.row = 0; b.row < l->out_h; b.row += l->rows) {
+                b.rows = l->out_h - b.row < l->rows ? l->out_h - b.row : l->rows;
+                b.co = p * width;
+                b.n_co = s->c_out - b.co < width ? s->c_out - b.co : width;
+                s_add_block (job, &b, padded, turned);
+            }
+    }
+}
+
+/* dw (co, ci, tap) += sums (tap, ci, co) */
+static void s_add_sums (const s_job_t *job)
+{
+    const rk_conv_shape_t *s = job->shape;
+    for (size_t tap = 0; tap < job->l.taps; tap++)
+        for (size_t ci = 0; ci < s->c_in; ci++) {
+            const float *from = job->sums + (tap * s->c_in + ci) * s->c_out;
+            float *to = job->dw + ci * job->l.taps + tap;
+            for (size_t co = 0; co < s->c_out; co++)
+                to[co * s->c_in * job->l.taps] += from[co];
+        }
+}
+
+/* ---- few input channels */
+
+/* The unrolled input of positions [from, from + count), turned: (count, taps), row stride `wide`. */
+static void s_turn_input (const s_job_t *job, const float *padded, size_t from, size_t count, float *turned,
+                          size_t wide)
+{
+    const rk_conv_shape_t *s = job->shape;
+    const s_layout_t *l = &job->l;
+    const size_t width = job->set->max_cols, k = s->c_in * l->taps;
+    float *unrolled = turned + l->rows * l->out_w * wide;
+    rk_chunk_t chunks[MAX_COLS];
+    for (size_t at = 0; at < count; at += width) {
+        const size_t cols = count - at < width ? count - at : width;
+        size_t n = 0;
+        for (size_t to = 0; to < cols;) {
+            const size_t row = (from + at + to) / l->out_w, col = (from + at + to) % l->out_w;
+            const size_t in_row = l->out_w - col < cols - to ? l->out_w - col : cols - to;
+            const size_t len = in_row < RK_CHUNK ? in_row : RK_CHUNK;
+            chunks[n++] = (rk_chunk_t){(row * l->pitch + col) * s->stride, to};
+            to += len;
+        }
+        const rk_unroll_t u = {padded, s->c_in, l->channel_stride, s->kernel, s->kernel, l->pitch, s->stride, n, chunks,
+                               unrolled};
+        job->set->unroll (&u);
+        job->set->transpose (k, cols, unrolled, width, turned + at * wide, wide);
+    }
+}
+
+/* A task has its own output channels. */
+static void s_few_task (void *arg, size_t task, size_t worker)
+{
+    const s_job_t *job = arg;
+    const rk_conv_shape_t *s = job->shape;
+    const s_layout_t *l = &job->l;
+    const size_t width = job->set->max_cols, k = s->c_in * l->taps, wide = s_round_up (k, width);
+    const size_t first = s->c_out * task / job->n_tasks, n_co = s->c_out * (task + 1) / job->n_tasks - first;
+    const size_t n_tiles = (n_co + job->set->max_rows - 1) / job->set->max_rows, plane = l->out_h * l->out_w;
+    float *padded = job->scratch + worker * (l->padded + l->turned), *turned = padded + l->padded;
+    rk_tile_t t = {.n_runs = 1, .a_row = plane, .a_k = 1, .b_k = wide, .c_row = k, .alpha = 1.0f, .beta = 1.0f};
+    for (size_t sample = 0; sample < job->n; sample++) {
+        s_pad (job, sample, 0, s->c_in, padded);
+        for (size_t row = 0; row < l->out_h; row += l->rows) {
+            t.k_run = (l->out_h - row < l->rows ? l->out_h - row : l->rows) * l->out_w;
+            s_turn_input (job, padded, row * l->out_w, t.k_run, turned, wide);
+            for (size_t tile = 0; tile < n_tiles; tile++) {
+                const size_t co = first + n_co * tile / n_tiles, end = first + n_co * (tile + 1) / n_tiles;
+                t.a = job->dy + (sample * s->c_out + co) * plane + row * l->out_w;
+                for (size_t tap = 0; tap < k; tap += width) {
+                    t.b = turned + tap;
+                    t.c = job->dw + co * k + tap;
+                    job->set->tile (end - co, k - tap < width ? k - tap : width, &t);
+                }
+            }
+        }
+    }
+}
+
+void rk_conv_backward_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,
+                              const rk_conv_work_t *work)
+{
+    const rk_tile_set_t *set = rk_kernel_set ()->tiles;
+    const size_t n_threads = rk_pool_n_threads (work->pool);
+    s_job_t job = {.shape = s, .set = set, .l = s_layout (s, set->max_cols), .n = n, .x = x, .dy = dy, .dw = dw};
+    const size_t n_panels = (s->c_out + set->max_cols - 1) / set->max_cols;
+    if (n == 0)
+        return;
+    job.sums = work->scratch;
+    job.scratch = work->scratch + job.l.sums;
+    for (size_t worker = 0; worker < n_threads; worker++)
+        memset (job.scratch + worker * (job.l.padded + job.l.turned), 0, job.l.padded * sizeof *dw);
+    if (s->c_in < FEW_CHANNELS) {
+        job.n_tasks = n_threads < s->c_out ? n_threads : s->c_out;
+        rk_pool_run (work->pool, job.n_tasks, s_few_task, &job);
+        return;
+    }
+    job.by_channel = n_panels < n_threads;
+    const size_t most = job.by_channel ? s->c_in : n_panels;
+    job.n_tasks = n_threads < most ? n_threads : most;
+    rk_pool_run (work->pool, job.n_tasks, s_task, &job);
+    s_add_sums (&job);
+}

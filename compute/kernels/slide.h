@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Sliding sums: what the forward pass and the input gradient of a convolution have in common.
+ *   y[m][r][c] = bias[m] + sum over channel, i, j of a[m][channel][i][j] x[channel][r step + i - top][c step + j - left]
+ * where x is 0 outside its plane. The input is copied once into a zero border, unrolled one panel of tile
+ * width at a time, and multiplied by packed weights. Several small planes share panels; no bit depends on
+ * which. Private to compute/kernels/.                                                                 */
+#ifndef RK_COMPUTE_KERNELS_SLIDE_H
+#define RK_COMPUTE_KERNELS_SLIDE_H
+#include <stddef.h>
+#include "compute/kernels/tile.h"
+#include "compute/pool.h"
+
+typedef struct {
+    size_t channels, h, w;      /* of one sample of the input */
+    ptrdiff_t top, left;        /* border before the input's first row and column; negative: it starts later */
+    size_t tap_rows, tap_cols;  /* may be 0: all sums are empty */
+    size_t step, rows, cols;    /* the outputs (r, c) */
+    size_t n_out;               /* m */
+    /* where (sample, m, r, c) goes: y[first + (sample n_out + m) plane + r row_stride + c col_stride] */
+    size_t first, plane, row_stride, col_stride;
+} rk_slide_t;
+
+size_t rk_slide_weights (const rk_slide_t *s); /* floats of packed weights */
+
+/* Floats that one worker needs with tiles of that width. */
+size_t rk_slide_scratch (const rk_slide_t *s, size_t width);
+
+/* a (n_out, channels, tap_rows, tap_cols) into the order in which tiles read it. */
+void rk_slide_pack (const rk_slide_t *s, const rk_tile_set_t *set, const float *a, float *packed);
+
+/* scratch: rk_slide_scratch for each thread of the pool. */
+typedef struct {
+    const rk_slide_t *slide;
+    const rk_tile_set_t *set;
+    size_t n; /* samples */
+    const float *x, *packed, *bias;
+    float *y, *scratch;
+} rk_slide_call_t;
+
+void rk_slide (const rk_slide_call_t *call, rk_pool_t *pool);
+
+#endif
