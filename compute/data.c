@@ -7,18 +7,20 @@
 #include "compute/names.h"
 #include "compute/rng.h"
 
-#define RK_DATA(name, path, function) rk_err_t function (rk_data_t *, const char *, rk_error_t *);
+#define RK_DATA(name, path, stem)                                                                                     \
+    void rk_data_describe_##stem (rk_data_t *);                                                                        \
+    rk_err_t rk_data_open_##stem (rk_data_t *, const char *, rk_error_t *);
 #include "compute/data/list.h"
 #undef RK_DATA
 
 static const rk_data_type_t s_types[] = {
-#define RK_DATA(name, path, function) {name, path, function},
+#define RK_DATA(name, path, stem) {name, path, rk_data_describe_##stem, rk_data_open_##stem},
 #include "compute/data/list.h"
 #undef RK_DATA
 };
 
 static const char *const s_names[] = {
-#define RK_DATA(name, path, function) name,
+#define RK_DATA(name, path, stem) name,
 #include "compute/data/list.h"
 #undef RK_DATA
     NULL};
@@ -28,7 +30,8 @@ const char *const *rk_data_names (void)
     return s_names;
 }
 
-rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err)
+/* An empty data set of the named type. */
+static rk_err_t s_new (rk_data_t **data_p, const char *name, const rk_data_type_t **type, rk_error_t *err)
 {
     *data_p = NULL;
     int found = rk_find_name ("data set", name, s_names, err);
@@ -37,14 +40,63 @@ rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, r
     rk_data_t *self = calloc (1, sizeof *self);
     if (!self)
         return rk_error_set (err, RK_ENOMEM, "no memory for data set %s", name);
-    self->deviation = 1;
-    rk_err_t rc = s_types[found].open (self, path && *path ? path : s_types[found].usual_path, err);
-    if (rc) {
-        rk_data_close (&self);
-        return rc;
-    }
+    *type = &s_types[found];
+    (*type)->describe (self);
+    self->elems = rk_shape_elems (self->shape);
     *data_p = self;
     return RK_OK;
+}
+
+rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err)
+{
+    const rk_data_type_t *type = NULL;
+    rk_err_t rc = s_new (data_p, name, &type, err);
+    if (rc)
+        return rc;
+    rc = type->open (*data_p, path && *path ? path : type->usual_path, err);
+    if (rc)
+        rk_data_close (data_p);
+    return rc;
+}
+
+/* Bytes that begin like an IDX file are one, with the data set's normalisation; others are floats. */
+static rk_err_t s_take_input (rk_data_t *self, const char *file, uint8_t *bytes, size_t size, rk_error_t *err)
+{
+    rk_data_part_t *part = &self->part[RK_SPLIT_TEST];
+    /* Read as a float, a header of up to four dimensions would be about 1e-36. */
+    if (size >= 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8 && bytes[3] <= RK_MAX_DIMS) {
+        size_t dim[3];
+        part->bytes = bytes;
+        rk_err_t rc = rk_idx_unpack (file, 3, dim, bytes, size, err);
+        if (rc)
+            return rc;
+        part->n = dim[0];
+        self->shape = rk_shape_3 (1, dim[1], dim[2]);
+        self->elems = dim[1] * dim[2];
+        return RK_OK;
+    }
+    part->floats = (float *) (void *) bytes;
+    const size_t one = self->elems * sizeof (float);
+    if (size == 0 || size % one != 0)
+        return rk_error_set (err, RK_EFORMAT, "%s: %zu bytes are neither an IDX file nor samples of %zu floats", file,
+                             size, self->elems);
+    part->n = size / one;
+    return RK_OK;
+}
+
+rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err)
+{
+    const rk_data_type_t *type;
+    uint8_t *bytes = NULL;
+    size_t size;
+    rk_err_t rc = s_new (data_p, name, &type, err);
+    if (!rc)
+        rc = rk_file_read (file, RK_IDX_MOST_BYTES, &bytes, &size, err);
+    if (!rc)
+        rc = s_take_input (*data_p, file, bytes, size, err);
+    if (rc)
+        rk_data_close (data_p);
+    return rc;
 }
 
 void rk_data_close (rk_data_t **data_p)
@@ -83,8 +135,9 @@ static void s_copy_sample (const rk_data_t *self, const rk_data_part_t *part, si
         return;
     }
     const uint8_t *bytes = part->bytes + sample * self->elems;
+    const float scale = 1.0f / (255.0f * self->deviation), shift = -self->mean / self->deviation;
     for (size_t i = 0; i < self->elems; i++)
-        x[i] = ((float) bytes[i] / 255.0f - self->mean) / self->deviation;
+        x[i] = (float) bytes[i] * scale + shift;
 }
 
 size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,

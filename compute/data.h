@@ -23,7 +23,8 @@ const char *const *rk_data_names (void);
 size_t rk_data_batch (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
                       size_t batch, float *x, int32_t *labels);
 
-/* One file of samples for `predict`: IDX images as the data set's own, or raw f32. */
+/* One file of samples for `predict`: IDX images as the data set's own (gzip or plain), or raw f32 of its
+ * usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */
 rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

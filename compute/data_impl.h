@@ -22,12 +22,19 @@ struct rk_data {
 typedef struct {
     const char *name;
     const char *usual_path; /* NULL: needs no files */
-    rk_err_t (*open) (rk_data_t *data, const char *path, rk_error_t *err);
+    void (*describe) (rk_data_t *data); /* usual shape, classes, normalisation */
+    rk_err_t (*open) (rk_data_t *data, const char *path, rk_error_t *err); /* after describe */
 } rk_data_type_t;
 
 /* One IDX file (gzip or plain) of unsigned bytes with n_dims dimensions, the first of them samples.
  * *bytes: given to the caller. errors: RK_EIO, RK_EFORMAT, RK_ENOMEM; the text names the file.       */
 rk_err_t rk_idx_read (const char *file, int n_dims, size_t dim[], uint8_t **bytes, rk_error_t *err) RK_MUST_CHECK;
+
+/* The same of a file that has been read: checks it in full and shortens *bytes to its data. */
+rk_err_t rk_idx_unpack (const char *file, int n_dims, size_t dim[], uint8_t *bytes, size_t size,
+                        rk_error_t *err) RK_MUST_CHECK;
+
+#define RK_IDX_MOST_BYTES ((size_t) 1 << 31) /* unpacked; more is taken for a damaged or hostile file */
 
 /* A whole file, unpacked if it is gzip. *bytes: given to the caller. errors: as above; a file of more
  * than `most` bytes is refused.                                                                      */

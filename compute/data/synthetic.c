@@ -24,15 +24,19 @@ static void s_fill (rk_data_t *data, rk_data_part_t *part, uint64_t first, const
     }
 }
 
+void rk_data_describe_synthetic (rk_data_t *data);
 rk_err_t rk_data_open_synthetic (rk_data_t *data, const char *path, rk_error_t *err);
 
-rk_err_t rk_data_open_synthetic (rk_data_t *data, const char *path, rk_error_t *err)
+void rk_data_describe_synthetic (rk_data_t *data)
 {
     data->shape = rk_shape_3 (1, 28, 28);
-    data->elems = 28 * 28;
     data->n_classes = N_CLASSES;
     data->mean = 0.5f;
     data->deviation = 0.25f;
+}
+
+rk_err_t rk_data_open_synthetic (rk_data_t *data, const char *path, rk_error_t *err)
+{
     data->part[RK_SPLIT_TRAIN].n = 4096;
     data->part[RK_SPLIT_TEST].n = 1000;
     float *classes = malloc ((N_CLASSES + 1) * data->elems * sizeof *classes);
