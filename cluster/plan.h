@@ -20,7 +20,7 @@ typedef struct {
     uint64_t host;       /* nodes with the same value share a machine */
     uint32_t cores;      /* of that machine */
     uint32_t speed_ppm;  /* declared strength, 1,000,000 = the machine itself */
-    uint64_t ram_bytes;  /* it may use */
+    uint64_t ram_bytes;  /* it may use; 0: not known, no limit */
     uint64_t gemm_mflops;
     /* Time of each layer per minibatch on this node, declared speed already applied; length n_layers. */
     const uint64_t *forward_ns, *backward_ns;
@@ -29,6 +29,7 @@ typedef struct {
 typedef struct { /* one layer, independent of the node */
     uint64_t flat_at;       /* first float in the flat vector */
     uint64_t stash_bytes;   /* per minibatch in flight */
+    uint64_t grad_bytes;    /* kept between the two backward calls: summed over a stage, once per stage */
     uint64_t work_bytes;    /* scratch and gradients, per stage the maximum counts */
     uint64_t cut_bytes;     /* all tensors that cross the cut BEFORE this layer, per minibatch, f32 */
 } rk_layer_info_t;
@@ -48,7 +49,7 @@ typedef struct {
     const rk_profile_t *nodes;
     uint32_t n_nodes;
     /* Measured links, n_nodes x n_nodes row-major, NULL when not measured. */
-    const uint64_t *link_bytes_per_s, *link_rtt_us;
+    const uint64_t *link_bytes_per_s, *link_rtt_us; /* entry 0: not measured */
 } rk_fleet_t;
 
 /* ---- output */

@@ -4,7 +4,7 @@
 
 typedef unsigned __int128 s_wide_t;
 
-/* Floats at every copy of the parameters a stage may hold at once, in copies:
+/* How often a stage may hold its parameters at once:
  *   in_flight + 1 versions (each minibatch out may pin its own, and the live one), 1 gradient,
  *   the optimiser's slots, 3 for averaging (snapshot, mean, last committed mean), and with
  *   average.optimizer_state 2 more of each slot (snapshot and mean).                                     */
@@ -23,9 +23,10 @@ uint64_t rk_stage_memory (const rk_model_info_t *model, const rk_settings_t *set
                           uint32_t in_flight)
 {
     uint64_t flat_hi = last < model->n_layers ? model->layers[last].flat_at : model->n_flat;
-    uint64_t params = 4 * (flat_hi - model->layers[first].flat_at), stash = 0, work = 0;
+    uint64_t params = 4 * (flat_hi - model->layers[first].flat_at), stash = 0, gradients = 0, work = 0;
     for (uint32_t l = first; l < last; l++) {
         stash += model->layers[l].stash_bytes;
+        gradients += model->layers[l].grad_bytes;
         if (model->layers[l].work_bytes > work)
             work = model->layers[l].work_bytes;
     }
@@ -34,7 +35,7 @@ uint64_t rk_stage_memory (const rk_model_info_t *model, const rk_settings_t *set
     uint64_t kept = settings->pipeline_recompute ? stash : in_flight * stash;
     /* Received, and to be sent: activations down, gradients up, labels along. */
     uint64_t buffers = in_flight * (2 * in + 2 * out + 2 * label);
-    return s_copies (model, settings, in_flight) * params + kept + work + buffers;
+    return s_copies (model, settings, in_flight) * params + kept + gradients + work + buffers;
 }
 
 /* CPU time per 1e9 s that cluster c takes from host, in ns: rate x busy x speed. */

@@ -71,4 +71,41 @@ static inline uint32_t fixture_layout (uint64_t *x, uint32_t n_layers, uint32_t 
     return n;
 }
 
+/* A fleet of up to RK_MAX_FLEET nodes with its own layer times. */
+typedef struct {
+    rk_fleet_t fleet;
+    rk_profile_t nodes[RK_MAX_FLEET];
+    uint64_t forward[RK_MAX_FLEET][FIXTURE_LAYERS], backward[RK_MAX_FLEET][FIXTURE_LAYERS];
+    uint64_t links[RK_MAX_FLEET * RK_MAX_FLEET];
+} fixture_fleet_t;
+
+/* n_hosts machines with 1 to 4 cores; ram: from least_mb up to three times that; links: measured or not. */
+static inline void fixture_fleet (fixture_fleet_t *f, uint64_t *x, uint32_t n_nodes, uint32_t n_hosts, uint32_t n_layers,
+                                  uint32_t least_mb, bool links)
+{
+    uint64_t base[FIXTURE_LAYERS];
+    memset (f, 0, sizeof *f);
+    for (uint32_t l = 0; l < n_layers; l++)
+        base[l] = 10000 + fixture_below (x, 9990000);
+    uint32_t cores = 1 + fixture_below (x, 4);
+    for (uint32_t i = 0; i < n_nodes; i++) {
+        uint32_t speed = 250000 + 250000 * fixture_below (x, 4);
+        for (uint32_t l = 0; l < n_layers; l++) {
+            f->forward[i][l] = base[l] * 1000000 / speed * (95 + fixture_below (x, 11)) / 100;
+            f->backward[i][l] = 2 * f->forward[i][l];
+        }
+        for (uint32_t j = 0; j < n_nodes; j++)
+            f->links[i * n_nodes + j] = fixture_below (x, 20) ? 10000000 + fixture_below (x, 500000000) : 0;
+        f->nodes[i] = (rk_profile_t){.id = 3 * i + 1,
+                                     .host = i % n_hosts,
+                                     .cores = cores,
+                                     .speed_ppm = speed,
+                                     .ram_bytes = (least_mb + fixture_below (x, 2 * least_mb + 1)) * UINT64_C (1000000),
+                                     .forward_ns = f->forward[i],
+                                     .backward_ns = f->backward[i]};
+        snprintf (f->nodes[i].name, sizeof f->nodes[i].name, "n%u", i);
+    }
+    f->fleet = (rk_fleet_t){.nodes = f->nodes, .n_nodes = n_nodes, .link_bytes_per_s = links ? f->links : NULL};
+}
+
 #endif

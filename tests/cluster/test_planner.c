@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The planner: what every plan must keep, and how near it comes to the best there is.                    */
+#include "tests/cluster/fixtures.h"
+
+static rk_settings_t s_settings (void)
+{
+    rk_settings_t s;
+    rk_settings_default (&s);
+    return s;
+}
+
+static rk_plan_t *s_make (const fixture_fleet_t *f, const fixture_model_t *m, const rk_settings_t *s)
+{
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    rk_err_t code = rk_plan_make (&plan, 1, &f->fleet, &m->info, s, "base", &err);
+    assert_true (code == RK_OK || code == RK_EPLAN);
+    assert_true ((code == RK_OK) == (plan != NULL));
+    if (code == RK_EPLAN && !strstr (err.text, "MB") && !strstr (err.text, "layout") && !strstr (err.text, "memory"))
+        fail_msg ("%s", err.text);
+    return plan;
+}
+
+static const rk_profile_t *s_profile (const fixture_fleet_t *f, uint32_t id)
+{
+    for (uint32_t i = 0; i < f->fleet.n_nodes; i++)
+        if (f->nodes[i].id == id)
+            return &f->nodes[i];
+    fail_msg ("node %u is not of the fleet", id);
+    return NULL;
+}
+
+/* The memory of a stage, written out again as the planner's header tells it. */
+static uint64_t s_memory (const rk_model_info_t *m, const rk_settings_t *s, const rk_plan_stage_t *stage, uint64_t window)
+{
+    uint64_t params = 4 * (stage->flat_hi - stage->flat_lo), stash = 0, grads = 0, work = 0;
+    for (uint32_t l = stage->first; l < stage->last; l++) {
+        stash += m->layers[l].stash_bytes;
+        grads += m->layers[l].grad_bytes;
+        work = m->layers[l].work_bytes > work ? m->layers[l].work_bytes : work;
+    }
+    uint64_t in = m->layers[stage->first].cut_bytes;
+    uint64_t out = stage->last < m->n_layers ? m->layers[stage->last].cut_bytes : 0;
+    uint64_t versions = window + 1, gradient = 1, averaging = 3;
+    uint64_t copies = versions + gradient + averaging + m->optimizer_slots * (s->average_optimizer_state ? 3 : 1);
+    return copies * params + (s->pipeline_recompute ? 1 : window) * stash + grads + work +
+           window * 2 * (in + out + m->label_bytes);
+}
+
+static void s_check_plan (const rk_plan_t *plan, const fixture_fleet_t *f, const fixture_model_t *m)
+{
+    rk_error_t err = {0};
+    if (rk_plan_check (plan, &err) != RK_OK)
+        fail_msg ("%s", err.text);
+    for (uint32_t i = 0; i < plan->n_stages; i++) {
+        uint32_t c;
+        const rk_plan_stage_t *stage = &plan->stages[i];
+        rk_plan_stage_of_node (plan, stage->node, &c, NULL);
+        const rk_profile_t *node = s_profile (f, stage->node);
+        assert_true (stage->memory_bytes == s_memory (&m->info, &plan->settings, stage, plan->clusters[c].in_flight));
+        assert_true (node->ram_bytes == 0 || stage->memory_bytes <= node->ram_bytes);
+        uint64_t compute = 0;
+        for (uint32_t l = stage->first; l < stage->last; l++)
+            compute += node->forward_ns[l] * (plan->settings.pipeline_recompute ? 2 : 1) + node->backward_ns[l];
+        assert_true (stage->busy_ns >= compute);
+        assert_true (f->fleet.link_bytes_per_s || stage->busy_ns == compute);
+        assert_true ((double) plan->clusters[c].rate * (double) stage->busy_ns <= 1e18 * 1.000001);
+    }
+    /* No host is planned beyond its cores. */
+    for (uint32_t n = 0; n < plan->n_nodes; n++) {
+        double load = 0;
+        for (uint32_t i = 0; i < plan->n_stages; i++) {
+            uint32_t c;
+            rk_plan_stage_of_node (plan, plan->stages[i].node, &c, NULL);
+            const rk_profile_t *node = s_profile (f, plan->stages[i].node);
+            if (node->host == plan->node_hosts[n])
+                load += (double) plan->clusters[c].rate * (double) plan->stages[i].busy_ns / 1e18 * node->speed_ppm / 1e6;
+        }
+        assert_true (load <= plan->node_cores[n] * 1.00001);
+    }
+}
+
+static void test_random_fleets (void **state)
+{
+    (void) state;
+    uint64_t x = 161803;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    int n_planned = 0, n_refused = 0;
+    for (int i = 0; i < 2500; i++) {
+        uint32_t n_layers = 1 + fixture_below (&x, 14), n_nodes = 1 + fixture_below (&x, 8);
+        fixture_model (&m, &x, n_layers);
+        fixture_fleet (&f, &x, n_nodes, 1 + fixture_below (&x, n_nodes), n_layers, 5 + fixture_below (&x, 60), i & 1);
+        rk_settings_t s = s_settings ();
+        s.plan_rings = (rk_rings_t) (i % 3);
+        s.pipeline_in_flight = fixture_below (&x, 4) ? 0 : 1 + fixture_below (&x, 5);
+        s.pipeline_recompute = fixture_below (&x, 4) == 0;
+        s.average_optimizer_state = fixture_below (&x, 4) == 0;
+        rk_plan_t *plan = s_make (&f, &m, &s);
+        n_refused += plan == NULL;
+        if (!plan)
+            continue;
+        n_planned++;
+        s_check_plan (plan, &f, &m);
+        rk_plan_destroy (&plan);
+    }
+    assert_true (n_planned > 1000 && n_refused > 50);
+}
+
+static void test_large_fleets (void **state)
+{
+    (void) state;
+    uint64_t x = 577215;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    for (int i = 0; i < 4; i++) {
+        uint32_t n_nodes = i < 2 ? RK_MAX_FLEET : 20 + fixture_below (&x, 30);
+        fixture_model (&m, &x, FIXTURE_LAYERS);
+        fixture_fleet (&f, &x, n_nodes, i == 1 ? n_nodes : 5, FIXTURE_LAYERS, 200, i & 1);
+        rk_settings_t s = s_settings ();
+        rk_plan_t *plan = s_make (&f, &m, &s);
+        assert_non_null (plan);
+        s_check_plan (plan, &f, &m);
+        rk_plan_destroy (&plan);
+    }
+}
+
+static void test_same_inputs_same_bytes (void **state)
+{
+    (void) state;
+    uint64_t x = 141421;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    for (int i = 0; i < 100; i++) {
+        fixture_model (&m, &x, 12);
+        fixture_fleet (&f, &x, 6, 2, 12, 60, i & 1);
+        rk_settings_t s = s_settings ();
+        rk_plan_t *a = s_make (&f, &m, &s), *b = s_make (&f, &m, &s);
+        assert_non_null (a);
+        size_t size = rk_plan_encode (a, NULL, 0);
+        uint8_t *first = malloc (size), *second = malloc (size);
+        assert_non_null (first);
+        assert_non_null (second);
+        assert_int_equal (rk_plan_encode (a, first, size), size);
+        assert_int_equal (rk_plan_encode (b, second, size), size);
+        assert_memory_equal (first, second, size);
+        free (first);
+        free (second);
+        rk_plan_destroy (&a);
+        rk_plan_destroy (&b);
+    }
+}
+
+static void test_forced_layouts (void **state)
+{
+    (void) state;
+    uint64_t x = 235711;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    fixture_model (&m, &x, 12);
+    static const struct {
+        uint32_t n, sizes[4];
+    } layouts[] = {{3, {1, 2, 3}}, {3, {3, 2, 1}}, {1, {6}}, {1, {4}}, {2, {3, 3}}, {4, {1, 1, 1, 1}}, {2, {5, 1}}};
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        fixture_fleet (&f, &x, 6, 6, 12, 500, false);
+        rk_settings_t s = s_settings ();
+        s.n_layout = layouts[i].n;
+        memcpy (s.fleet_layout, layouts[i].sizes, sizeof layouts[i].sizes);
+        rk_plan_t *plan = s_make (&f, &m, &s);
+        assert_non_null (plan);
+        assert_int_equal (plan->n_clusters, layouts[i].n);
+        for (uint32_t c = 0; c < plan->n_clusters; c++)
+            assert_int_equal (plan->clusters[c].n_stages, layouts[i].sizes[c]);
+        s_check_plan (plan, &f, &m);
+        rk_plan_destroy (&plan);
+    }
+    rk_settings_t s = s_settings ();
+    s.n_layout = 2, s.fleet_layout[0] = 4, s.fleet_layout[1] = 4;
+    assert_null (s_make (&f, &m, &s)); /* 8 nodes of 6 */
+    s.n_layout = 1, s.fleet_layout[0] = 13;
+    assert_null (s_make (&f, &m, &s)); /* 13 stages of 12 layers */
+}
+
+/* ---- the best there is, by trying everything: fleets where no host is shared */
+typedef struct {
+    const fixture_fleet_t *f;
+    const fixture_model_t *m;
+    const rk_settings_t *s;
+    uint32_t n, n_layers;
+    double rate[1 << 5]; /* best of each set of nodes; 0: does not fit */
+} s_oracle_t;
+
+/* All cuts of one order, by recursion: the least slowest stage. */
+static double s_oracle_cuts (const s_oracle_t *o, const uint32_t *order, uint32_t k, uint32_t s, uint32_t first)
+{
+    double best = 1e300;
+    uint32_t from = s + 1 == k ? o->n_layers : first + 1;
+    for (uint32_t last = from; last + (k - 1 - s) <= o->n_layers; last++) {
+        const rk_profile_t *node = &o->f->nodes[order[s]];
+        rk_plan_stage_t stage = {.first = first, .last = last, .flat_lo = o->m->layers[first].flat_at,
+                                 .flat_hi = last < o->n_layers ? o->m->layers[last].flat_at : o->m->info.n_flat};
+        if (s_memory (&o->m->info, o->s, &stage, k) > node->ram_bytes)
+            continue;
+        double ns = 0;
+        for (uint32_t l = first; l < last; l++)
+            ns += (double) (node->forward_ns[l] + node->backward_ns[l]);
+        double rest = s + 1 == k ? 0 : s_oracle_cuts (o, order, k, s + 1, last);
+        double slowest = ns > rest ? ns : rest;
+        best = slowest < best ? slowest : best;
+    }
+    return best;
+}
+
+static double s_oracle_orders (const s_oracle_t *o, uint32_t *order, uint32_t k, uint32_t fixed)
+{
+    if (fixed == k)
+        return s_oracle_cuts (o, order, k, 0, 0);
+    double best = 1e300;
+    for (uint32_t i = fixed; i < k; i++) {
+        uint32_t a = order[fixed];
+        order[fixed] = order[i], order[i] = a;
+        double ns = s_oracle_orders (o, order, k, fixed + 1);
+        best = ns < best ? ns : best;
+        a = order[fixed];
+        order[fixed] = order[i], order[i] = a;
+    }
+    return best;
+}
+
+static double s_worth (double total, double least, double most, uint32_t unused, uint32_t longest, uint32_t n)
+{
+    return total * (1 - 0.05 * (most - least) / most - 0.05 * unused / n - 0.02 * (longest - 1) / n);
+}
+
+/* All divisions: node i joins one of the groups so far, founds one, or is left out. */
+static double s_oracle_divisions (const s_oracle_t *o, uint32_t i, uint32_t *groups, uint32_t n_groups, uint32_t unused)
+{
+    if (i == o->n) {
+        double total = 0, least = 1e300, most = 0;
+        uint32_t longest = 0;
+        for (uint32_t g = 0; g < n_groups; g++) {
+            double rate = o->rate[groups[g]];
+            if (rate == 0)
+                return 0;
+            total += rate;
+            least = rate < least ? rate : least;
+            most = rate > most ? rate : most;
+            uint32_t k = (uint32_t) __builtin_popcount (groups[g]);
+            longest = k > longest ? k : longest;
+        }
+        return n_groups ? s_worth (total, least, most, unused, longest, o->n) : 0;
+    }
+    double best = s_oracle_divisions (o, i + 1, groups, n_groups, unused + 1);
+    for (uint32_t g = 0; g <= n_groups; g++) {
+        uint32_t before = g < n_groups ? groups[g] : 0;
+        groups[g] = before | 1u << i;
+        double worth = s_oracle_divisions (o, i + 1, groups, n_groups + (g == n_groups), unused);
+        best = worth > best ? worth : best;
+        groups[g] = before;
+    }
+    return best;
+}
+
+static double s_best_worth (s_oracle_t *o)
+{
+    for (uint32_t set = 1; set < 1u << o->n; set++) {
+        uint32_t order[5], k = 0;
+        for (uint32_t i = 0; i < o->n; i++)
+            if (set >> i & 1)
+                order[k++] = i;
+        double ns = k <= o->n_layers ? s_oracle_orders (o, order, k, 0) : 1e300;
+        o->rate[set] = ns < 1e299 ? 1e18 / ns : 0;
+    }
+    uint32_t groups[6] = {0};
+    return s_oracle_divisions (o, 0, groups, 0, 0);
+}
+
+static double s_plan_worth (const rk_plan_t *plan, uint32_t n)
+{
+    double total = 0, least = 1e300, most = 0;
+    uint32_t longest = 0;
+    for (uint32_t c = 0; c < plan->n_clusters; c++) {
+        double rate = (double) plan->clusters[c].rate;
+        total += rate;
+        least = rate < least ? rate : least;
+        most = rate > most ? rate : most;
+        longest = plan->clusters[c].n_stages > longest ? plan->clusters[c].n_stages : longest;
+    }
+    return s_worth (total, least, most, n - plan->n_nodes, longest, n);
+}
+
+/* Never worse than 10 % below the best, within 0.1 % of it in nine of ten cases, never a refusal where
+ * something fits.                                                                                        */
+static void test_against_brute_force (void **state)
+{
+    (void) state;
+    uint64_t x = 299792458;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    int n_cases = 0, n_best = 0;
+    double worst = 1;
+    for (int i = 0; i < 400; i++) {
+        uint32_t n_layers = 1 + fixture_below (&x, 7), n = 1 + fixture_below (&x, 5);
+        fixture_model (&m, &x, n_layers);
+        fixture_fleet (&f, &x, n, n, n_layers, 5 + fixture_below (&x, 40), false);
+        rk_settings_t s = s_settings ();
+        s_oracle_t o = {.f = &f, .m = &m, .s = &s, .n = n, .n_layers = n_layers};
+        double best = s_best_worth (&o);
+        rk_plan_t *plan = s_make (&f, &m, &s);
+        if ((plan == NULL) != (best == 0))
+            fail_msg ("case %d: %s, though the best is worth %g", i, plan ? "planned" : "refused", best);
+        if (!plan)
+            continue;
+        double part = s_plan_worth (plan, n) / best;
+        n_cases++;
+        n_best += part > 0.999;
+        worst = part < worst ? part : worst;
+        assert_true (part < 1.000001);
+        rk_plan_destroy (&plan);
+    }
+    print_message ("%d of %d best, worst %.4f of the best\n", n_best, n_cases, worst);
+    assert_true (n_cases > 250);
+    assert_true (worst > 0.9);
+    assert_true (n_best * 10 >= n_cases * 9);
+}
+
+/* ---- the shape of the main job: one heavy layer, two strong and two weak nodes on a machine of 2 cores */
+static void s_main_job (fixture_fleet_t *f, fixture_model_t *m, uint64_t ram_mb)
+{
+    static const uint64_t ns[] = {3000000, 1000000, 60000000, 1000000, 1000000, 2000000};
+    static const uint32_t speeds[] = {1000000, 1000000, 500000, 500000};
+    memset (f, 0, sizeof *f);
+    memset (m, 0, sizeof *m);
+    for (uint32_t l = 0; l < 6; l++)
+        m->layers[l] = (rk_layer_info_t){.flat_at = l * 1600, .stash_bytes = 6000000, .cut_bytes = 100000 * (l + 1)};
+    m->info = (rk_model_info_t){.n_layers = 6, .layers = m->layers, .n_flat = 9600, .train_samples = 60000};
+    for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t l = 0; l < 6; l++) {
+            f->forward[i][l] = ns[l] * 1000000 / speeds[i] / 3;
+            f->backward[i][l] = ns[l] * 1000000 / speeds[i] * 2 / 3;
+        }
+        f->nodes[i] = (rk_profile_t){.id = i, .host = 9, .cores = 2, .speed_ppm = speeds[i], .ram_bytes = ram_mb * 1000000,
+                                     .forward_ns = f->forward[i], .backward_ns = f->backward[i]};
+    }
+    f->fleet = (rk_fleet_t){.nodes = f->nodes, .n_nodes = 4};
+}
+
+static void test_main_job_shape (void **state)
+{
+    (void) state;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    static const uint64_t rams[] = {64, 0};
+    for (size_t i = 0; i < 2; i++) {
+        s_main_job (&f, &m, rams[i]);
+        rk_settings_t s = s_settings ();
+        rk_plan_t *plan = s_make (&f, &m, &s);
+        assert_non_null (plan);
+        assert_int_equal (plan->n_clusters, 2);
+        for (uint32_t c = 0; c < 2; c++) {
+            assert_int_equal (plan->clusters[c].n_stages, 2);
+            uint32_t n_weak = 0;
+            for (uint32_t k = 0; k < 2; k++)
+                n_weak += rk_plan_stage (plan, c, k)->node >= 2;
+            assert_int_equal (n_weak, 1); /* clusters of like strength */
+        }
+        s_check_plan (plan, &f, &m);
+        rk_plan_destroy (&plan);
+    }
+}
+
+static void test_does_not_fit (void **state)
+{
+    (void) state;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    s_main_job (&f, &m, 10);
+    rk_settings_t s = s_settings ();
+    strcpy (f.nodes[2].name, "weak-1");
+    f.nodes[2].ram_bytes = 12000000;
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EPLAN);
+    assert_non_null (strstr (err.text, "lacks"));
+    assert_non_null (strstr (err.text, "MB"));
+    assert_non_null (strstr (err.text, "layers"));
+}
+
+static void test_bad_inputs (void **state)
+{
+    (void) state;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    rk_settings_t s = s_settings ();
+    rk_plan_t *plan = NULL;
+    rk_error_t err;
+    s_main_job (&f, &m, 64);
+    f.nodes[1].id = 0;
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
+    s_main_job (&f, &m, 64);
+    f.nodes[1].speed_ppm = 0;
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
+    s_main_job (&f, &m, 64);
+    f.nodes[3].cores = 0;
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
+    s_main_job (&f, &m, 64);
+    f.forward[2][3] = UINT64_MAX;
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
+    s_main_job (&f, &m, 64);
+    f.fleet.n_nodes = 0;
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
+    s_main_job (&f, &m, 64);
+    m.layers[2].flat_at = 0;
+    m.layers[1].flat_at = 5;
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "a-name-that-is-too-long", &err), RK_EINVAL);
+    assert_null (plan);
+}
+
+/* More layers than the planner has places for cuts. */
+static void test_deep_model (void **state)
+{
+    (void) state;
+    enum { DEEP = 700 };
+    static rk_layer_info_t layers[DEEP];
+    static uint64_t ns[DEEP];
+    uint64_t x = 8675309;
+    for (uint32_t l = 0; l < DEEP; l++) {
+        layers[l] = (rk_layer_info_t){.flat_at = l * 160, .stash_bytes = 1000, .cut_bytes = 1000 + fixture_below (&x, 100000)};
+        ns[l] = 1000 + fixture_below (&x, 100000);
+    }
+    rk_model_info_t m = {.n_layers = DEEP, .layers = layers, .n_flat = DEEP * 160, .train_samples = 1000};
+    rk_profile_t nodes[6];
+    for (uint32_t i = 0; i < 6; i++)
+        nodes[i] = (rk_profile_t){.id = i, .host = i, .cores = 1, .speed_ppm = 1000000, .forward_ns = ns, .backward_ns = ns};
+    rk_fleet_t fleet = {.nodes = nodes, .n_nodes = 6};
+    rk_settings_t s = s_settings ();
+    s.n_layout = 1, s.fleet_layout[0] = 6;
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    if (rk_plan_make (&plan, 1, &fleet, &m, &s, "base", &err) != RK_OK)
+        fail_msg ("%s", err.text);
+    assert_int_equal (rk_plan_check (plan, &err), RK_OK);
+    uint64_t total = 0, slowest = 0;
+    for (uint32_t i = 0; i < 6; i++) {
+        total += plan->stages[i].busy_ns;
+        slowest = plan->stages[i].busy_ns > slowest ? plan->stages[i].busy_ns : slowest;
+    }
+    assert_true (slowest <= total / 6 + total / 50); /* cuts at 128 places: within 2 % of even */
+    rk_plan_destroy (&plan);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_random_fleets),       cmocka_unit_test (test_large_fleets),
+        cmocka_unit_test (test_same_inputs_same_bytes), cmocka_unit_test (test_forced_layouts),
+        cmocka_unit_test (test_against_brute_force), cmocka_unit_test (test_main_job_shape),
+        cmocka_unit_test (test_does_not_fit),        cmocka_unit_test (test_bad_inputs),
+        cmocka_unit_test (test_deep_model),
+    };
+    return cmocka_run_group_tests_name ("cluster/planner", tests, NULL, NULL);
+}
