@@ -108,4 +108,41 @@ static inline void fixture_fleet (fixture_fleet_t *f, uint64_t *x, uint32_t n_no
     f->fleet = (rk_fleet_t){.nodes = f->nodes, .n_nodes = n_nodes, .link_bytes_per_s = links ? f->links : NULL};
 }
 
+/* The memory of a stage, written out again as the planner's header tells it. */
+static inline uint64_t fixture_memory (const rk_model_info_t *m, const rk_settings_t *s, const rk_plan_stage_t *stage, uint64_t window)
+{
+    uint64_t params = 4 * (stage->flat_hi - stage->flat_lo), stash = 0, grads = 0, work = 0;
+    for (uint32_t l = stage->first; l < stage->last; l++) {
+        stash += m->layers[l].stash_bytes;
+        grads += m->layers[l].grad_bytes;
+        work = m->layers[l].work_bytes > work ? m->layers[l].work_bytes : work;
+    }
+    uint64_t in = m->layers[stage->first].cut_bytes;
+    uint64_t out = stage->last < m->n_layers ? m->layers[stage->last].cut_bytes : 0;
+    uint64_t versions = window + 1, gradient = 1, averaging = 3;
+    uint64_t copies = versions + gradient + averaging + m->optimizer_slots * (s->average_optimizer_state ? 3 : 1);
+    return copies * params + (s->pipeline_recompute ? 1 : window) * stash + grads + work +
+           window * 2 * (in + out + m->label_bytes);
+}
+
+static inline rk_settings_t fixture_settings (void)
+{
+    rk_settings_t s;
+    rk_settings_default (&s);
+    return s;
+}
+
+/* NULL: refused, in a way that tells why. */
+static inline rk_plan_t *fixture_make (const fixture_fleet_t *f, const fixture_model_t *m, const rk_settings_t *s)
+{
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    rk_err_t code = rk_plan_make (&plan, 1, &f->fleet, &m->info, s, "base", &err);
+    assert_true (code == RK_OK || code == RK_EPLAN);
+    assert_true ((code == RK_OK) == (plan != NULL));
+    if (code == RK_EPLAN && !strstr (err.text, "MB") && !strstr (err.text, "layout") && !strstr (err.text, "memory"))
+        fail_msg ("%s", err.text);
+    return plan;
+}
+
 #endif
