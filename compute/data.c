@@ -140,6 +140,18 @@ static void s_copy_sample (const rk_data_t *self, const rk_data_part_t *part, si
         x[i] = (float) bytes[i] * scale + shift;
 }
 
+static size_t s_sample (const rk_permutation_t *permutation, rk_split_t split, size_t i)
+{
+    return split == RK_SPLIT_TRAIN ? (size_t) rk_permutation_at (permutation, i) : i;
+}
+
+/* Samples lie in random places of tens of megabytes: half of the time of a batch was waiting for them. */
+static void s_prefetch_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample)
+{
+    for (size_t at = 0; part->bytes && at < self->elems; at += 64)
+        __builtin_prefetch (part->bytes + sample * self->elems + at);
+}
+
 size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
                       size_t batch, float *x, int32_t *labels)
 {
@@ -149,10 +161,11 @@ size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, ui
     const size_t begin = (size_t) index * batch;
     const size_t n = part->n - begin < batch ? part->n - begin : batch;
     const rk_permutation_t permutation = rk_rng_permutation (seed, pass, part->n);
+    size_t next = s_sample (&permutation, split, begin);
     for (size_t i = 0; i < n; i++) {
-        size_t sample = begin + i;
-        if (split == RK_SPLIT_TRAIN)
-            sample = (size_t) rk_permutation_at (&permutation, sample);
+        const size_t sample = next;
+        next = s_sample (&permutation, split, begin + (i + 1 < n ? i + 1 : i));
+        s_prefetch_sample (self, part, next);
         s_copy_sample (self, part, sample, x + i * self->elems);
         if (labels)
             labels[i] = part->labels ? part->labels[sample] : 0;
