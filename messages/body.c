@@ -38,6 +38,7 @@
 #define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
 #define WELCOME(N, S, L) N (node) S (settings) N (leader)
+#define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
 #define READY(N, S, L) N (digest)
 #define START(N, S, L) N (first_round)
 #define LEASE_REQUEST(N, S, L) N (cluster) N (n)
@@ -65,6 +66,7 @@ PLAIN_BODY (slice, SLICE)
 PLAIN_BODY (prediction, PREDICTION)
 PLAIN_BODY (hello, HELLO)
 PLAIN_BODY (welcome, WELCOME)
+PLAIN_BODY (profile_request, PROFILE_REQUEST)
 PLAIN_BODY (ready, READY)
 PLAIN_BODY (start, START)
 PLAIN_BODY (lease_request, LEASE_REQUEST)
@@ -80,13 +82,6 @@ PLAIN_BODY (failed, FAILED)
 PLAIN_BODY (stop, STOP)
 
 /* ---- bodies without fields */
-static rk_err_t s_put_profile_request (const rk_msg_t *msg, rk_body_t *body)
-{
-    (void) msg;
-    rk__profile_request__init (&body->profile_request);
-    return RK_OK;
-}
-
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
 {
     (void) msg;
@@ -260,7 +255,7 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (PREDICTION, "Prediction", prediction),
     ROW (HELLO, "Hello", hello),
     ROW (WELCOME, "Welcome", welcome),
-    [RK_MSG_PROFILE_REQUEST] = {"ProfileRequest", RK__ENVELOPE__BODY_PROFILE_REQUEST, s_put_profile_request, s_get_nothing},
+    ROW (PROFILE_REQUEST, "ProfileRequest", profile_request),
     ROW (PROFILE, "Profile", profile),
     ROW (PLAN, "PlanProposal", plan),
     ROW (WIRED, "Wired", wired),

@@ -126,6 +126,11 @@ static rk_err_t s_welcome (const rk_msg_t *msg, rk_error_t *err)
     return rk_text_check ("settings", msg->welcome.settings, MAX_SETTINGS, true, err);
 }
 
+static rk_err_t s_profile_request (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_list ("dims", msg->profile_request.n_dims, err);
+}
+
 static rk_err_t s_profile (const rk_msg_t *msg, rk_error_t *err)
 {
     rk_err_t rc = s_list ("nodes", msg->profile.n_nodes, err);
@@ -201,6 +206,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_PREDICTION] = s_prediction,
     [RK_MSG_HELLO] = s_hello,
     [RK_MSG_WELCOME] = s_welcome,
+    [RK_MSG_PROFILE_REQUEST] = s_profile_request,
     [RK_MSG_PROFILE] = s_profile,
     [RK_MSG_WIRED] = s_endpoints,
     [RK_MSG_PEERS] = s_endpoints,

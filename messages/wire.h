@@ -60,6 +60,7 @@ typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uin
 typedef struct { uint64_t f; uint32_t n, n_classes; } rk_prediction_t;
 typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; } rk_welcome_t;
+typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
                  size_t n_layers; const uint64_t *forward_ns, *backward_ns; } rk_node_profile_t;
 typedef struct { size_t n_nodes; const rk_node_profile_t *nodes; } rk_profile_msg_t;
@@ -93,7 +94,7 @@ typedef struct {
     union {
         rk_activation_t activation; rk_gradient_t gradient; rk_credit_t credit; rk_snapshot_t snapshot; rk_chunk_t chunk;
         rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_hello_t hello; rk_welcome_t welcome;
-        rk_profile_msg_t profile; rk_plan_msg_t plan; rk_endpoints_t wired, peers; rk_ready_t ready; rk_start_t start;
+        rk_profile_request_t profile_request; rk_profile_msg_t profile; rk_plan_msg_t plan; rk_endpoints_t wired, peers; rk_ready_t ready; rk_start_t start;
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
