@@ -227,7 +227,8 @@ static void s_handle_ready (rk_loop_t *loop)
         if (read (loop->timer, &expired, sizeof expired) < 0)
             rk_log (RK_LOG_DEBUG, "TIMER", "%s", strerror (errno));
     }
-    if (loop->items[RK_LOOP_PIPE].revents)
+    /* Looked at anew: a CONNECT that caused what waits in the inbox must come first. */
+    while (!loop->ended && (zsock_events (loop->pipe) & ZMQ_POLLIN))
         s_handle_pipe (loop);
     for (int i = RK_LOOP_N_FIXED; i < loop->n_items && !loop->ended; i++)
         if (loop->items[i].revents)
