@@ -49,7 +49,10 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
         snprintf (path, sizeof path, "%s/plan.json", self->run_dir);
         code = rk_planfile_write (self->plan, self->model, path, err);
     }
-    return code;
+    if (code || !rk_loop_connected (loop, RK_TO_COORDINATOR))
+        return code;
+    rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}}; /* so that Stop finds the way */
+    return rk_loop_send (loop, RK_TO_COORDINATOR, &ready, NULL, 0, err);
 }
 
 static void s_close (void *me)

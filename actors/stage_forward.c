@@ -58,7 +58,11 @@ static rk_err_t s_turn (rk_stage_t *self, rk_error_t *err)
         return RK_OK;
     uint64_t f = slot->f, round = slot->round;
     uint32_t mode = slot->mode;
-    rk_err_t code = mode == RK_MB_EVAL ? s_answer_evaluated (self, slot, err) : s_answer_predicted (self, slot, err);
+    if (mode == RK_MB_PREDICT) /* nobody knows the labels: it only says that the prediction is made */
+        slot->loss = (rk_loss_t){0};
+    rk_err_t code = mode == RK_MB_PREDICT ? s_answer_predicted (self, slot, err) : RK_OK;
+    if (code == RK_OK)
+        code = s_answer_evaluated (self, slot, err);
     rk_stage_release (self, slot);
     return code == RK_OK ? rk_stage_send_credit (self, f, round, mode, err) : code;
 }
