@@ -23,7 +23,8 @@ typedef struct {
     bool json, quiet;
     rk_run_kind_t kind;
     const char *initial;        /* parameters to start from */
-    const char *predictions;    /* file for predictions */
+    const char *predictions;    /* file for predictions, "-": stdout */
+    bool predictions_json;      /* one JSON object per sample instead of CSV */
 } rk_node_config_t;
 
 typedef struct {

@@ -100,16 +100,24 @@ uint32_t rk_roster_next_profile (const rk_roster_t *roster)
     return UINT32_MAX;
 }
 
+/* From the one that runs everywhere upwards; a machine that has one has all before it. */
+static const char *const s_kernels[] = {"blis", "avx2", "avx512"};
+#define N_KERNELS (sizeof s_kernels / sizeof *s_kernels)
+
+static size_t s_rank (const char *name)
+{
+    for (size_t i = 0; i < N_KERNELS; i++)
+        if (strcmp (s_kernels[i], name) == 0)
+            return i;
+    return 0;
+}
+
 const char *rk_roster_kernels (const rk_roster_t *roster)
 {
-    const char *common = NULL;
+    size_t lowest = N_KERNELS - 1;
     for (uint32_t p = 0; p < roster->n; p++) {
-        const char *own = roster->list[p].kernels;
-        if (!own[0])
-            continue;
-        if (common && strcmp (common, own) != 0)
-            return "blis";
-        common = own;
+        size_t rank = s_rank (roster->list[p].kernels);
+        lowest = rank < lowest ? rank : lowest;
     }
-    return common ? common : "blis";
+    return s_kernels[lowest];
 }

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * GATHER and PROFILE: processes come in and are measured.                                                 */
+#include "actors/coordinator_self.h"
+
+#include "actors/host.h"
+#include "compute/blas.h"
+
+/* ---- answering somebody who is not known and will not be */
+void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why)
+{
+    const uint32_t once = rk_address (RK_ACTOR_COORDINATOR, RK_UNNUMBERED);
+    rk_log (RK_LOG_WARNING, "REFUSED", "message=%s %s", rk_msg_kind_name (packet->msg.kind), why);
+    if (rk_loop_learn (self->loop, once, packet) != RK_OK)
+        return;
+    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = 1, .reason = why}};
+    rk_coordinator_send (self, once, &stop, NULL, 0);
+    rk_loop_forget (self->loop, once);
+}
+
+/* ---- the leader: Hello */
+static const char *s_unwelcome (const rk_coordinator_t *self, const rk_hello_t *hello)
+{
+    if (!self->leads)
+        return "this process does not lead; join the leader instead";
+    if (self->state != RK_STATE_GATHER)
+        return "the run has started already; nodes cannot join a started run yet";
+    if (self->roster.n == self->roster.capacity)
+        return self->n_processes ? "all nodes of this run have joined already" : "this run takes no other nodes";
+    if (strcmp (hello->software, RK_COORDINATOR_SOFTWARE) != 0)
+        return "it runs another version of rookery; both must be the same";
+    return NULL;
+}
+
+static uint32_t s_next_node (const rk_coordinator_t *self)
+{
+    uint32_t order = self->roster.n - 1; /* the leader is in first */
+    return self->given ? self->given->nodes[order] : order;
+}
+
+static rk_err_t s_welcome (rk_coordinator_t *self, uint32_t process, uint32_t node, rk_error_t *err)
+{
+    size_t size = rk_settings_write (&self->settings, NULL, 0) + 1;
+    char *text = malloc (size);
+    if (!text)
+        return rk_error_set (err, RK_ENOMEM, "%zu bytes of settings", size);
+    rk_settings_write (&self->settings, text, size);
+    rk_msg_t msg = {.kind = RK_MSG_WELCOME, .welcome = {.node = node, .settings = text, .leader = RK_LEADER}};
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);
+    free (text);
+    return RK_OK;
+}
+
+static void s_check_gathered (rk_coordinator_t *self)
+{
+    if (self->roster.n < self->roster.capacity || !rk_coordinator_find (self, rk_address (RK_ACTOR_NODE, RK_LEADER)))
+        return;
+    if (self->given) {
+        rk_plan_t *plan = self->given;
+        self->given = NULL;
+        rk_coordinator_propose (self, plan);
+        return;
+    }
+    rk_coordinator_enter (self, RK_STATE_PROFILE);
+    rk_coordinator_after_profile (self);
+}
+
+rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    const rk_hello_t *hello = &packet->msg.hello;
+    if (rk_coordinator_origin (self, packet).kind != RK_FROM_STRANGER)
+        return rk_coordinator_refuse (packet, "a second Hello", err);
+    const char *why = s_unwelcome (self, hello);
+    if (why) {
+        rk_coordinator_refuse_stranger (self, packet, why);
+        return RK_OK;
+    }
+    rk_roster_entry_t entry = {.node = s_next_node (self), .host = hello->host, .ram_bytes = hello->ram_bytes,
+                               .cores = hello->cores, .pid = hello->pid};
+    snprintf (entry.name, sizeof entry.name, "%s", hello->name);
+    snprintf (entry.kernels, sizeof entry.kernels, "%s", hello->kernels);
+    uint32_t process;
+    rk_err_t rc = rk_roster_add (&self->roster, &entry, &process, err);
+    if (!rc)
+        rc = rk_coordinator_know (self, rk_address (RK_ACTOR_COORDINATOR, process), packet, err);
+    if (!rc && rk_member_join (self->member, process, rk_coordinator_now_ms ()))
+        rc = rk_error_set (err, RK_ENOMEM, "no memory for process %u", process);
+    if (!rc)
+        rc = s_welcome (self, process, entry.node, err);
+    if (rc)
+        return rc;
+    rk_log (RK_LOG_INFO, "JOINED", "node=%u name=%s pid=%u cores=%u joined=%u of=%u", entry.node, entry.name, entry.pid,
+            entry.cores, self->roster.n - 1, self->n_processes);
+    s_check_gathered (self);
+    return RK_OK;
+}
+
+/* ---- the follower: Hello once the parent can be told of the answer */
+static void s_hello (rk_coordinator_t *self)
+{
+    rk_host_t host;
+    rk_host_look (&host);
+    rk_msg_t msg = {.kind = RK_MSG_HELLO,
+                    .hello = {.name = self->name, .control = rk_loop_endpoint (self->loop), .host = host.id,
+                              .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_kernels (),
+                              .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE}};
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &msg, NULL, 0);
+}
+
+void rk_coordinator_on_parent_ready (rk_coordinator_t *self)
+{
+    if (!self->leads)
+        s_hello (self);
+    else if (self->state == RK_STATE_GATHER)
+        s_check_gathered (self);
+}
+
+rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || self->state != RK_STATE_GATHER)
+        return rk_coordinator_refuse (packet, "not from the leader, or a second one", err);
+    const rk_welcome_t *welcome = &packet->msg.welcome;
+    rk_err_t rc = rk_settings_read (&self->settings, welcome->settings, strlen (welcome->settings), err);
+    if (rc)
+        return rk_error_wrap (err, RK_EFORMAT, "settings of the run");
+    if (rk_member_join (self->member, RK_LEADER, rk_coordinator_now_ms ()))
+        return rk_error_set (err, RK_ENOMEM, "no memory for the leader");
+    /* Other nodes may be long in coming: the leader's heartbeats are what this process goes by now. */
+    rk_coordinator_enter (self, RK_STATE_PROFILE);
+    rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
+    return RK_OK;
+}
+
+rk_err_t rk_coordinator_on_heartbeat (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (origin.kind == RK_FROM_LEADER)
+        rk_member_heard (self->member, RK_LEADER, rk_coordinator_now_ms ());
+    else if (origin.kind == RK_FROM_PROCESS)
+        rk_member_heard (self->member, origin.process, rk_coordinator_now_ms ());
+    else
+        return rk_coordinator_refuse (packet, "it is no member", err);
+    return RK_OK;
+}
+
+/* ---- PROFILE */
+static void s_ask_profiler (rk_coordinator_t *self)
+{
+    rk_known_t *profiler = NULL;
+    for (size_t i = 0; i < self->n_known; i++)
+        if (rk_address_kind (self->known[i].address) == RK_ACTOR_PROFILER)
+            profiler = &self->known[i];
+    self->profile_wanted = profiler == NULL;
+    if (!profiler)
+        return;
+    rk_msg_t msg = {.kind = RK_MSG_PROFILE_REQUEST, .profile_request = self->request};
+    rk_coordinator_send (self, profiler->address, &msg, NULL, 0);
+}
+
+/* A local actor has come up: the first thing to do with a profiler is to ask it. */
+static void s_registered (rk_coordinator_t *self, uint32_t address)
+{
+    if (rk_address_kind (address) == RK_ACTOR_NODE)
+        rk_coordinator_on_parent_ready (self);
+    if (rk_address_kind (address) == RK_ACTOR_PROFILER && self->profile_wanted)
+        s_ask_profiler (self);
+    rk_coordinator_check_ready (self);
+}
+
+static rk_err_t s_register (rk_coordinator_t *self, const rk_packet_t *packet, rk_error_t *err)
+{
+    uint32_t address = packet->msg.sender;
+    if (rk_address_kind (address) == RK_ACTOR_COORDINATOR || rk_coordinator_find (self, address))
+        return rk_coordinator_refuse (packet, "the address is taken", err);
+    if (self->state >= RK_STATE_RUN && self->state < RK_STATE_STOPPING)
+        return rk_coordinator_refuse (packet, "the run has started", err);
+    rk_err_t rc = rk_coordinator_know (self, address, packet, err);
+    if (rc)
+        return rc;
+    if (self->state < RK_STATE_STOPPING)
+        s_registered (self, address);
+    else /* it came up while the run was ending */
+        rk_coordinator_tell_stop (self, address);
+    return RK_OK;
+}
+
+/* The first Ready of a local actor makes it known; the parent's and the processes' second one is a step. */
+rk_err_t rk_coordinator_on_ready (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (origin.kind == RK_FROM_STRANGER)
+        return s_register (self, packet, err);
+    bool parent = origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE;
+    if (self->state != RK_STATE_WIRING || !(parent || origin.kind == RK_FROM_PROCESS))
+        return rk_coordinator_refuse (packet, "nothing to be ready for", err);
+    if (parent) {
+        self->parent_ready = true;
+        self->parent_digest = packet->msg.ready.digest;
+        rk_coordinator_check_ready (self);
+    } else
+        rk_coordinator_step_ready (self, origin.process, packet->msg.ready.digest);
+    return RK_OK;
+}
+
+static void s_request (rk_coordinator_t *self, uint32_t process)
+{
+    rk_roster_mark (&self->roster, process, RK_STEP_PROFILING);
+    if (process == RK_LEADER) {
+        s_ask_profiler (self);
+        return;
+    }
+    rk_msg_t msg = {.kind = RK_MSG_PROFILE_REQUEST, .profile_request = self->request};
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);
+}
+
+rk_err_t rk_coordinator_on_profile_request (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    const rk_profile_request_t *request = &packet->msg.profile_request;
+    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER)
+        return rk_coordinator_refuse (packet, "not from the leader", err);
+    if (request->n_dims < 1 || request->n_dims > RK_MAX_DIMS)
+        return rk_coordinator_refuse (packet, "samples of no shape", err);
+    memcpy (self->dims, request->dims, request->n_dims * sizeof *self->dims);
+    self->request = *request;
+    self->request.dims = self->dims;
+    s_ask_profiler (self);
+    return RK_OK;
+}
+
+/* Asks whoever may be measured next; when all are, plans. */
+void rk_coordinator_after_profile (rk_coordinator_t *self)
+{
+    uint32_t process;
+    while ((process = rk_roster_next_profile (&self->roster)) != UINT32_MAX)
+        s_request (self, process);
+    if (!rk_roster_all (&self->roster, RK_STEP_PROFILED))
+        return;
+    rk_fleet_t fleet = {.nodes = self->profiles.nodes, .n_nodes = self->profiles.n};
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {RK_OK, ""};
+    rk_err_t rc = rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster), &err);
+    if (rc)
+        rk_coordinator_end (self, rc, "%s", err.text);
+    else
+        rk_coordinator_propose (self, plan);
+}
+
+static rk_err_t s_take_profile (rk_coordinator_t *self, uint32_t process, const rk_node_profile_t *p, rk_error_t *err)
+{
+    if (self->n_processes && p->node != self->roster.list[process].node)
+        return rk_error_set (err, RK_EFORMAT, "process %u measured node %u, which is not its own", process, p->node);
+    rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm,
+                            .ram_bytes = p->ram_bytes, .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns,
+                            .backward_ns = p->backward_ns};
+    snprintf (profile.name, sizeof profile.name, "%s", p->name);
+    return rk_profiles_add (&self->profiles, &profile, p->n_layers, err);
+}
+
+rk_err_t rk_coordinator_on_profile (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (origin.kind == RK_FROM_LEADER) { /* the whole table, with which the parent plans again */
+        rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
+        return RK_OK;
+    }
+    if (!self->leads)
+        return rk_coordinator_relay_up (self, packet, err);
+    if (origin.kind == RK_FROM_STRANGER || self->state != RK_STATE_PROFILE)
+        return rk_coordinator_refuse (packet, "nobody asked", err);
+    for (size_t i = 0; i < packet->msg.profile.n_nodes; i++) {
+        rk_err_t rc = s_take_profile (self, origin.process, &packet->msg.profile.nodes[i], err);
+        if (rc) { /* without its figures there is no plan */
+            rk_coordinator_end (self, RK_EPEER, "%s", err->text);
+            return rc == RK_ENOMEM ? rc : RK_EFORMAT;
+        }
+    }
+    rk_roster_mark (&self->roster, origin.process, RK_STEP_PROFILED);
+    rk_coordinator_progress (self);
+    rk_coordinator_after_profile (self);
+    return RK_OK;
+}

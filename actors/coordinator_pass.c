@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * EVALUATE and SAVE: forward-only minibatches at the end of a pass (or as the whole run), then a checkpoint. */
+#include "actors/coordinator_self.h"
+
+/* ---- evaluation */
+uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t most, uint64_t *f, uint32_t *mode)
+{
+    *mode = self->kind == RK_RUN_PREDICT ? RK_MB_PREDICT : RK_MB_EVAL;
+    return rk_evaluation_deal (&self->evaluation, most, f);
+}
+
+void rk_coordinator_begin_evaluation (rk_coordinator_t *self)
+{
+    rk_coordinator_enter (self, RK_STATE_EVALUATE);
+    rk_evaluation_begin (&self->evaluation);
+    if (rk_evaluation_done (&self->evaluation)) /* no test samples */
+        rk_coordinator_finish_evaluation (self);
+    else
+        rk_coordinator_serve (self);
+}
+
+rk_err_t rk_coordinator_on_evaluated (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    if (!self->leads)
+        return rk_coordinator_relay_up (self, packet, err);
+    const rk_evaluated_t *e = &packet->msg.evaluated;
+    if (rk_coordinator_origin (self, packet).kind == RK_FROM_STRANGER)
+        return rk_coordinator_refuse (packet, "it is no member", err);
+    if (self->state != RK_STATE_EVALUATE)
+        return rk_error_set (err, RK_ESTALE, "Evaluated of minibatch %llu outside an evaluation", (unsigned long long) e->f);
+    rk_evaluation_part_t part = {e->loss_sum, e->n_correct, e->n};
+    rk_err_t rc = rk_evaluation_answer (&self->evaluation, e->f, part, err);
+    if (rc)
+        return rc;
+    rk_coordinator_progress (self);
+    if (rk_evaluation_done (&self->evaluation))
+        rk_coordinator_finish_evaluation (self);
+    return RK_OK;
+}
+
+/* ---- checkpoint */
+static void s_ask_save (rk_coordinator_t *self, uint64_t n_rounds, bool final)
+{
+    const rk_plan_cluster_t *cluster = &self->plan->clusters[0];
+    for (uint32_t s = 0; s < cluster->n_stages; s++) {
+        rk_msg_t msg = {.kind = RK_MSG_SAVE_REQUEST, .save_request = {n_rounds - 1, final}};
+        rk_coordinator_to_node (self, RK_ACTOR_STAGE, self->plan->stages[cluster->first_stage + s].node, &msg);
+    }
+}
+
+static bool s_has_checkpointer (rk_coordinator_t *self)
+{
+    return rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER)) != NULL;
+}
+
+/* The last checkpoint of a run, then the end. With no round committed there is nothing to save. */
+void rk_coordinator_save_and_end (rk_coordinator_t *self)
+{
+    uint64_t n_rounds = rk_lease_committed (self->leases);
+    if (!n_rounds || !s_has_checkpointer (self)) {
+        rk_coordinator_end (self, self->interrupted ? RK_ECANCELED : RK_OK, "%s", self->interrupted ? "interrupted" : "done");
+        return;
+    }
+    rk_coordinator_enter (self, RK_STATE_SAVE);
+    s_ask_save (self, n_rounds, true);
+}
+
+void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
+{
+    rk_evaluation_part_t sum = rk_evaluation_sum (&self->evaluation);
+    uint64_t n_rounds = rk_lease_committed (self->leases), first = 0, end = 0;
+    if (n_rounds)
+        rk_round_range (self->plan, n_rounds - 1, &first, &end);
+    rk_msg_t msg = {.kind = RK_MSG_EVALUATED, .evaluated = {end, n_rounds, sum.loss_sum, sum.n_correct, sum.n}};
+    if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
+        rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
+    rk_coordinator_to_parent (self, &msg, NULL, 0);
+    if (self->kind != RK_RUN_TRAIN) {
+        rk_coordinator_end (self, RK_OK, "done");
+        return;
+    }
+    if (rk_lease_done (self->leases)) {
+        rk_coordinator_save_and_end (self);
+        return;
+    }
+    if (s_has_checkpointer (self))
+        s_ask_save (self, n_rounds, false);
+    rk_lease_hold (self->leases, false);
+    rk_coordinator_enter (self, RK_STATE_RUN);
+    rk_coordinator_serve (self);
+}
+
+rk_err_t rk_coordinator_on_saved (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (!self->leads || origin.kind != RK_FROM_LOCAL || rk_address_kind (origin.known->address) != RK_ACTOR_CHECKPOINTER)
+        return rk_coordinator_refuse (packet, "only the checkpointer says that", err);
+    rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
+    if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
+        rk_coordinator_send (self, RK_TO_OBSERVER, &packet->msg, NULL, 0);
+    rk_coordinator_progress (self);
+    if (self->state == RK_STATE_SAVE && packet->msg.saved.round + 1 == rk_lease_committed (self->leases))
+        rk_coordinator_end (self, self->interrupted ? RK_ECANCELED : RK_OK, "%s", self->interrupted ? "interrupted" : "done");
+    return RK_OK;
+}

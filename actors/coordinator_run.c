@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * RUN: leases are granted, rounds close and commit. Decisions are cluster/lease's.                        */
+#include "actors/coordinator_self.h"
+
+void rk_coordinator_begin_run (rk_coordinator_t *self)
+{
+    rk_msg_t start = {.kind = RK_MSG_START, .start = {.first_round = 0}};
+    rk_coordinator_to_parent (self, &start, NULL, 0);
+    rk_coordinator_to_others (self, &start, NULL, 0);
+    if (self->kind != RK_RUN_TRAIN)
+        rk_coordinator_begin_evaluation (self);
+    else if (rk_lease_done (self->leases))
+        rk_coordinator_end (self, RK_OK, "nothing to train");
+    else {
+        rk_coordinator_enter (self, RK_STATE_RUN);
+        rk_coordinator_serve (self);
+    }
+}
+
+/* ---- closing */
+static void s_to_stages (rk_coordinator_t *self, rk_msg_t *msg)
+{
+    rk_coordinator_to_kind (self, RK_ACTOR_STAGE, msg);
+    rk_coordinator_to_others (self, msg, NULL, 0);
+}
+
+static void s_announce_closed (rk_coordinator_t *self)
+{
+    uint64_t n_rounds = rk_round_n (self->plan);
+    while (self->next_close < n_rounds && rk_lease_closed (self->leases, self->next_close, self->counts, self->samples)) {
+        rk_msg_t msg = {.kind = RK_MSG_ROUND_CLOSED,
+                        .round_closed = {self->next_close, self->plan->n_clusters, self->counts, self->samples}};
+        s_to_stages (self, &msg);
+        self->next_close++;
+    }
+}
+
+/* ---- granting */
+static uint32_t s_take (rk_coordinator_t *self, uint32_t cluster, uint32_t most, uint64_t *f, rk_lease_grant_t *grant)
+{
+    grant->mode = RK_MB_TRAIN;
+    if (self->state == RK_STATE_RUN) {
+        uint32_t n = rk_lease_grant (self->leases, cluster, most, f, &grant->round);
+        /* A pass is evaluated before the next one begins: no round after its last is opened. */
+        if (n && rk_round_ends_pass (self->plan, grant->round))
+            rk_lease_hold (self->leases, true);
+        return n;
+    }
+    if (self->state == RK_STATE_EVALUATE)
+        return rk_coordinator_deal_evaluation (self, most, f, &grant->mode);
+    return 0;
+}
+
+static bool s_grant (rk_coordinator_t *self, uint32_t cluster)
+{
+    uint64_t f[RK_GRANT_MOST];
+    rk_msg_t msg = {.kind = RK_MSG_LEASE_GRANT, .lease_grant = {.f = f, .round = rk_lease_committed (self->leases), .cluster = cluster}};
+    uint32_t most = self->pending[cluster] < RK_GRANT_MOST ? self->pending[cluster] : RK_GRANT_MOST;
+    msg.lease_grant.n = most ? s_take (self, cluster, most, f, &msg.lease_grant) : 0;
+    if (msg.lease_grant.n == 0)
+        return false;
+    self->pending[cluster] = 0;
+    uint32_t node = self->plan->stages[self->plan->clusters[cluster].first_stage].node;
+    rk_coordinator_to_node (self, RK_ACTOR_FEEDER, node, &msg);
+    return true;
+}
+
+/* Grants whatever can be had to whoever has asked. */
+void rk_coordinator_serve (rk_coordinator_t *self)
+{
+    bool granted = false;
+    for (uint32_t c = 0; c < self->plan->n_clusters; c++)
+        granted |= s_grant (self, c);
+    if (granted && self->state == RK_STATE_RUN)
+        s_announce_closed (self);
+}
+
+rk_err_t rk_coordinator_on_lease_request (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    if (!self->leads)
+        return rk_coordinator_relay_up (self, packet, err);
+    const rk_lease_request_t *request = &packet->msg.lease_request;
+    if (self->state >= RK_STATE_STOPPING)
+        return RK_OK;
+    if (!self->plan || request->cluster >= self->plan->n_clusters || request->n == 0)
+        return rk_coordinator_refuse (packet, "no such cluster", err);
+    uint32_t node = self->plan->stages[self->plan->clusters[request->cluster].first_stage].node;
+    if (!rk_coordinator_speaks_for (self, rk_coordinator_origin (self, packet), node))
+        return rk_coordinator_refuse (packet, "another node feeds that cluster", err);
+    self->pending[request->cluster] = request->n;
+    rk_coordinator_progress (self);
+    rk_coordinator_serve (self);
+    return RK_OK;
+}
+
+rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    if (!self->leads)
+        return rk_coordinator_relay_up (self, packet, err);
+    const rk_round_applied_t *applied = &packet->msg.round_applied;
+    if (self->state >= RK_STATE_STOPPING)
+        return RK_OK;
+    if (!self->plan || applied->stage >= self->plan->n_stages)
+        return rk_coordinator_refuse (packet, "no such stage", err);
+    if (!rk_coordinator_speaks_for (self, rk_coordinator_origin (self, packet), self->plan->stages[applied->stage].node))
+        return rk_coordinator_refuse (packet, "another node hosts that stage", err);
+    bool committed = false;
+    rk_err_t rc = rk_lease_applied (self->leases, applied->round, applied->stage, &committed, err);
+    if (rc)
+        return RK_ESTALE;
+    rk_coordinator_progress (self);
+    if (!committed)
+        return RK_OK;
+    rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {applied->round}};
+    s_to_stages (self, &msg);
+    if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
+        rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
+    if (rk_round_ends_pass (self->plan, applied->round)) {
+        rk_coordinator_begin_evaluation (self);
+        return RK_OK;
+    }
+    rk_coordinator_serve (self);
+    return RK_OK;
+}
+
+/* ---- a follower passes on what the leader says */
+rk_err_t rk_coordinator_on_lease_grant (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    const rk_lease_grant_t *grant = &packet->msg.lease_grant;
+    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || !self->plan || grant->cluster >= self->plan->n_clusters)
+        return rk_coordinator_refuse (packet, "not from the leader, or no such cluster", err);
+    uint32_t node = self->plan->stages[self->plan->clusters[grant->cluster].first_stage].node;
+    if (!rk_coordinator_find (self, rk_address (RK_ACTOR_FEEDER, node)))
+        return rk_coordinator_refuse (packet, "this process does not feed that cluster", err);
+    rk_coordinator_send (self, rk_address (RK_ACTOR_FEEDER, node), &packet->msg, NULL, 0);
+    return RK_OK;
+}
+
+rk_err_t rk_coordinator_on_for_stages (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || !self->plan)
+        return rk_coordinator_refuse (packet, "not from the leader, or before a plan", err);
+    rk_coordinator_to_kind (self, RK_ACTOR_STAGE, &packet->msg);
+    return RK_OK;
+}

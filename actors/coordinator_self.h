@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The inside of a coordinator, shared by its files: coordinator.c (class, clock), coordinator_known.c (who is
+ * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
+ * coordinator_pass.c (EVALUATE, SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
+#ifndef RK_ACTORS_COORDINATOR_SELF_H
+#define RK_ACTORS_COORDINATOR_SELF_H
+#include "actors/coordinator.h"
+#include "cluster/evaluation.h"
+#include "cluster/lease.h"
+#include "cluster/member.h"
+#include "cluster/patience.h"
+#include "cluster/profiles.h"
+#include "cluster/roster.h"
+#include "compute/model.h"
+
+#define RK_COORDINATOR_SOFTWARE "rookery-1" /* grows when two versions cannot work in one run */
+#define RK_LEADER 0                         /* process number */
+#define RK_UNNUMBERED 0xffffff              /* a follower's process number until it is welcome */
+#define RK_MAX_PROCESSES 4096
+#define RK_GRANT_MOST 256 /* minibatches in one LeaseGrant */
+
+typedef enum {
+    RK_STATE_GATHER = 0, RK_STATE_PROFILE, RK_STATE_WIRING, RK_STATE_RUN, RK_STATE_EVALUATE, RK_STATE_SAVE,
+    RK_STATE_STOPPING, RK_STATE_ENDED, RK_N_STATES
+} rk_state_t;
+
+/* One party that may speak to us, by the ROUTER's routing id; the id cannot be forged by another party. */
+typedef struct {
+    uint32_t address; /* of a local actor, or (coordinator, process) */
+    bool stopped;
+    size_t n_routing;
+    uint8_t routing[255];
+} rk_known_t;
+
+typedef struct rk_coordinator {
+    rk_loop_t *loop;
+    /* what was asked for */
+    bool leads;
+    rk_run_kind_t kind;
+    rk_settings_t settings;
+    rk_model_info_t model;     /* leader; layers are a copy of ours */
+    rk_plan_t *given;          /* leader: plan given beforehand, until proposed */
+    uint32_t n_processes;      /* others */
+    uint64_t n_forward_only;
+    int64_t patience_ms;
+    char join[256], name[32];
+    /* who is there */
+    rk_known_t *known;
+    size_t n_known, known_capacity;
+    rk_roster_t roster;        /* leader */
+    rk_member_t *member;       /* the other coordinators this one hears from, by process number */
+    rk_profiles_t profiles;    /* leader */
+    uint32_t *hosted;          /* addresses of this process's own actors, as its parent wired them */
+    size_t n_hosted;
+    bool parent_ready;         /* the parent has connected them all */
+    uint64_t parent_digest;
+    bool profile_wanted;       /* a ProfileRequest waits for the profiler to come up */
+    uint64_t dims[RK_MAX_DIMS];
+    rk_profile_request_t request;
+    /* the run */
+    rk_plan_t *plan;
+    rk_endpoint_t *wired;      /* leader: all endpoints told so far; strings are ours */
+    size_t n_wired, wired_capacity;
+    rk_lease_table_t *leases;  /* leader */
+    uint32_t *pending;         /* leader: by cluster: leases asked for and not granted yet */
+    uint64_t *counts, *samples;/* leader: n_clusters, scratch of RoundClosed */
+    uint64_t next_close;       /* first round not announced as closed */
+    rk_evaluation_t evaluation;
+    /* time */
+    rk_state_t state;
+    rk_patience_t patience;    /* of the state */
+    int64_t now_ms, next_beat_ms, next_line_ms;
+    /* the end */
+    rk_err_t end_code;
+    char end_text[256];
+    bool interrupted;
+} rk_coordinator_t;
+
+/* ---- coordinator.c */
+void rk_coordinator_enter (rk_coordinator_t *self, rk_state_t state);
+/* Handlers run after a wait: they read the clock again. */
+static inline int64_t rk_coordinator_now_ms (void)
+{
+    return rk_now_ns () / 1000000;
+}
+static inline void rk_coordinator_progress (rk_coordinator_t *self)
+{
+    rk_patience_progress (&self->patience, rk_coordinator_now_ms ());
+}
+
+/* ---- coordinator_known.c: origins of messages */
+typedef enum { RK_FROM_STRANGER = 0, RK_FROM_LOCAL, RK_FROM_PROCESS, RK_FROM_LEADER } rk_origin_kind_t;
+typedef struct {
+    rk_origin_kind_t kind;
+    rk_known_t *known; /* local actor or process */
+    uint32_t process;  /* number: 0 for local ones on the leader */
+} rk_origin_t;
+rk_origin_t rk_coordinator_origin (rk_coordinator_t *self, const rk_packet_t *packet);
+rk_err_t rk_coordinator_know (rk_coordinator_t *self, uint32_t address, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+rk_known_t *rk_coordinator_find (rk_coordinator_t *self, uint32_t address);
+/* A message that is not allowed from there: RK_EFORMAT with a text, which the loop counts and logs. */
+rk_err_t rk_coordinator_refuse (const rk_packet_t *packet, const char *why, rk_error_t *err) RK_MUST_CHECK;
+/* The process that hosts a node of the plan; UINT32_MAX: none. Leader only. */
+uint32_t rk_coordinator_host_of (const rk_coordinator_t *self, uint32_t node);
+/* True when a message about `node` may come from there. */
+bool rk_coordinator_speaks_for (const rk_coordinator_t *self, rk_origin_t origin, uint32_t node);
+
+/* Sending. A party that cannot be reached is logged: its silence has consequences of its own. */
+void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);
+void rk_coordinator_to_kind (rk_coordinator_t *self, rk_actor_kind_t kind, rk_msg_t *msg); /* all local ones */
+void rk_coordinator_to_parent (rk_coordinator_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);
+void rk_coordinator_to_others (rk_coordinator_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);
+void rk_coordinator_to_node (rk_coordinator_t *self, rk_actor_kind_t kind, uint32_t node, rk_msg_t *msg);
+rk_err_t rk_coordinator_relay_up (rk_coordinator_t *self, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- steps from one state to the next */
+void rk_coordinator_after_profile (rk_coordinator_t *self);
+void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan); /* takes the plan */
+void rk_coordinator_check_ready (rk_coordinator_t *self); /* this process */
+void rk_coordinator_step_ready (rk_coordinator_t *self, uint32_t process, uint64_t digest);
+void rk_coordinator_begin_run (rk_coordinator_t *self);
+void rk_coordinator_serve (rk_coordinator_t *self);
+void rk_coordinator_begin_evaluation (rk_coordinator_t *self);
+void rk_coordinator_finish_evaluation (rk_coordinator_t *self);
+void rk_coordinator_save_and_end (rk_coordinator_t *self);
+uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t most, uint64_t *f, uint32_t *mode);
+/* The run ends: RK_OK done; else why. The first reason stays. */
+void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...) RK_PRINTF (3, 4);
+void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address);
+void rk_coordinator_check_stopped (rk_coordinator_t *self);
+void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, int64_t silent_ms);
+void rk_coordinator_late (rk_coordinator_t *self); /* the deadline of the state has passed */
+void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why);
+
+/* ---- handlers, by message */
+rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator_on_ready, rk_coordinator_on_heartbeat,
+    rk_coordinator_on_profile_request, rk_coordinator_on_profile, rk_coordinator_on_plan, rk_coordinator_on_wired,
+    rk_coordinator_on_peers, rk_coordinator_on_start, rk_coordinator_on_lease_request, rk_coordinator_on_lease_grant,
+    rk_coordinator_on_for_stages, rk_coordinator_on_round_applied, rk_coordinator_on_evaluated, rk_coordinator_on_saved,
+    rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped;
+void rk_coordinator_on_parent_ready (rk_coordinator_t *self);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * STOPPING and ENDED: every way a run comes to its end, with the reason told to everybody.                */
+#include "actors/coordinator_self.h"
+
+#include <stdarg.h>
+
+void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address)
+{
+    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = self->end_code != RK_OK, .reason = self->end_text}};
+    rk_coordinator_send (self, address, &stop, NULL, 0);
+}
+
+/* ---- the last step */
+static void s_finish (rk_coordinator_t *self)
+{
+    if (rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER)))
+        rk_coordinator_tell_stop (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER));
+    if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
+        rk_coordinator_tell_stop (self, RK_TO_OBSERVER);
+    if (!self->leads) {
+        rk_msg_t stopped = {.kind = RK_MSG_STOPPED};
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &stopped, NULL, 0);
+    }
+    rk_coordinator_enter (self, RK_STATE_ENDED);
+    rk_loop_say (self->loop, self->end_code == RK_OK ? "DONE" : "FAILED", self->end_code, self->end_text);
+}
+
+/* Stages answer Stop with Stopped, after their last report; nobody else does. */
+static rk_known_t *s_running_stage (rk_coordinator_t *self)
+{
+    for (size_t i = 0; i < self->n_known; i++)
+        if (rk_address_kind (self->known[i].address) == RK_ACTOR_STAGE && !self->known[i].stopped)
+            return &self->known[i];
+    return NULL;
+}
+
+void rk_coordinator_check_stopped (rk_coordinator_t *self)
+{
+    if (self->state != RK_STATE_STOPPING || s_running_stage (self))
+        return;
+    rk_roster_mark (&self->roster, RK_LEADER, RK_STEP_STOPPED);
+    if (!self->leads || rk_roster_all (&self->roster, RK_STEP_STOPPED))
+        s_finish (self);
+}
+
+static void s_send_stop (rk_coordinator_t *self)
+{
+    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = self->end_code != RK_OK, .reason = self->end_text}};
+    for (size_t i = 0; i < self->n_known; i++) {
+        rk_actor_kind_t kind = rk_address_kind (self->known[i].address);
+        if (kind != RK_ACTOR_COORDINATOR && kind != RK_ACTOR_CHECKPOINTER && kind != RK_ACTOR_PROFILER)
+            rk_coordinator_tell_stop (self, self->known[i].address);
+    }
+    rk_coordinator_to_others (self, &stop, NULL, 0);
+}
+
+void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...)
+{
+    if (self->state >= RK_STATE_STOPPING)
+        return;
+    va_list args;
+    va_start (args, fmt);
+    vsnprintf (self->end_text, sizeof self->end_text, fmt, args);
+    va_end (args);
+    self->end_code = code;
+    rk_coordinator_enter (self, RK_STATE_STOPPING);
+    s_send_stop (self);
+    rk_coordinator_check_stopped (self);
+}
+
+/* ---- what makes a run end early */
+void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, int64_t silent_ms)
+{
+    char name[96] = "the leading process";
+    int64_t limit_ms = rk_member_deadline_ms (self->member, process);
+    rk_member_leave (self->member, process);
+    if (self->leads) {
+        rk_roster_name (&self->roster, process, name, sizeof name);
+        rk_roster_mark (&self->roster, process, RK_STEP_LOST);
+    }
+    rk_coordinator_end (self, RK_EPEER, "%s is lost: no heartbeat for %lld ms (limit %lld ms)", name, (long long) silent_ms,
+                        (long long) limit_ms);
+    rk_coordinator_check_stopped (self);
+}
+
+/* Who a state waits for, as text. */
+static void s_missing (rk_coordinator_t *self, char *text, size_t size)
+{
+    static const unsigned step[RK_N_STATES] = {[RK_STATE_PROFILE] = RK_STEP_PROFILED, [RK_STATE_STOPPING] = RK_STEP_STOPPED};
+    rk_known_t *stage = s_running_stage (self);
+    if (self->leads && self->state == RK_STATE_WIRING)
+        rk_roster_missing (&self->roster, rk_roster_all (&self->roster, RK_STEP_WIRED) ? RK_STEP_READY : RK_STEP_WIRED, text, size);
+    else if (self->state == RK_STATE_STOPPING && stage)
+        snprintf (text, size, "the stage on node %u", rk_address_node (stage->address));
+    else if (self->leads && step[self->state])
+        rk_roster_missing (&self->roster, step[self->state], text, size);
+    else if (self->leads && self->state == RK_STATE_RUN && self->next_close > rk_lease_committed (self->leases))
+        snprintf (text, size, "the averaging of round %llu", (unsigned long long) rk_lease_committed (self->leases));
+    else if (self->leads && self->state == RK_STATE_RUN)
+        snprintf (text, size, "minibatches of round %llu", (unsigned long long) self->next_close);
+    else if (self->leads && self->state == RK_STATE_EVALUATE)
+        snprintf (text, size, "minibatch %llu", (unsigned long long) rk_evaluation_waiting (&self->evaluation));
+    else if (self->leads && self->state == RK_STATE_SAVE)
+        snprintf (text, size, "the checkpoint of round %llu", (unsigned long long) rk_lease_committed (self->leases));
+    else
+        snprintf (text, size, "%s", self->join[0] ? self->join : "this process");
+}
+
+void rk_coordinator_late (rk_coordinator_t *self)
+{
+    static const char *doing[RK_N_STATES] = {"joining",    "profiling", "wiring the plan", "training",
+                                             "evaluating", "saving",    "stopping",        ""};
+    char missing[256];
+    s_missing (self, missing, sizeof missing);
+    long long waited = (long long) rk_patience_limit_ms (&self->patience);
+    if (self->state != RK_STATE_STOPPING) {
+        rk_coordinator_end (self, RK_ETIMEDOUT, "%s: waited %lld ms for %s", doing[self->state], waited, missing);
+        return;
+    }
+    if (self->end_code == RK_OK) {
+        self->end_code = RK_ETIMEDOUT;
+        snprintf (self->end_text, sizeof self->end_text, "stopping: waited %lld ms for %.180s", waited, missing);
+    }
+    rk_log (RK_LOG_WARNING, "NOT-STOPPED", "waited_ms=%lld for=%s", waited, missing);
+    s_finish (self);
+}
+
+/* An actor that failed will not say Stopped any more. */
+static void s_count_out (rk_coordinator_t *self, uint32_t node)
+{
+    for (size_t i = 0; i < self->n_known; i++)
+        if (rk_address_kind (self->known[i].address) == RK_ACTOR_STAGE && rk_address_node (self->known[i].address) == node)
+            self->known[i].stopped = true;
+}
+
+rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (origin.kind != RK_FROM_LOCAL && origin.kind != RK_FROM_PROCESS)
+        return rk_coordinator_refuse (packet, "it is no member", err);
+    const rk_failed_t *failed = &packet->msg.failed;
+    /* The parent knows that the actor's thread has ended; an actor that says so itself may live on. */
+    if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
+        s_count_out (self, failed->node);
+    if (!self->leads) {
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &packet->msg, NULL, 0);
+        rk_patience_start (&self->patience, self->patience.floor_ms < 5000 ? self->patience.floor_ms : 5000,
+                           rk_coordinator_now_ms ());
+    } else if (origin.kind == RK_FROM_PROCESS) {
+        char name[96];
+        rk_roster_name (&self->roster, origin.process, name, sizeof name);
+        rk_coordinator_end (self, RK_EPEER, "%s failed: %s", name, failed->text);
+    } else
+        rk_coordinator_end (self, RK_EPEER, "node %u failed: %s", failed->node, failed->text);
+    rk_coordinator_check_stopped (self);
+    return RK_OK;
+}
+
+/* ---- Stop and Stopped */
+static void s_interrupt (rk_coordinator_t *self)
+{
+    self->interrupted = true;
+    if (!self->leads) {
+        rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.text = "interrupted by its user"}};
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &failed, NULL, 0);
+        rk_coordinator_end (self, RK_ECANCELED, "interrupted");
+    } else if (self->kind == RK_RUN_TRAIN && (self->state == RK_STATE_RUN || self->state == RK_STATE_EVALUATE))
+        rk_coordinator_save_and_end (self);
+    else if (self->state != RK_STATE_SAVE)
+        rk_coordinator_end (self, RK_ECANCELED, "interrupted");
+}
+
+rk_err_t rk_coordinator_on_stop (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    const rk_stop_t *stop = &packet->msg.stop;
+    if (origin.kind == RK_FROM_LEADER)
+        rk_coordinator_end (self, stop->code ? RK_EPEER : RK_OK, "%s", stop->reason);
+    else if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
+        s_interrupt (self);
+    else
+        return rk_coordinator_refuse (packet, "only the leader and the parent may stop a run", err);
+    return RK_OK;
+}
+
+rk_err_t rk_coordinator_on_stopped (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_coordinator_t *self = arg;
+    rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (origin.kind == RK_FROM_LOCAL)
+        origin.known->stopped = true;
+    else if (origin.kind == RK_FROM_PROCESS) {
+        rk_roster_mark (&self->roster, origin.process, RK_STEP_STOPPED);
+        rk_member_leave (self->member, origin.process);
+        if (self->state < RK_STATE_STOPPING) {
+            char name[96];
+            rk_roster_name (&self->roster, origin.process, name, sizeof name);
+            rk_coordinator_end (self, RK_EPEER, "%s left the run", name);
+        }
+    } else
+        return rk_coordinator_refuse (packet, "it is no member", err);
+    rk_coordinator_check_stopped (self);
+    return RK_OK;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The machine this process runs on, as integers: what may be used, not what is built in.                  */
+#ifndef RK_ACTORS_HOST_H
+#define RK_ACTORS_HOST_H
+#include <stddef.h>
+#include <stdint.h>
+#include "compute/error.h"
+
+typedef struct {
+    uint64_t id;        /* the same for all processes of one boot of one machine (or container) */
+    uint32_t cores;     /* this process may run on: affinity and cgroup quota, at least 1 */
+    uint64_t ram_bytes; /* free: MemAvailable, or what the cgroup leaves when that is less */
+} rk_host_t;
+void rk_host_look (rk_host_t *host);
+
+#endif

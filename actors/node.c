@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * One process's run from the parent's side: start, listen to the actors, end in order.                    */
+#include "actors/node_self.h"
+
+#define LOOK_MS 200        /* how late an interrupt may be noticed when no signal woke the poll */
+#define LAST_WORDS_MS 10000 /* for observer and checkpointer to end after the coordinator has */
+
+/* ---- actors */
+rk_err_t rk_node_keep (rk_node_t *self, rk_actor_t *actor, const char *local, bool ends, rk_error_t *err)
+{
+    if (self->n_actors == self->capacity) {
+        size_t capacity = self->capacity ? 2 * self->capacity : 16;
+        rk_node_actor_t *actors = realloc (self->actors, capacity * sizeof *actors);
+        if (!actors) {
+            rk_actor_stop (&actor);
+            return rk_error_set (err, RK_ENOMEM, "no memory for actor %zu", self->n_actors);
+        }
+        self->actors = actors;
+        self->capacity = capacity;
+    }
+    rk_node_actor_t *kept = &self->actors[self->n_actors++];
+    *kept = (rk_node_actor_t){.actor = actor, .address = rk_actor_address (actor), .ends = ends};
+    snprintf (kept->local, sizeof kept->local, "%s", local ? local : rk_actor_endpoint (actor));
+    return RK_OK;
+}
+
+rk_node_actor_t *rk_node_find (rk_node_t *self, uint32_t address)
+{
+    for (size_t i = 0; i < self->n_actors; i++)
+        if (self->actors[i].address == address)
+            return &self->actors[i];
+    return NULL;
+}
+
+rk_err_t rk_node_send (rk_node_t *self, rk_msg_t *msg, rk_error_t *err)
+{
+    msg->view = self->plan ? self->plan->view : 0;
+    msg->sender = rk_address (RK_ACTOR_NODE, 0);
+    msg->seq = ++self->seq;
+    return rk_wire_send (zsock_resolve (self->control), NULL, 0, msg, NULL, 0, NULL, err);
+}
+
+/* ---- failure of this process's own doing */
+static void s_fail (rk_node_t *self, uint32_t node, rk_err_t code, const char *text)
+{
+    if (!self->first.code)
+        rk_error_set (&self->first, code, "%s", text);
+    rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.node = node, .text = text}};
+    rk_error_t err;
+    if (rk_node_send (self, &failed, &err))
+        rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
+}
+
+/* ---- what the coordinator says */
+static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_welcome_t *w = &packet->msg.welcome;
+    self->node = w->node;
+    rk_err_t rc = rk_settings_read (&self->settings, w->settings, strlen (w->settings), err);
+    return rc ? rc : rk_node_start_profiler (self, err);
+}
+
+static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_profile_msg_t *msg = &packet->msg.profile;
+    if (self->table.n || !msg->n_nodes)
+        return rk_error_set (err, RK_EFORMAT, "a second table of profiles, or an empty one");
+    rk_err_t rc = rk_profiles_init (&self->table, (uint32_t) msg->n_nodes, (uint32_t) msg->nodes[0].n_layers);
+    for (size_t i = 0; !rc && i < msg->n_nodes; i++) {
+        const rk_node_profile_t *p = &msg->nodes[i];
+        rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm,
+                                .ram_bytes = p->ram_bytes, .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns,
+                                .backward_ns = p->backward_ns};
+        snprintf (profile.name, sizeof profile.name, "%s", p->name);
+        rc = rk_profiles_add (&self->table, &profile, p->n_layers, err);
+    }
+    return rc;
+}
+
+static rk_err_t s_on_peers (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    return rk_node_connect_all (self, &packet->msg.peers, err);
+}
+
+static rk_err_t s_on_start (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    (void) packet, (void) err;
+    self->start_ns = rk_now_ns ();
+    return RK_OK;
+}
+
+static rk_err_t s_on_stop (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    (void) packet, (void) err;
+    self->stop_ns = rk_now_ns ();
+    return RK_OK;
+}
+
+static rk_err_t s_on_evaluated (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    (void) err;
+    const rk_evaluated_t *e = &packet->msg.evaluated;
+    rk_node_result_t *r = self->result;
+    r->test_accuracy = e->n ? (double) e->n_correct / e->n : 0;
+    r->test_loss = e->n ? e->loss_sum / e->n : 0;
+    if (self->plan && self->plan->minibatches_per_pass)
+        r->samples = e->f / self->plan->minibatches_per_pass * self->plan->train_samples;
+    return RK_OK;
+}
+
+static rk_err_t s_on_saved (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    (void) err;
+    self->result->params_digest = packet->msg.saved.digest;
+    return RK_OK;
+}
+
+typedef rk_err_t (node_handler_t) (rk_node_t *self, rk_packet_t *packet, rk_error_t *err);
+static node_handler_t *const s_on[RK_N_MSG] = {
+    [RK_MSG_WELCOME] = s_on_welcome, [RK_MSG_PROFILE] = s_on_profile, [RK_MSG_PLAN] = rk_node_take_plan,
+    [RK_MSG_PEERS] = s_on_peers,     [RK_MSG_START] = s_on_start,     [RK_MSG_EVALUATED] = s_on_evaluated,
+    [RK_MSG_SAVED] = s_on_saved,     [RK_MSG_STOP] = s_on_stop,
+};
+
+static void s_take_message (rk_node_t *self)
+{
+    rk_error_t err = {RK_OK, ""};
+    rk_err_t rc = rk_wire_receive (zsock_resolve (self->control), false, self->packet, &err);
+    if (rc == RK_ETIMEDOUT)
+        return;
+    node_handler_t *handle = rc ? NULL : s_on[self->packet->msg.kind];
+    if (handle)
+        rc = handle (self, self->packet, &err);
+    else if (!rc)
+        rc = rk_error_set (&err, RK_EFORMAT, "%s is not for a node", rk_msg_kind_name (self->packet->msg.kind));
+    /* From one's own coordinator there is no harmless error: without this step there is no run. */
+    if (rc)
+        s_fail (self, self->node, rc, err.text[0] ? err.text : rk_strerror (rc));
+    rk_packet_clear (self->packet);
+}
+
+/* ---- what the actors say */
+static void s_take_word (rk_node_t *self, rk_node_actor_t *a)
+{
+    char word[32];
+    rk_error_t err = {RK_OK, ""};
+    while (rk_actor_said (a->actor, word, sizeof word, &err)) {
+        bool coordinator = rk_address_kind (a->address) == RK_ACTOR_COORDINATOR;
+        a->ended = true;
+        if (coordinator) {
+            self->over = true;
+            if (err.code && !self->first.code)
+                self->first = err;
+        } else if (strcmp (word, "FAILED") == 0)
+            s_fail (self, rk_address_node (a->address), err.code, err.text);
+    }
+}
+
+static void s_tell_interrupt (rk_node_t *self)
+{
+    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = 1, .reason = "interrupted"}};
+    rk_error_t err;
+    self->told = true;
+    if (rk_node_send (self, &stop, &err))
+        rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", err.text);
+}
+
+/* ---- the poll */
+static rk_err_t s_poll_once (rk_node_t *self, zmq_pollitem_t **items, size_t *capacity)
+{
+    if (*capacity < self->n_actors + 1) {
+        zmq_pollitem_t *more = realloc (*items, (self->n_actors + 16) * sizeof *more);
+        if (!more)
+            return RK_ENOMEM;
+        *items = more;
+        *capacity = self->n_actors + 16;
+    }
+    size_t n = self->n_actors;
+    (*items)[0] = (zmq_pollitem_t){.socket = zsock_resolve (self->control), .events = ZMQ_POLLIN};
+    for (size_t i = 0; i < n; i++)
+        (*items)[i + 1] = (zmq_pollitem_t){.socket = zsock_resolve (rk_actor_pipe (self->actors[i].actor)), .events = ZMQ_POLLIN};
+    if (zmq_poll (*items, (int) n + 1, LOOK_MS) <= 0)
+        return RK_OK; /* nothing, or a signal */
+    for (size_t i = 0; i < n; i++)
+        if ((*items)[i + 1].revents)
+            s_take_word (self, &self->actors[i]);
+    if ((*items)[0].revents)
+        s_take_message (self);
+    return RK_OK;
+}
+
+static bool s_finished (const rk_node_t *self)
+{
+    for (size_t i = 0; i < self->n_actors; i++)
+        if (self->actors[i].ends && !self->actors[i].ended)
+            return false;
+    return self->over;
+}
+
+static rk_err_t s_run (rk_node_t *self)
+{
+    zmq_pollitem_t *items = NULL;
+    size_t capacity = 0;
+    rk_err_t rc = RK_OK;
+    int64_t end_ns = INT64_MAX;
+    while (!rc && !s_finished (self) && rk_now_ns () < end_ns) {
+        if (!self->told && self->interrupted && *self->interrupted)
+            s_tell_interrupt (self);
+        rc = s_poll_once (self, &items, &capacity);
+        if (self->over && end_ns == INT64_MAX)
+            end_ns = rk_now_ns () + LAST_WORDS_MS * INT64_C (1000000);
+    }
+    free (items);
+    return rc;
+}
+
+/* ---- the end: those who speak first, those who are spoken to last */
+static void s_stop_kind (rk_node_t *self, rk_actor_kind_t kind)
+{
+    for (size_t i = 0; i < self->n_actors; i++)
+        if (rk_address_kind (self->actors[i].address) == kind)
+            rk_actor_stop (&self->actors[i].actor);
+}
+
+static void s_close (rk_node_t *self)
+{
+    static const rk_actor_kind_t order[] = {RK_ACTOR_FEEDER,   RK_ACTOR_STAGE,    RK_ACTOR_REDUCER,    RK_ACTOR_PROFILER,
+                                            RK_ACTOR_CHECKPOINTER, RK_ACTOR_OBSERVER, RK_ACTOR_COORDINATOR};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        s_stop_kind (self, order[i]);
+    zsock_destroy (&self->control);
+    rk_packet_destroy (&self->packet);
+    free (self->actors);
+    rk_profiles_clear (&self->table);
+    rk_model_info_destroy (&self->info);
+    rk_plan_destroy (&self->plan);
+    rk_model_destroy (&self->own_model);
+    rk_data_close (&self->own_data);
+}
+
+static void s_fill_result (rk_node_t *self)
+{
+    rk_node_result_t *r = self->result;
+    if (self->plan) {
+        r->n_clusters = self->plan->n_clusters;
+        r->n_stages = self->plan->n_stages;
+    }
+    if (self->start_ns && self->stop_ns)
+        r->seconds = (double) (self->stop_ns - self->start_ns) * 1e-9;
+}
+
+rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err)
+{
+    rk_node_result_t unused;
+    rk_node_t self = {.config = config, .interrupted = interrupted, .result = result ? result : &unused};
+    *self.result = (rk_node_result_t){0};
+    rk_error_t first = {RK_OK, ""};
+    rk_err_t rc = config->join ? rk_node_open_follower (&self, &first) : rk_node_open_leader (&self, &first);
+    if (!rc)
+        rc = s_run (&self);
+    if (!rc && self.first.code) {
+        first = self.first;
+        rc = first.code;
+    }
+    s_fill_result (&self);
+    s_close (&self);
+    return rc ? rk_error_set (err, rc, "%s", first.text[0] ? first.text : rk_strerror (rc)) : RK_OK;
+}

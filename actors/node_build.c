@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * From a plan to running, connected actors.                                                               */
+#include "actors/checkpointer.h"
+#include "actors/feeder.h"
+#include "actors/node_self.h"
+#include "actors/reducer.h"
+#include "actors/stage.h"
+#include "compute/blas.h"
+
+/* ---- the plan, computed again */
+static rk_err_t s_own_model (rk_node_t *self, rk_error_t *err)
+{
+    if (self->model)
+        return RK_OK;
+    const rk_plan_t *plan = self->plan;
+    uint64_t dims[4];
+    for (uint32_t d = 0; d < plan->n_dims; d++)
+        dims[d] = plan->dims[d];
+    rk_shape_t shape;
+    rk_err_t rc = rk_shape_of_dims (&shape, dims, plan->n_dims, err);
+    if (!rc)
+        rc = rk_model_by_name (&self->own_model, self->settings.model_name, shape, plan->n_classes, err);
+    self->model = self->own_model;
+    return rc;
+}
+
+/* A follower does not trust the leader's digest: same profiles, same model, same function, same bytes. */
+static rk_err_t s_plan_again (rk_node_t *self, rk_error_t *err)
+{
+    if (!self->table.n)
+        return RK_OK;
+    rk_fleet_t fleet = {.nodes = self->table.nodes, .n_nodes = self->table.n};
+    rk_plan_t *plan = NULL;
+    rk_err_t rc = rk_model_info_new (&self->info, self->model, &self->settings, self->plan->train_samples,
+                                     self->plan->test_samples, err);
+    if (!rc)
+        rc = rk_plan_make (&plan, self->plan->view, &fleet, self->info, &self->settings, self->plan->kernels, err);
+    if (!rc && plan->digest != self->plan->digest)
+        rc = rk_error_set (err, RK_EPLAN, "the leader proposes plan %016llx, the same profiles make %016llx here",
+                           (unsigned long long) self->plan->digest, (unsigned long long) plan->digest);
+    rk_plan_destroy (&plan);
+    return rc;
+}
+
+/* ---- endpoints */
+
+/* Where an actor binds, and what actors of this process call it. */
+typedef struct {
+    char bind[RK_NODE_ENDPOINT], local[RK_NODE_ENDPOINT];
+    bool both; /* two endpoints: one for the network, one for this process */
+} place_t;
+
+static place_t s_place (const rk_node_t *self)
+{
+    place_t place = {.both = false};
+    const char *transport = rk_node_transport (self);
+    rk_endpoint_unique (place.bind, sizeof place.bind, transport, self->host);
+    place.both = strcmp (transport, "inproc") != 0 && strcmp (self->settings.net_transport, "inproc") == 0;
+    if (place.both)
+        rk_endpoint_unique (place.local, sizeof place.local, "inproc", NULL);
+    return place;
+}
+
+/* Takes a just started actor into the list, with its second endpoint bound. */
+static rk_err_t s_keep (rk_node_t *self, rk_actor_t *actor, const place_t *place, bool ends, rk_error_t *err)
+{
+    rk_err_t rc = place->both ? rk_actor_command (actor, "BIND", place->local, err) : RK_OK;
+    if (rc) {
+        rk_actor_stop (&actor);
+        return rc;
+    }
+    return rk_node_keep (self, actor, place->both ? place->local : NULL, ends, err);
+}
+
+/* ---- actors of a node */
+static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
+{
+    place_t place = s_place (self);
+    rk_stage_config_t config = {.plan = self->plan, .node = node, .model = self->model, .bind = place.bind,
+                                .coordinator = self->coordinator, .observer = self->observer, .initial = self->config->initial};
+    rk_actor_t *actor = NULL;
+    rk_err_t rc = rk_stage_new (&actor, &config, err);
+    return rc ? rc : s_keep (self, actor, &place, false, err);
+}
+
+static rk_err_t s_build_reducer (rk_node_t *self, uint32_t node, rk_error_t *err)
+{
+    place_t place = s_place (self);
+    rk_reducer_config_t config = {.plan = self->plan, .node = node, .bind = place.bind, .coordinator = self->coordinator,
+                                  .observer = self->observer};
+    rk_actor_t *actor = NULL;
+    rk_err_t rc = rk_reducer_new (&actor, &config, err);
+    return rc ? rc : s_keep (self, actor, &place, false, err);
+}
+
+static rk_err_t s_build_feeder (rk_node_t *self, uint32_t node, rk_error_t *err)
+{
+    place_t place = s_place (self);
+    rk_err_t rc = self->data ? RK_OK : rk_node_open_data (self, err);
+    if (!rc && rk_data_n (self->data, RK_SPLIT_TRAIN) != self->plan->train_samples)
+        return rk_error_set (err, RK_EINVAL, "%s has %zu training samples here, the plan was made for %llu",
+                             self->settings.data_name, rk_data_n (self->data, RK_SPLIT_TRAIN),
+                             (unsigned long long) self->plan->train_samples);
+    rk_feeder_config_t config = {.plan = self->plan, .node = node, .data = self->data, .bind = place.bind,
+                                 .coordinator = self->coordinator, .observer = self->observer};
+    rk_actor_t *actor = NULL;
+    if (!rc)
+        rc = rk_feeder_new (&actor, &config, err);
+    return rc ? rc : s_keep (self, actor, &place, false, err);
+}
+
+static rk_err_t s_build_node (rk_node_t *self, uint32_t node, rk_error_t *err)
+{
+    uint32_t cluster, stage;
+    if (rk_plan_stage_of_node (self->plan, node, &cluster, &stage) == RK_NO_NODE)
+        return RK_OK; /* the plan leaves it idle */
+    rk_err_t rc = s_build_stage (self, node, err);
+    if (!rc && self->plan->n_clusters > 1)
+        rc = s_build_reducer (self, node, err);
+    if (!rc && stage == 0)
+        rc = s_build_feeder (self, node, err);
+    return rc;
+}
+
+static rk_err_t s_build_checkpointer (rk_node_t *self, rk_error_t *err)
+{
+    const rk_node_config_t *c = self->config;
+    place_t place = s_place (self);
+    bool train = c->kind == RK_RUN_TRAIN;
+    rk_checkpointer_config_t config = {.plan = self->plan, .model = self->model, .bind = place.bind,
+                                       .coordinator = self->coordinator, .observer = self->observer,
+                                       .run_dir = train ? self->settings.run_dir : NULL, .predictions = c->predictions,
+                                       .predictions_json = c->predictions_json,
+                                       .n_predictions = c->kind == RK_RUN_PREDICT ? self->n_forward_only : 0};
+    rk_actor_t *actor = NULL;
+    rk_err_t rc = rk_checkpointer_new (&actor, &config, err);
+    return rc ? rc : s_keep (self, actor, &place, true, err);
+}
+
+/* ---- Wired */
+static rk_err_t s_send_wired (rk_node_t *self, rk_error_t *err)
+{
+    rk_endpoint_t *list = calloc (self->n_actors + 1, sizeof *list);
+    if (!list)
+        return rk_error_set (err, RK_ENOMEM, "no memory for %zu endpoints", self->n_actors);
+    size_t n = 0;
+    for (size_t i = 0; i < self->n_actors; i++) {
+        rk_actor_kind_t kind = rk_address_kind (self->actors[i].address);
+        bool told = kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER ||
+                    (!self->follows && (kind == RK_ACTOR_OBSERVER || kind == RK_ACTOR_CHECKPOINTER));
+        if (told)
+            list[n++] = (rk_endpoint_t){self->actors[i].address, rk_actor_endpoint (self->actors[i].actor)};
+    }
+    rk_msg_t msg = {.kind = RK_MSG_WIRED, .wired = {n, list}};
+    rk_err_t rc = rk_node_send (self, &msg, err);
+    free (list);
+    return rc;
+}
+
+rk_err_t rk_node_take_plan (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    if (self->plan || packet->n_frames != 1)
+        return rk_error_set (err, RK_EFORMAT, "a second plan, or one of %d frames", packet->n_frames);
+    rk_err_t rc = rk_plan_decode (&self->plan, zmq_msg_data (&packet->frame[0]), zmq_msg_size (&packet->frame[0]), err);
+    if (!rc)
+        rc = s_own_model (self, err);
+    if (!rc)
+        rc = s_plan_again (self, err);
+    if (!rc && self->plan->kernels[0]) /* a plan by hand may leave the choice to each process */
+        rc = rk_blas_init (self->plan->kernels, err);
+    if (!rc && !self->follows)
+        rc = s_build_checkpointer (self, err);
+    for (uint32_t i = 0; !rc && i < self->plan->n_nodes; i++)
+        if (rk_node_hosts (self, self->plan->nodes[i]))
+            rc = s_build_node (self, self->plan->nodes[i], err);
+    return rc ? rc : s_send_wired (self, err);
+}
+
+/* ---- connections */
+static const char *s_endpoint_of (rk_node_t *self, const rk_endpoints_t *peers, uint32_t address)
+{
+    rk_node_actor_t *own = rk_node_find (self, address);
+    if (own)
+        return own->local;
+    for (size_t i = 0; i < peers->n; i++)
+        if (peers->list[i].address == address)
+            return peers->list[i].endpoint;
+    return NULL;
+}
+
+static rk_err_t s_connect (rk_node_t *self, const rk_endpoints_t *peers, uint32_t from, uint32_t to, rk_error_t *err)
+{
+    const char *endpoint = s_endpoint_of (self, peers, to);
+    if (!endpoint)
+        return rk_error_set (err, RK_EPEER, "nobody said where the %s of node %u is", rk_actor_kind_name (rk_address_kind (to)),
+                             rk_address_node (to));
+    char seen[RK_NODE_ENDPOINT];
+    rk_node_seen_from (endpoint, self->leader_host, seen, sizeof seen);
+    return rk_actor_connect (rk_node_find (self, from)->actor, to, seen, err);
+}
+
+/* A ring passes each segment to its owner in the next cluster; one DEALER serves all segments it gets. */
+static rk_err_t s_connect_reducer (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
+{
+    const rk_plan_t *plan = self->plan;
+    uint32_t cluster, stage, own = rk_plan_stage_of_node (plan, node, &cluster, &stage);
+    uint32_t from = rk_address (RK_ACTOR_REDUCER, node), next = (cluster + 1) % plan->n_clusters, last = RK_NO_NODE;
+    rk_err_t rc = s_connect (self, peers, from, rk_address (RK_ACTOR_STAGE, node), err);
+    for (uint32_t s = 0; !rc && s < plan->n_segments; s++) {
+        const uint32_t *owners = plan->owners + plan->segments[s].first_owner;
+        if (owners[cluster] != own || owners[next] == last)
+            continue;
+        last = owners[next]; /* segments ascend, and so do the owners */
+        rc = s_connect (self, peers, from, rk_address (RK_ACTOR_REDUCER, plan->stages[last].node), err);
+    }
+    return rc;
+}
+
+static rk_err_t s_connect_stage (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
+{
+    const rk_plan_t *plan = self->plan;
+    uint32_t cluster, stage, own = rk_plan_stage_of_node (plan, node, &cluster, &stage);
+    uint32_t from = rk_address (RK_ACTOR_STAGE, node);
+    bool last = stage + 1 == plan->clusters[cluster].n_stages;
+    uint32_t before = stage ? rk_address (RK_ACTOR_STAGE, plan->stages[own - 1].node) : rk_address (RK_ACTOR_FEEDER, node);
+    rk_err_t rc = s_connect (self, peers, from, before, err);
+    if (!rc && !last)
+        rc = s_connect (self, peers, from, rk_address (RK_ACTOR_STAGE, plan->stages[own + 1].node), err);
+    if (!rc && plan->n_clusters > 1)
+        rc = s_connect (self, peers, from, rk_address (RK_ACTOR_REDUCER, node), err);
+    if (!rc && (cluster == 0 || last)) /* slices come from cluster 0, predictions from every last stage */
+        rc = s_connect (self, peers, from, rk_address (RK_ACTOR_CHECKPOINTER, 0), err);
+    return rc;
+}
+
+static rk_err_t s_connect_node (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
+{
+    uint32_t cluster, stage;
+    if (rk_plan_stage_of_node (self->plan, node, &cluster, &stage) == RK_NO_NODE)
+        return RK_OK;
+    rk_err_t rc = s_connect_stage (self, peers, node, err);
+    if (!rc && self->plan->n_clusters > 1)
+        rc = s_connect_reducer (self, peers, node, err);
+    if (!rc && stage == 0)
+        rc = s_connect (self, peers, rk_address (RK_ACTOR_FEEDER, node), rk_address (RK_ACTOR_STAGE, node), err);
+    return rc;
+}
+
+rk_err_t rk_node_connect_all (rk_node_t *self, const rk_endpoints_t *peers, rk_error_t *err)
+{
+    if (!self->plan)
+        return rk_error_set (err, RK_EFORMAT, "endpoints before a plan");
+    rk_err_t rc = RK_OK;
+    for (uint32_t i = 0; !rc && i < self->plan->n_nodes; i++)
+        if (rk_node_hosts (self, self->plan->nodes[i]))
+            rc = s_connect_node (self, peers, self->plan->nodes[i], err);
+    const char *leader = self->follows ? s_endpoint_of (self, peers, rk_address (RK_ACTOR_OBSERVER, 0)) : NULL;
+    if (!rc && self->follows) {
+        char seen[RK_NODE_ENDPOINT] = "";
+        rk_node_seen_from (leader ? leader : "", self->leader_host, seen, sizeof seen);
+        rc = leader ? rk_node_start_observer (self, seen, err)
+                    : rk_error_set (err, RK_EPEER, "nobody said where the leader's observer is");
+    }
+    rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}};
+    return rc ? rc : rk_node_send (self, &ready, err);
+}

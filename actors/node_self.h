@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The inside of a running node, shared by its files: node.c (run, poll, end), node_open.c (settings, data,
+ * model, the actors every process has), node_build.c (the actors of a plan), node_endpoints.c (addresses).
+ * thread: the caller of rk_node_run.                                                                      */
+#ifndef RK_ACTORS_NODE_SELF_H
+#define RK_ACTORS_NODE_SELF_H
+#include "actors/modelinfo.h"
+#include "actors/node.h"
+#include "cluster/profiles.h"
+
+#define RK_NODE_ENDPOINT 256
+
+/* One actor of this process. */
+typedef struct {
+    rk_actor_t *actor;
+    uint32_t address;
+    char local[RK_NODE_ENDPOINT]; /* where actors of this process reach it */
+    bool ends;                    /* says DONE after Stop, and is waited for */
+    bool ended;
+} rk_node_actor_t;
+
+typedef struct {
+    const rk_node_config_t *config;
+    const volatile bool *interrupted;
+    rk_node_result_t *result;
+    /* what the run is about */
+    rk_settings_t settings;
+    const rk_model_t *model;
+    rk_model_t *own_model;
+    const rk_data_t *data;
+    rk_data_t *own_data;
+    rk_model_info_t *info;
+    rk_plan_t *plan;
+    rk_profiles_t table;    /* follower: every node's profile, if the leader planned from them */
+    uint64_t n_forward_only;
+    /* where */
+    bool follows;
+    uint32_t node;          /* follower: its id in the plan */
+    char host[64];          /* of tcp endpoints this process binds */
+    char leader_host[64];   /* follower: as in its --join */
+    char observer[RK_NODE_ENDPOINT], coordinator[RK_NODE_ENDPOINT]; /* as actors of this process reach them */
+    /* who */
+    rk_node_actor_t *actors;
+    size_t n_actors, capacity;
+    zsock_t *control;       /* DEALER to the coordinator */
+    rk_packet_t *packet;
+    uint64_t seq;
+    bool told;              /* of the interrupt */
+    bool over;              /* the coordinator has said how it ended */
+    int64_t start_ns, stop_ns;
+    rk_error_t first;       /* the first error of this process */
+} rk_node_t;
+
+/* ---- node_endpoints.c */
+/* Refuses plain tcp beyond this machine. */
+rk_err_t rk_node_check_endpoint (const char *endpoint, bool insecure, rk_error_t *err) RK_MUST_CHECK;
+/* The host part of "tcp://host:port"; "" for other transports. */
+void rk_node_host_of (const char *endpoint, char *host, size_t size);
+/* Address of the interface this machine uses towards host. */
+void rk_node_interface (const char *host, char *address, size_t size);
+/* "tcp://0.0.0.0:1234" as seen from a machine that reaches it by `host`. */
+void rk_node_seen_from (const char *endpoint, const char *host, char *text, size_t size);
+/* The transport between processes: "inproc" when there is only one. */
+const char *rk_node_transport (const rk_node_t *self);
+
+/* ---- node_open.c */
+rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_open_data (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- node_build.c */
+rk_err_t rk_node_take_plan (rk_node_t *self, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_connect_all (rk_node_t *self, const rk_endpoints_t *peers, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- node.c */
+/* Keeps a started actor; on failure it is stopped. `local`: its inproc endpoint, NULL: where it is bound. */
+rk_err_t rk_node_keep (rk_node_t *self, rk_actor_t *actor, const char *local, bool ends, rk_error_t *err) RK_MUST_CHECK;
+rk_node_actor_t *rk_node_find (rk_node_t *self, uint32_t address);
+rk_err_t rk_node_send (rk_node_t *self, rk_msg_t *msg, rk_error_t *err) RK_MUST_CHECK;
+static inline bool rk_node_hosts (const rk_node_t *self, uint32_t node)
+{
+    return self->follows ? node == self->node : self->config->n_processes == 0;
+}
+
+#endif

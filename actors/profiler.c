@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "actors/profiler.h"
+
+#include "actors/host.h"
+#include "actors/modelinfo.h"
+
+#define BUDGET_MS 1500
+
+typedef struct {
+    rk_loop_t *loop;
+    uint32_t process;
+    rk_settings_t settings;
+    const rk_model_t *model; /* borrowed, or NULL */
+    rk_profiler_node_t *nodes;
+    uint32_t n_nodes;
+    int64_t budget_ns;
+} self_t;
+
+/* What was measured, before declared speeds. */
+typedef struct {
+    rk_host_t host;
+    uint64_t gemm_mflops;
+    size_t n_layers;
+    uint64_t *times; /* forward, then backward */
+} figures_t;
+
+static rk_err_t s_measure (const self_t *self, const rk_model_t *model, figures_t *out, rk_error_t *err)
+{
+    rk_host_look (&out->host);
+    out->n_layers = (size_t) rk_model_n_layers (model);
+    out->times = calloc (2 * out->n_layers, sizeof *out->times);
+    if (!out->times)
+        return rk_error_set (err, RK_ENOMEM, "no memory for the times of %zu layers", out->n_layers);
+    size_t batch = self->settings.train_batch;
+    out->gemm_mflops = rk_profile_gemm (model, batch, self->budget_ns / 10);
+    return rk_profile_layers (model, batch, self->budget_ns, out->times, out->times + out->n_layers, err);
+}
+
+/* ---- the answer */
+static uint64_t s_ram_bytes (const self_t *self, const figures_t *figures, const rk_profiler_node_t *node)
+{
+    return node->ram_mb ? node->ram_mb << 20 : figures->host.ram_bytes / self->n_nodes;
+}
+
+static void s_declare (const self_t *self, const figures_t *figures, const rk_profiler_node_t *node, uint64_t *times,
+                       rk_node_profile_t *out)
+{
+    uint64_t ppm = node->speed > 0 ? (uint64_t) (node->speed * 1e6 + 0.5) : 1000000;
+    ppm = ppm < 1 ? 1 : ppm > 1000000 ? 1000000 : ppm;
+    for (size_t i = 0; i < 2 * figures->n_layers; i++)
+        times[i] = figures->times[i] * 1000000 / ppm;
+    *out = (rk_node_profile_t){.node = node->node, .name = node->name, .host = figures->host.id, .cores = figures->host.cores,
+                               .speed_ppm = (uint32_t) ppm, .ram_bytes = s_ram_bytes (self, figures, node),
+                               .gemm_mflops = figures->gemm_mflops * ppm / 1000000, .n_layers = figures->n_layers,
+                               .forward_ns = times, .backward_ns = times + figures->n_layers};
+}
+
+static rk_err_t s_answer (self_t *self, const figures_t *figures, rk_error_t *err)
+{
+    rk_node_profile_t *nodes = calloc (self->n_nodes, sizeof *nodes);
+    uint64_t *times = calloc (self->n_nodes * 2 * figures->n_layers, sizeof *times);
+    rk_err_t rc = nodes && times ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for the profiles of %u nodes", self->n_nodes);
+    for (uint32_t i = 0; !rc && i < self->n_nodes; i++)
+        s_declare (self, figures, &self->nodes[i], times + i * 2 * figures->n_layers, &nodes[i]);
+    rk_msg_t msg = {.kind = RK_MSG_PROFILE, .profile = {self->n_nodes, nodes}};
+    if (!rc)
+        rc = rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
+    free (times);
+    free (nodes);
+    return rc;
+}
+
+static rk_err_t s_build (const self_t *self, const rk_profile_request_t *request, rk_model_t **built, rk_error_t *err)
+{
+    rk_shape_t shape;
+    rk_err_t rc = rk_shape_of_dims (&shape, request->dims, request->n_dims, err);
+    if (rc)
+        return rc;
+    return rk_model_by_name (built, self->settings.model_name, shape, request->n_classes, err);
+}
+
+/* A measurement that fails ends the run: without it there is no plan. */
+static rk_err_t s_on_request (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = arg;
+    rk_model_t *built = NULL;
+    figures_t figures = {0};
+    rk_err_t rc = self->model ? RK_OK : s_build (self, &packet->msg.profile_request, &built, err);
+    if (!rc)
+        rc = s_measure (self, self->model ? self->model : built, &figures, err);
+    if (!rc)
+        rc = s_answer (self, &figures, err);
+    free (figures.times);
+    rk_model_destroy (&built);
+    return rc == RK_EFORMAT ? RK_EINVAL : rc;
+}
+
+/* ---- class */
+static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_error_t *err)
+{
+    self_t *self = arg;
+    const rk_profiler_config_t *config = arg_config;
+    self->loop = loop;
+    self->process = config->process;
+    self->settings = *config->settings;
+    self->model = config->model;
+    self->n_nodes = config->n_nodes;
+    self->budget_ns = (config->budget_ms ? config->budget_ms : BUDGET_MS) * 1000000;
+    self->nodes = calloc (config->n_nodes ? config->n_nodes : 1, sizeof *self->nodes);
+    if (!self->nodes || !config->n_nodes)
+        return rk_error_set (err, self->nodes ? RK_EINVAL : RK_ENOMEM, "a profiler for %u nodes", config->n_nodes);
+    memcpy (self->nodes, config->nodes, config->n_nodes * sizeof *self->nodes);
+    rk_msg_t ready = {.kind = RK_MSG_READY};
+    return rk_loop_send (loop, RK_TO_COORDINATOR, &ready, NULL, 0, err);
+}
+
+static void s_close (void *arg)
+{
+    self_t *self = arg;
+    free (self->nodes);
+    self->nodes = NULL;
+}
+
+static rk_handler_fn *const s_on[RK_N_MSG] = {
+    [RK_MSG_PROFILE_REQUEST] = s_on_request,
+};
+
+static const rk_actor_class_t s_class = {
+    .kind = RK_ACTOR_PROFILER, .self_size = sizeof (self_t), .open = s_open, .close = s_close, .on = s_on};
+
+rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *config, rk_error_t *err)
+{
+    rk_actor_plumbing_t plumbing = {.coordinator = config->coordinator, .node = config->process};
+    return rk_actor_start (actor_p, &s_class, &plumbing, config, err);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Profiler: one per process; measures this machine with the run's own model when asked, and answers for all
+ * virtual nodes of the process, their declared speed and memory applied. Integers only.
+ * in:  ProfileRequest (coordinator), once registered with Ready      out: Profile (coordinator)
+ * Each layer runs alone as a slice of one layer at the run's batch: once to warm up, then as often as the
+ * budget allows; the median of the thread's own CPU time counts, which other processes disturb least.     */
+#ifndef RK_ACTORS_PROFILER_H
+#define RK_ACTORS_PROFILER_H
+#include "actors/actor.h"
+#include "cluster/settings.h"
+#include "compute/model.h"
+
+typedef struct {
+    uint32_t node;          /* id of the plan */
+    char name[32];
+    double speed;           /* declared; 0: 1 */
+    uint64_t ram_mb;        /* declared; 0: an equal share of what is free */
+} rk_profiler_node_t;
+
+typedef struct {
+    uint32_t process;
+    const char *coordinator;
+    const rk_settings_t *settings;    /* copied */
+    const rk_model_t *model;          /* borrowed; NULL: built by name for the request's shape */
+    const rk_profiler_node_t *nodes;  /* copied */
+    uint32_t n_nodes;
+    int64_t budget_ms;                /* of one measurement; 0: 1500 */
+} rk_profiler_config_t;
+rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *config, rk_error_t *err) RK_MUST_CHECK;
+
+/* Forward and backward time of every layer, ns per minibatch of `batch`, each at least 1. */
+rk_err_t rk_profile_layers (const rk_model_t *model, size_t batch, int64_t budget_ns, uint64_t *forward_ns,
+                            uint64_t *backward_ns, rk_error_t *err) RK_MUST_CHECK;
+/* Millions of floating-point operations per second of the model's largest product at that batch. */
+uint64_t rk_profile_gemm (const rk_model_t *model, size_t batch, int64_t budget_ns);
+
+#endif

@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * The coordinator against scripted parties: every actor around it is a DEALER of this test.               */
+#include "tests/actors/mock_peer.h"
+
+#include "actors/coordinator.h"
+#include "compute/blas.h"
+
+#define LAYERS 4
+#define MOST 16
+
+/* ---- the run they play: 2 clusters of 2 stages, 8 minibatches of 4, rounds of 4, 3 test minibatches */
+static const rk_layer_info_t s_layers[LAYERS] = {
+    {.flat_at = 0, .cut_bytes = 64}, {.flat_at = 64, .cut_bytes = 64}, {.flat_at = 128, .cut_bytes = 64}, {.flat_at = 192, .cut_bytes = 64}};
+static const rk_model_info_t s_model = {.n_layers = LAYERS, .layers = s_layers, .n_flat = 256, .label_bytes = 16,
+                                        .optimizer_slots = 1, .train_samples = 32, .test_samples = 10, .n_dims = 1,
+                                        .dims = {4}, .n_classes = 2};
+
+static rk_settings_t s_settings (bool drained)
+{
+    rk_settings_t s;
+    rk_settings_default (&s);
+    s.run_passes = 1;
+    s.train_batch = 4;
+    s.average_every = 2;
+    s.average_mode = drained ? RK_AVERAGE_DRAINED : RK_AVERAGE_OVERLAPPED;
+    return s;
+}
+
+static rk_plan_t *s_plan (const rk_settings_t *settings)
+{
+    const uint32_t counts[] = {2, 2}, cuts[] = {0, 2, 0, 1};
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    if (rk_plan_by_hand (&plan, 1, &s_model, settings, 2, counts, cuts, NULL, &err))
+        fail_msg ("%s", err.text);
+    return plan;
+}
+
+/* ---- scripted parties */
+typedef struct {
+    zsock_t *dealer;
+    rk_packet_t *packet;
+    uint32_t sender;
+} party_t;
+
+static void s_say (party_t *p, rk_msg_t msg, const rk_frame_t *frames, int n_frames)
+{
+    rk_error_t err = {0};
+    msg.sender = p->sender;
+    msg.view = 1;
+    if (rk_wire_send (zsock_resolve (p->dealer), NULL, 0, &msg, frames, n_frames, NULL, &err))
+        fail_msg ("%s", err.text);
+}
+
+static void s_join (party_t *p, const char *endpoint, uint32_t sender)
+{
+    *p = (party_t){.dealer = zsock_new (ZMQ_DEALER), .sender = sender};
+    assert_int_equal (zsock_connect (p->dealer, "%s", endpoint), 0);
+    assert_int_equal (rk_packet_new (&p->packet), RK_OK);
+}
+
+static void s_register (party_t *p, const char *endpoint, uint32_t sender)
+{
+    s_join (p, endpoint, sender);
+    s_say (p, (rk_msg_t){.kind = RK_MSG_READY}, NULL, 0);
+}
+
+static void s_part (party_t *p)
+{
+    zsock_destroy (&p->dealer);
+    rk_packet_destroy (&p->packet);
+}
+
+/* The next message of the kind; heartbeats and others are passed over. NULL after wait_ms. */
+static const rk_msg_t *s_hear_within (party_t *p, rk_msg_kind_t kind, int wait_ms)
+{
+    for (;;) {
+        zmq_pollitem_t item = {.socket = zsock_resolve (p->dealer), .events = ZMQ_POLLIN};
+        if (zmq_poll (&item, 1, wait_ms) <= 0)
+            return NULL;
+        if (rk_wire_receive (item.socket, false, p->packet, NULL) == RK_OK && p->packet->msg.kind == kind)
+            return &p->packet->msg;
+    }
+}
+
+static const rk_msg_t *s_hear (party_t *p, rk_msg_kind_t kind)
+{
+    const rk_msg_t *msg = s_hear_within (p, kind, MOCK_WAIT_MS);
+    if (!msg)
+        fail_msg ("%s %u heard no %s", rk_actor_kind_name (rk_address_kind (p->sender)), rk_address_node (p->sender),
+                  rk_msg_kind_name (kind));
+    return msg;
+}
+
+/* The whole cast of one process with the plan above. */
+typedef struct {
+    rk_settings_t settings;
+    rk_plan_t *plan;
+    rk_actor_t *coordinator;
+    party_t parent, checkpointer, stages[4], feeders[2];
+} cast_t;
+
+static void s_start (cast_t *c, bool drained, int64_t patience_ms)
+{
+    *c = (cast_t){.settings = s_settings (drained)};
+    c->plan = s_plan (&c->settings);
+    rk_coordinator_config_t config = {.settings = &c->settings, .model = &s_model, .plan = c->plan, .patience_ms = patience_ms};
+    rk_error_t err = {0};
+    if (rk_coordinator_new (&c->coordinator, &config, &err))
+        fail_msg ("%s", err.text);
+}
+
+static void s_feeder_of (cast_t *c, uint32_t cluster)
+{
+    s_register (&c->feeders[cluster], rk_actor_endpoint (c->coordinator), rk_address (RK_ACTOR_FEEDER, 2 * cluster));
+}
+
+/* From Ready to Start. */
+static void s_wire (cast_t *c)
+{
+    const char *endpoint = rk_actor_endpoint (c->coordinator);
+    s_register (&c->parent, endpoint, rk_address (RK_ACTOR_NODE, 0));
+    const rk_msg_t *plan = s_hear (&c->parent, RK_MSG_PLAN);
+    assert_int_equal (plan->plan.digest, c->plan->digest);
+    for (uint32_t s = 0; s < 4; s++)
+        s_register (&c->stages[s], endpoint, rk_address (RK_ACTOR_STAGE, s));
+    s_feeder_of (c, 0);
+    s_feeder_of (c, 1);
+    s_register (&c->checkpointer, endpoint, rk_address (RK_ACTOR_CHECKPOINTER, 0));
+    const rk_endpoint_t wired[] = {{c->stages[0].sender, "inproc://a"}, {c->stages[1].sender, "inproc://b"},
+                                   {c->stages[2].sender, "inproc://c"}, {c->stages[3].sender, "inproc://d"},
+                                   {c->feeders[0].sender, "inproc://e"}, {c->feeders[1].sender, "inproc://f"},
+                                   {c->checkpointer.sender, "inproc://g"}};
+    s_say (&c->parent, (rk_msg_t){.kind = RK_MSG_WIRED, .wired = {7, wired}}, NULL, 0);
+    const rk_msg_t *peers = s_hear (&c->parent, RK_MSG_PEERS);
+    assert_int_equal (peers->peers.n, 7);
+    assert_string_equal (peers->peers.list[1].endpoint, "inproc://b");
+    s_say (&c->parent, (rk_msg_t){.kind = RK_MSG_READY, .ready = {c->plan->digest}}, NULL, 0);
+    s_hear (&c->parent, RK_MSG_START);
+}
+
+static void s_end (cast_t *c)
+{
+    rk_actor_stop (&c->coordinator);
+    party_t *all[] = {&c->parent, &c->checkpointer, &c->stages[0], &c->stages[1], &c->stages[2], &c->stages[3],
+                      &c->feeders[0], &c->feeders[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        s_part (all[i]);
+    rk_plan_destroy (&c->plan);
+}
+
+static void s_request (cast_t *c, uint32_t cluster, uint32_t n)
+{
+    s_say (&c->feeders[cluster], (rk_msg_t){.kind = RK_MSG_LEASE_REQUEST, .lease_request = {cluster, n}}, NULL, 0);
+}
+
+static void s_apply (cast_t *c, uint64_t round)
+{
+    for (uint32_t s = 0; s < 4; s++)
+        s_say (&c->stages[s], (rk_msg_t){.kind = RK_MSG_ROUND_APPLIED, .round_applied = {round, s}}, NULL, 0);
+}
+
+static void s_stop_all (cast_t *c)
+{
+    for (int s = 0; s < 4; s++) {
+        s_hear (&c->stages[s], RK_MSG_STOP);
+        s_say (&c->stages[s], (rk_msg_t){.kind = RK_MSG_STOPPED}, NULL, 0);
+    }
+}
+
+static void s_expect_end (cast_t *c, const char *word, rk_err_t code, const char *part)
+{
+    char said[32];
+    rk_error_t err = {0};
+    zmq_pollitem_t item = {.socket = zsock_resolve (rk_actor_pipe (c->coordinator)), .events = ZMQ_POLLIN};
+    assert_true (zmq_poll (&item, 1, MOCK_WAIT_MS) > 0);
+    assert_true (rk_actor_said (c->coordinator, said, sizeof said, &err));
+    assert_string_equal (said, word);
+    assert_int_equal (err.code, code);
+    if (part && !strstr (err.text, part))
+        fail_msg ("\"%s\" does not say \"%s\"", err.text, part);
+}
+
+/* ---- a whole run */
+
+static void s_take_grant (cast_t *c, uint32_t cluster, uint32_t n, uint64_t round, unsigned *granted)
+{
+    s_request (c, cluster, n);
+    const rk_msg_t *msg = s_hear (&c->feeders[cluster], RK_MSG_LEASE_GRANT);
+    assert_int_equal (msg->lease_grant.mode, RK_MB_TRAIN);
+    assert_int_equal (msg->lease_grant.cluster, cluster);
+    assert_int_equal (msg->lease_grant.round, round);
+    assert_int_equal (msg->lease_grant.n, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_true (msg->lease_grant.f[i] < 8);
+        granted[msg->lease_grant.f[i]]++;
+    }
+}
+
+/* Cluster 0 trains the first two or three, as it likes when rounds are not dealt; marks what was granted. */
+static void s_train_round (cast_t *c, uint64_t round, unsigned *granted)
+{
+    const uint64_t counts[2] = {c->settings.average_mode == RK_AVERAGE_DRAINED ? 2 : 3, c->settings.average_mode == RK_AVERAGE_DRAINED ? 2 : 1};
+    s_take_grant (c, 0, 1, round, granted);
+    s_take_grant (c, 1, (uint32_t) counts[1], round, granted);
+    s_take_grant (c, 0, (uint32_t) counts[0] - 1, round, granted);
+    for (int s = 0; s < 4; s++) {
+        const rk_msg_t *closed = s_hear (&c->stages[s], RK_MSG_ROUND_CLOSED);
+        assert_int_equal (closed->round_closed.round, round);
+        assert_int_equal (closed->round_closed.n_clusters, 2);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal (closed->round_closed.counts[k], counts[k]);
+            assert_int_equal (closed->round_closed.samples[k], 4 * counts[k]);
+        }
+    }
+    s_apply (c, round);
+    for (int s = 0; s < 4; s++)
+        assert_int_equal (s_hear (&c->stages[s], RK_MSG_ROUND_COMMITTED)->round_committed.round, round);
+}
+
+/* 3 test minibatches; the answers come in the wrong order, one of them twice. */
+static void s_evaluate (cast_t *c)
+{
+    s_request (c, 1, 2);
+    const rk_msg_t *grant = s_hear (&c->feeders[1], RK_MSG_LEASE_GRANT);
+    assert_int_equal (grant->lease_grant.mode, RK_MB_EVAL);
+    assert_int_equal (grant->lease_grant.n, 2);
+    s_request (c, 1, 2);
+    grant = s_hear (&c->feeders[1], RK_MSG_LEASE_GRANT);
+    assert_int_equal (grant->lease_grant.n, 1);
+    assert_int_equal (grant->lease_grant.f[0], 2);
+    const rk_evaluated_t answers[] = {{2, 2, 0.25, 2, 2}, {0, 2, 1.5, 3, 4}, {0, 2, 99, 0, 4}, {1, 2, 0.5, 4, 4}};
+    for (size_t i = 0; i < 4; i++)
+        s_say (&c->stages[3], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = answers[i]}, NULL, 0);
+    const rk_msg_t *sum = s_hear (&c->parent, RK_MSG_EVALUATED);
+    assert_int_equal (sum->evaluated.f, 8);
+    assert_int_equal (sum->evaluated.round, 2);
+    assert_int_equal (sum->evaluated.n_correct, 9);
+    assert_int_equal (sum->evaluated.n, 10);
+    assert_true (sum->evaluated.loss_sum == 2.25);
+}
+
+static void s_whole_run (bool drained)
+{
+    cast_t c;
+    unsigned granted[8] = {0};
+    s_start (&c, drained, 0);
+    s_wire (&c);
+    s_train_round (&c, 0, granted);
+    s_train_round (&c, 1, granted);
+    for (int f = 0; f < 8; f++)
+        assert_int_equal (granted[f], 1);
+    s_evaluate (&c);
+    for (int s = 0; s < 2; s++) { /* the stages of cluster 0 only */
+        const rk_msg_t *save = s_hear (&c.stages[s], RK_MSG_SAVE_REQUEST);
+        assert_int_equal (save->save_request.round, 1);
+        assert_true (save->save_request.final);
+    }
+    s_say (&c.checkpointer, (rk_msg_t){.kind = RK_MSG_SAVED, .saved = {1, 0xfeed, "somewhere"}}, NULL, 0);
+    assert_int_equal (s_hear (&c.parent, RK_MSG_SAVED)->saved.digest, 0xfeed);
+    assert_null (s_hear_within (&c.stages[2], RK_MSG_SAVE_REQUEST, 0));
+    rk_packet_clear (c.stages[2].packet);
+    for (int s = 0; s < 4; s++) {
+        if (s != 2)
+            assert_int_equal (s_hear (&c.stages[s], RK_MSG_STOP)->stop.code, 0);
+        s_say (&c.stages[s], (rk_msg_t){.kind = RK_MSG_STOPPED}, NULL, 0);
+    }
+    assert_int_equal (s_hear (&c.checkpointer, RK_MSG_STOP)->stop.code, 0);
+    s_expect_end (&c, "DONE", RK_OK, NULL);
+    s_end (&c);
+}
+
+static void test_drained_run (void **state)
+{
+    (void) state;
+    s_whole_run (true);
+}
+
+static void test_overlapped_run (void **state)
+{
+    (void) state;
+    s_whole_run (false);
+}
+
+/* Overlapped: the second round opens while the first is being averaged; the one after the pass does not. */
+static void test_overlapped_opens_one_ahead (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, false, 0);
+    s_wire (&c);
+    s_request (&c, 0, 4);
+    assert_int_equal (s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT)->lease_grant.n, 4);
+    s_request (&c, 0, 8);
+    const rk_msg_t *ahead = s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT);
+    assert_int_equal (ahead->lease_grant.round, 1);
+    assert_int_equal (ahead->lease_grant.n, 4);
+    s_request (&c, 0, 8);
+    s_apply (&c, 0);
+    s_hear (&c.stages[0], RK_MSG_ROUND_COMMITTED);
+    s_apply (&c, 1);
+    const rk_msg_t *grant = s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT); /* the pass is over: test minibatches */
+    assert_int_equal (grant->lease_grant.mode, RK_MB_EVAL);
+    assert_int_equal (grant->lease_grant.n, 3);
+    s_end (&c);
+}
+
+/* ---- what is refused */
+static void test_refuses (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, true, 0);
+    s_wire (&c);
+    party_t stranger;
+    s_join (&stranger, rk_actor_endpoint (c.coordinator), rk_address (RK_ACTOR_FEEDER, 0));
+    s_say (&stranger, (rk_msg_t){.kind = RK_MSG_LEASE_REQUEST, .lease_request = {0, 4}}, NULL, 0);
+    s_say (&stranger, (rk_msg_t){.kind = RK_MSG_READY}, NULL, 0);                                       /* too late */
+    s_say (&stranger, (rk_msg_t){.kind = RK_MSG_STOP, .stop = {0, "because"}}, NULL, 0);
+    s_say (&stranger, (rk_msg_t){.kind = RK_MSG_FAILED, .failed = {0, "not me"}}, NULL, 0);
+    s_say (&stranger, (rk_msg_t){.kind = RK_MSG_HEARTBEAT}, NULL, 0);
+    s_say (&c.feeders[1], (rk_msg_t){.kind = RK_MSG_LEASE_REQUEST, .lease_request = {0, 4}}, NULL, 0);  /* another's */
+    s_say (&c.feeders[1], (rk_msg_t){.kind = RK_MSG_LEASE_REQUEST, .lease_request = {7, 4}}, NULL, 0);  /* none */
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_ROUND_APPLIED, .round_applied = {0, 1}}, NULL, 0);   /* another's */
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_ROUND_APPLIED, .round_applied = {0, 0}}, NULL, 0);   /* too early */
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_ROUND_APPLIED, .round_applied = {0, 99}}, NULL, 0);
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_SAVED, .saved = {0, 1, "x"}}, NULL, 0);
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_WELCOME, .welcome = {0, "", 0}}, NULL, 0);
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = {0, 0, 1, 1, 1}}, NULL, 0);
+    zmq_send (zsock_resolve (stranger.dealer), "rubbish", 7, 0);
+    assert_null (s_hear_within (&c.feeders[0], RK_MSG_LEASE_GRANT, 50));
+    /* After all that the run goes on as if nothing had been said. */
+    unsigned granted[8] = {0};
+    s_train_round (&c, 0, granted);
+    s_part (&stranger);
+    s_end (&c);
+}
+
+static void test_hello_after_start_is_answered (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, true, 0);
+    s_wire (&c);
+    party_t late;
+    s_join (&late, rk_actor_endpoint (c.coordinator), rk_address (RK_ACTOR_COORDINATOR, 0xffffff));
+    s_say (&late, (rk_msg_t){.kind = RK_MSG_HELLO, .hello = {.name = "late", .control = "", .kernels = "blis", .software = "rookery-1"}}, NULL, 0);
+    const rk_msg_t *stop = s_hear (&late, RK_MSG_STOP);
+    assert_int_equal (stop->stop.code, 1);
+    assert_non_null (strstr (stop->stop.reason, "started already"));
+    unsigned granted[8] = {0};
+    s_train_round (&c, 0, granted);
+    s_part (&late);
+    s_end (&c);
+}
+
+/* ---- ends before the end */
+static void test_failed_actor_ends_the_run (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, true, 0);
+    s_wire (&c);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_FAILED, .failed = {2, "stage 2: no memory"}}, NULL, 0);
+    for (int s = 0; s < 4; s++) {
+        const rk_msg_t *stop = s_hear (&c.stages[s], RK_MSG_STOP);
+        assert_int_equal (stop->stop.code, 1);
+        assert_non_null (strstr (stop->stop.reason, "node 2"));
+        if (s != 2) /* that one is dead: nobody waits for it */
+            s_say (&c.stages[s], (rk_msg_t){.kind = RK_MSG_STOPPED}, NULL, 0);
+    }
+    s_expect_end (&c, "FAILED", RK_EPEER, "no memory");
+    s_end (&c);
+}
+
+static void test_wrong_digest_ends_the_run (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, true, 0);
+    s_register (&c.parent, rk_actor_endpoint (c.coordinator), rk_address (RK_ACTOR_NODE, 0));
+    s_hear (&c.parent, RK_MSG_PLAN);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_WIRED}, NULL, 0);
+    s_hear (&c.parent, RK_MSG_PEERS);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_READY, .ready = {c.plan->digest ^ 1}}, NULL, 0);
+    s_expect_end (&c, "FAILED", RK_EPLAN, "computed plan");
+    s_end (&c);
+}
+
+static void test_every_state_has_a_deadline (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, true, 50);
+    s_register (&c.parent, rk_actor_endpoint (c.coordinator), rk_address (RK_ACTOR_NODE, 0));
+    s_expect_end (&c, "FAILED", RK_ETIMEDOUT, "wiring"); /* nobody answers the plan */
+    s_end (&c);
+    s_start (&c, true, 50);
+    s_wire (&c);
+    s_hear (&c.stages[0], RK_MSG_STOP); /* nobody asks for a lease; then nobody says Stopped */
+    s_expect_end (&c, "FAILED", RK_ETIMEDOUT, "minibatches of round 0");
+    s_end (&c);
+}
+
+static void test_interrupt_saves (void **state)
+{
+    (void) state;
+    cast_t c;
+    unsigned granted[8] = {0};
+    s_start (&c, true, 0);
+    s_wire (&c);
+    s_train_round (&c, 0, granted);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_STOP, .stop = {1, "interrupted"}}, NULL, 0);
+    assert_int_equal (s_hear (&c.stages[1], RK_MSG_SAVE_REQUEST)->save_request.round, 0);
+    s_say (&c.checkpointer, (rk_msg_t){.kind = RK_MSG_SAVED, .saved = {0, 1, "x"}}, NULL, 0);
+    s_stop_all (&c);
+    s_expect_end (&c, "FAILED", RK_ECANCELED, "interrupted");
+    s_end (&c);
+}
+
+/* ---- several processes */
+static void s_hello (party_t *p, const char *name)
+{
+    s_say (p, (rk_msg_t){.kind = RK_MSG_HELLO, .hello = {.name = name, .control = "", .host = 7, .cores = 2, .pid = 4711,
+                                                         .kernels = "blis", .software = "rookery-1"}}, NULL, 0);
+}
+
+static void s_beat (party_t *p)
+{
+    s_say (p, (rk_msg_t){.kind = RK_MSG_HEARTBEAT}, NULL, 0);
+}
+
+static void test_lost_process_is_named (void **state)
+{
+    (void) state;
+    rk_settings_t settings = s_settings (true);
+    rk_coordinator_config_t config = {.settings = &settings, .model = &s_model, .n_processes = 2, .bind = "tcp://127.0.0.1:*"};
+    cast_t c = {0};
+    assert_int_equal (rk_coordinator_new (&c.coordinator, &config, NULL), RK_OK);
+    const char *endpoint = rk_actor_endpoint (c.coordinator);
+    s_register (&c.parent, endpoint, rk_address (RK_ACTOR_NODE, 0));
+    party_t nodes[3];
+    const char *names[] = {"ada", "bob", "eve"};
+    for (int i = 0; i < 3; i++)
+        s_join (&nodes[i], endpoint, rk_address (RK_ACTOR_COORDINATOR, 0xffffff));
+    for (int i = 0; i < 2; i++) {
+        s_hello (&nodes[i], names[i]);
+        const rk_msg_t *welcome = s_hear (&nodes[i], RK_MSG_WELCOME);
+        assert_int_equal (welcome->welcome.node, i); /* by arrival */
+        assert_non_null (strstr (welcome->welcome.settings, "train.batch = 4"));
+    }
+    s_hello (&nodes[2], names[2]);
+    assert_int_equal (s_hear (&nodes[2], RK_MSG_STOP)->stop.code, 1);
+    /* One at a time per host: the second is asked when the first has answered. */
+    s_hear (&nodes[0], RK_MSG_PROFILE_REQUEST);
+    assert_null (s_hear_within (&nodes[1], RK_MSG_PROFILE_REQUEST, 20));
+    /* Both beat until the deadline is learned from the gaps, then one falls silent. */
+    for (int i = 0; i < 12; i++) {
+        s_hear (&nodes[0], RK_MSG_HEARTBEAT);
+        s_beat (&nodes[0]);
+        s_beat (&nodes[1]);
+    }
+    const rk_msg_t *stop = NULL;
+    for (int i = 0; i < 60 && !stop; i++) {
+        s_beat (&nodes[0]);
+        stop = s_hear_within (&nodes[0], RK_MSG_STOP, 0);
+        if (!stop)
+            zmq_poll (NULL, 0, 100);
+    }
+    assert_non_null (stop);
+    assert_int_equal (stop->stop.code, 1);
+    assert_non_null (strstr (stop->stop.reason, "node 1 (bob, pid 4711) is lost"));
+    s_say (&nodes[0], (rk_msg_t){.kind = RK_MSG_STOPPED}, NULL, 0);
+    s_expect_end (&c, "FAILED", RK_EPEER, "bob");
+    for (int i = 0; i < 3; i++)
+        s_part (&nodes[i]);
+    s_end (&c);
+}
+
+/* A follower relays, in both directions, and ends with the leader. */
+static void test_follower (void **state)
+{
+    (void) state;
+    mock_peer_t leader;
+    mock_open (&leader, rk_address (RK_ACTOR_COORDINATOR, 0), 0);
+    rk_coordinator_config_t config = {.join = leader.endpoint, .name = "ada"};
+    cast_t c = {.settings = s_settings (true)};
+    c.plan = s_plan (&c.settings);
+    assert_int_equal (rk_coordinator_new (&c.coordinator, &config, NULL), RK_OK);
+    const char *endpoint = rk_actor_endpoint (c.coordinator);
+    s_register (&c.parent, endpoint, rk_address (RK_ACTOR_NODE, 0xffffff));
+    assert_string_equal (mock_receive (&leader, RK_MSG_HELLO)->hello.name, "ada");
+    uint8_t routing[255];
+    size_t n_routing = leader.packet->n_routing;
+    memcpy (routing, leader.packet->routing, n_routing);
+#define DOWN(frames, n, ...)                                                                                          \
+    do {                                                                                                              \
+        rk_msg_t down = {.view = 1, .sender = leader.sender, __VA_ARGS__};                                            \
+        assert_int_equal (rk_wire_send (zsock_resolve (leader.inbox), routing, n_routing, &down, frames, n, NULL, NULL), RK_OK); \
+    } while (0)
+    char text[8192];
+    rk_settings_write (&c.settings, text, sizeof text);
+    DOWN (NULL, 0, .kind = RK_MSG_WELCOME, .welcome = {.node = 0, .settings = text});
+    assert_int_equal (s_hear (&c.parent, RK_MSG_WELCOME)->welcome.node, 0);
+    /* A request that comes before the profiler waits for it. */
+    const uint64_t dims[] = {4};
+    DOWN (NULL, 0, .kind = RK_MSG_PROFILE_REQUEST, .profile_request = {1, dims, 2});
+    party_t profiler;
+    s_register (&profiler, endpoint, rk_address (RK_ACTOR_PROFILER, 1));
+    assert_int_equal (s_hear (&profiler, RK_MSG_PROFILE_REQUEST)->profile_request.dims[0], 4);
+    s_say (&profiler, (rk_msg_t){.kind = RK_MSG_PROFILE}, NULL, 0);
+    mock_receive (&leader, RK_MSG_PROFILE);
+    size_t size = rk_plan_encode (c.plan, NULL, 0);
+    uint8_t *bytes = malloc (size);
+    rk_plan_encode (c.plan, bytes, size);
+    rk_frame_t frame = {.bytes = bytes, .size = size};
+    DOWN (&frame, 1, .kind = RK_MSG_PLAN, .plan = {c.plan->digest});
+    assert_int_equal (s_hear (&c.parent, RK_MSG_PLAN)->plan.digest, c.plan->digest);
+    assert_int_equal (c.parent.packet->n_frames, 1);
+    free (bytes);
+    s_register (&c.stages[0], endpoint, rk_address (RK_ACTOR_STAGE, 0));
+    s_feeder_of (&c, 0);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_WIRED}, NULL, 0);
+    mock_receive (&leader, RK_MSG_WIRED);
+    DOWN (NULL, 0, .kind = RK_MSG_PEERS);
+    s_hear (&c.parent, RK_MSG_PEERS);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_READY, .ready = {c.plan->digest}}, NULL, 0);
+    assert_int_equal (mock_receive (&leader, RK_MSG_READY)->ready.digest, c.plan->digest);
+    s_request (&c, 0, 2);
+    assert_int_equal (mock_receive (&leader, RK_MSG_LEASE_REQUEST)->lease_request.n, 2);
+    const uint64_t f[] = {5, 6};
+    DOWN (NULL, 0, .kind = RK_MSG_LEASE_GRANT, .lease_grant = {.n = 2, .f = f, .cluster = 0});
+    assert_int_equal (s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT)->lease_grant.f[1], 6);
+    const uint64_t counts[] = {2, 2}, samples[] = {8, 8};
+    DOWN (NULL, 0, .kind = RK_MSG_ROUND_CLOSED, .round_closed = {0, 2, counts, samples});
+    assert_int_equal (s_hear (&c.stages[0], RK_MSG_ROUND_CLOSED)->round_closed.counts[0], 2);
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_ROUND_APPLIED, .round_applied = {0, 0}}, NULL, 0);
+    mock_receive (&leader, RK_MSG_ROUND_APPLIED);
+    DOWN (NULL, 0, .kind = RK_MSG_STOP, .stop = {1, "node 3 is lost"});
+    assert_string_equal (s_hear (&c.stages[0], RK_MSG_STOP)->stop.reason, "node 3 is lost");
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_STOPPED}, NULL, 0);
+    mock_receive (&leader, RK_MSG_STOPPED);
+    s_expect_end (&c, "FAILED", RK_EPEER, "node 3 is lost");
+    s_part (&profiler);
+    mock_close (&leader);
+    s_end (&c);
+}
+
+static void test_port_in_use (void **state)
+{
+    (void) state;
+    rk_settings_t settings = s_settings (true);
+    rk_coordinator_config_t config = {.settings = &settings, .model = &s_model, .n_processes = 1, .bind = "tcp://127.0.0.1:*"};
+    rk_actor_t *first = NULL, *second = NULL;
+    rk_error_t err = {0};
+    assert_int_equal (rk_coordinator_new (&first, &config, &err), RK_OK);
+    config.bind = rk_actor_endpoint (first);
+    assert_int_equal (rk_coordinator_new (&second, &config, &err), RK_EIO);
+    assert_non_null (strstr (err.text, config.bind));
+    rk_actor_stop (&first);
+}
+
+static int s_setup (void **state)
+{
+    (void) state;
+    return rk_blas_init ("blis", NULL);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_drained_run),
+        cmocka_unit_test (test_overlapped_run),
+        cmocka_unit_test (test_overlapped_opens_one_ahead),
+        cmocka_unit_test (test_refuses),
+        cmocka_unit_test (test_hello_after_start_is_answered),
+        cmocka_unit_test (test_failed_actor_ends_the_run),
+        cmocka_unit_test (test_wrong_digest_ends_the_run),
+        cmocka_unit_test (test_every_state_has_a_deadline),
+        cmocka_unit_test (test_interrupt_saves),
+        cmocka_unit_test (test_lost_process_is_named),
+        cmocka_unit_test (test_follower),
+        cmocka_unit_test (test_port_in_use),
+    };
+    return cmocka_run_group_tests (tests, s_setup, NULL);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Whole runs in one process: real actors, a small model, synthetic data.                                  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "actors/modelinfo.h"
+#include "actors/node.h"
+
+#define LAYERS 7 /* flatten, fc1, relu1, fc2, relu2, fc3, loss */
+
+typedef struct {
+    rk_data_t *data;
+    rk_model_t *model;
+} fixture_t;
+
+static int s_setup (void **state)
+{
+    static fixture_t f; /* of the whole group */
+    rk_error_t err = {0};
+    if (rk_data_open (&f.data, "synthetic", NULL, &err) ||
+        rk_model_by_name (&f.model, "mlp-tiny", rk_data_shape (f.data), rk_data_n_classes (f.data), &err)) {
+        print_error ("%s\n", err.text);
+        return 1;
+    }
+    *state = &f;
+    return 0;
+}
+
+static int s_teardown (void **state)
+{
+    fixture_t *f = *state;
+    rk_model_destroy (&f->model);
+    rk_data_close (&f->data);
+    return 0;
+}
+
+static rk_settings_t s_settings (rk_average_mode_t mode)
+{
+    rk_settings_t s;
+    rk_settings_default (&s);
+    s.run_passes = 1;
+    snprintf (s.model_name, sizeof s.model_name, "mlp-tiny");
+    snprintf (s.data_name, sizeof s.data_name, "synthetic");
+    s.train_batch = 32;
+    s.train_lr = 0.05;
+    s.average_every = 8;
+    s.average_mode = mode;
+    return s;
+}
+
+typedef struct {
+    uint32_t n_clusters;
+    const uint32_t *counts, *cuts;
+} layout_t;
+
+static const uint32_t s_one[] = {1}, s_two_two[] = {2, 2}, s_one_two_three[] = {1, 2, 3};
+static const uint32_t s_cut_one[] = {0}, s_cut_two_two[] = {0, 3, 0, 2}, s_cut_one_two_three[] = {0, 0, 3, 0, 2, 5};
+static const layout_t s_1 = {1, s_one, s_cut_one}, s_2x2 = {2, s_two_two, s_cut_two_two},
+                      s_123 = {3, s_one_two_three, s_cut_one_two_three};
+
+static rk_plan_t *s_plan (const fixture_t *f, const rk_settings_t *s, const layout_t *layout)
+{
+    rk_model_info_t *info = NULL;
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    if (rk_model_info_new (&info, f->model, s, rk_data_n (f->data, RK_SPLIT_TRAIN), rk_data_n (f->data, RK_SPLIT_TEST), &err) ||
+        rk_plan_by_hand (&plan, 1, info, s, layout->n_clusters, layout->counts, layout->cuts, NULL, &err))
+        fail_msg ("%s", err.text);
+    rk_model_info_destroy (&info);
+    return plan;
+}
+
+static rk_node_result_t s_run (const fixture_t *f, const rk_settings_t *s, const layout_t *layout)
+{
+    rk_plan_t *plan = layout ? s_plan (f, s, layout) : NULL;
+    rk_node_config_t config = {.settings = *s, .plan = plan, .model = f->model, .data = f->data, .quiet = true};
+    rk_node_result_t result;
+    rk_error_t err = {0};
+    if (rk_node_run (&config, NULL, &result, &err))
+        fail_msg ("%s", err.text);
+    rk_plan_destroy (&plan);
+    return result;
+}
+
+static void s_expect_trained (const rk_node_result_t *r, uint32_t n_clusters, uint32_t n_stages)
+{
+    assert_int_equal (r->n_clusters, n_clusters);
+    assert_int_equal (r->n_stages, n_stages);
+    assert_int_equal (r->samples, 4096);
+    assert_true (r->params_digest != 0);
+    if (r->test_accuracy < 0.8)
+        fail_msg ("test accuracy %.3f after one pass", r->test_accuracy);
+}
+
+static void s_both_modes (void **state, const layout_t *layout, uint32_t n_stages)
+{
+    for (int mode = RK_AVERAGE_OVERLAPPED; mode <= RK_AVERAGE_DRAINED; mode++) {
+        rk_settings_t s = s_settings ((rk_average_mode_t) mode);
+        rk_node_result_t r = s_run (*state, &s, layout);
+        s_expect_trained (&r, layout->n_clusters, n_stages);
+    }
+}
+
+static void test_one_stage (void **state)
+{
+    s_both_modes (state, &s_1, 1);
+}
+
+static void test_two_by_two (void **state)
+{
+    s_both_modes (state, &s_2x2, 4);
+}
+
+static void test_one_two_three (void **state)
+{
+    s_both_modes (state, &s_123, 6);
+}
+
+/* Drained: the same plan and seed give the same bits, over any transport. */
+static void test_drained_repeats (void **state)
+{
+    static const char *const transports[] = {"inproc", "ipc", "tcp"};
+    uint64_t digest = 0;
+    for (int i = 0; i < 3; i++) {
+        rk_settings_t s = s_settings (RK_AVERAGE_DRAINED);
+        snprintf (s.net_transport, sizeof s.net_transport, "%s", transports[i]);
+        rk_node_result_t r = s_run (*state, &s, &s_2x2);
+        if (i == 0)
+            digest = r.params_digest;
+        assert_int_equal (r.params_digest, digest);
+    }
+    rk_settings_t other = s_settings (RK_AVERAGE_DRAINED);
+    other.run_seed = 2;
+    assert_int_not_equal (s_run (*state, &other, &s_2x2).params_digest, digest);
+}
+
+static void test_interrupt (void **state)
+{
+    const fixture_t *f = *state;
+    rk_settings_t s = s_settings (RK_AVERAGE_OVERLAPPED);
+    rk_plan_t *plan = s_plan (f, &s, &s_2x2);
+    rk_node_config_t config = {.settings = s, .plan = plan, .model = f->model, .data = f->data, .quiet = true};
+    volatile bool interrupted = true;
+    rk_error_t err = {0};
+    assert_int_equal (rk_node_run (&config, &interrupted, NULL, &err), RK_ECANCELED);
+    rk_plan_destroy (&plan);
+}
+
+static void test_evaluation_only (void **state)
+{
+    const fixture_t *f = *state;
+    rk_settings_t s = s_settings (RK_AVERAGE_OVERLAPPED);
+    rk_plan_t *plan = s_plan (f, &s, &s_123);
+    rk_node_config_t config = {.settings = s, .plan = plan, .model = f->model, .data = f->data, .quiet = true, .kind = RK_RUN_EVAL};
+    rk_node_result_t r;
+    rk_error_t err = {0};
+    if (rk_node_run (&config, NULL, &r, &err))
+        fail_msg ("%s", err.text);
+    assert_true (r.test_accuracy < 0.4); /* of untrained parameters */
+    assert_true (r.test_loss > 1);
+    rk_plan_destroy (&plan);
+}
+
+static void test_refuses (void **state)
+{
+    const fixture_t *f = *state;
+    rk_error_t err = {0};
+    rk_node_config_t config = {.settings = s_settings (RK_AVERAGE_DRAINED), .model = f->model, .data = f->data, .quiet = true,
+                               .listen = "tcp://192.0.2.1:5555", .n_processes = 1};
+    assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "--insecure"));
+    config.listen = "somewhere";
+    assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
+    config = (rk_node_config_t){.join = "tcp://192.0.2.1:5555", .quiet = true};
+    assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_one_stage),       cmocka_unit_test (test_two_by_two), cmocka_unit_test (test_one_two_three),
+        cmocka_unit_test (test_drained_repeats), cmocka_unit_test (test_interrupt),  cmocka_unit_test (test_evaluation_only),
+        cmocka_unit_test (test_refuses),
+    };
+    return cmocka_run_group_tests (tests, s_setup, s_teardown);
+}
