@@ -6,8 +6,8 @@
  *
  * Worth of a division into clusters = predicted rate of all of them, no host beyond its cores, less small
  * dues that decide between divisions of nearly the same rate:
- *   up to 5 % for unlike clusters (the strongest waits for the weakest at every drained averaging),
- *   up to 5 % for nodes left out (whoever brings a node wants it used; it also lowers memory),
+ *   up to 10 % for unlike clusters (the strongest waits for the weakest at every drained averaging),
+ *   up to 10 % for nodes left out (whoever brings a node wants it used; it also lowers memory),
  *   up to 2 % for long chains (each hop adds latency and staleness).
  * A division that does not fit in memory is worth less than any that does.                              */
 #include "cluster/planners/groups.h"
@@ -72,8 +72,8 @@ static uint64_t s_less_dues (const s_search_t *q, const s_division_t *d, uint64_
     uint32_t longest = 0;
     for (uint32_t i = 0; i < d->n_groups; i++)
         longest = s_size (d->groups[i]) > longest ? s_size (d->groups[i]) : longest;
-    uint64_t unlike = (uint64_t) ((s_wide_t) (most - least) * 50000 / (most + (most == 0)));
-    uint64_t unused = (uint64_t) s_size (d->groups[d->n_groups]) * 50000 / q->n_nodes;
+    uint64_t unlike = (uint64_t) ((s_wide_t) (most - least) * 100000 / (most + (most == 0)));
+    uint64_t unused = (uint64_t) s_size (d->groups[d->n_groups]) * 100000 / q->n_nodes;
     uint64_t chains = (uint64_t) (longest - 1) * 20000 / q->n_nodes;
     return (uint64_t) ((s_wide_t) total * (1000000 - unlike - unused - chains) / 1000000);
 }
@@ -330,6 +330,7 @@ static rk_err_t s_refuse (s_search_t *q, uint32_t most, rk_error_t *err)
             memcpy (best_first, first, sizeof first);
         }
     const size_t row = RK_MAX_UNITS + 1;
+    const char *hint = costs->settings->fleet_given ? "" : "; declare larger nodes with fleet.node";
     for (uint32_t s = 0; s < best_k; s++) {
         uint32_t last = s + 1 < best_k ? best_first[s + 1] : costs->n_units;
         const rk_profile_t *p = &costs->fleet->nodes[best_order[s]];
@@ -338,11 +339,11 @@ static rk_err_t s_refuse (s_search_t *q, uint32_t most, rk_error_t *err)
         if (p->ram_bytes && need > p->ram_bytes && need - p->ram_bytes == lacking)
             return rk_error_set (err, RK_EPLAN,
                                  "the model does not fit: in a cluster of %u, node %s lacks %llu MB for layers %u to %u "
-                                 "(needs %llu MB, has %llu MB)",
+                                 "(needs %llu MB, has %llu MB)%s",
                                  best_k, p->name, (unsigned long long) (lacking + 999999) / 1000000,
                                  costs->at[best_first[s]], costs->at[last] - 1,
                                  (unsigned long long) (need + 999999) / 1000000,
-                                 (unsigned long long) p->ram_bytes / 1000000);
+                                 (unsigned long long) p->ram_bytes / 1000000, hint);
     }
     return rk_error_set (err, RK_EPLAN, "no order of the nodes fits the model into their memory in clusters of that size");
 }

@@ -49,7 +49,7 @@ static double s_oracle_orders (const s_oracle_t *o, uint32_t *order, uint32_t k,
 
 static double s_worth (double total, double least, double most, uint32_t unused, uint32_t longest, uint32_t n)
 {
-    return total * (1 - 0.05 * (most - least) / most - 0.05 * unused / n - 0.02 * (longest - 1) / n);
+    return total * (1 - 0.1 * (most - least) / most - 0.1 * unused / n - 0.02 * (longest - 1) / n);
 }
 
 /* All divisions: node i joins one of the groups so far, founds one, or is left out. */
