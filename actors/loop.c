@@ -143,12 +143,9 @@ static rk_err_t s_command (rk_loop_t *loop, const char *command, char **words, r
 }
 
 /* Commands are rare and small, so zmsg's allocations do not matter here. */
-static void s_handle_pipe (rk_loop_t *loop)
+static void s_handle_command (rk_loop_t *loop, zmsg_t *msg)
 {
     enum { MOST_WORDS = 8 };
-    zmsg_t *msg = zmsg_recv (loop->pipe);
-    if (!msg)
-        return;
     char *words[MOST_WORDS + 1] = {NULL};
     for (int i = 0; i < MOST_WORDS && zmsg_size (msg); i++)
         words[i] = zmsg_popstr (msg);
@@ -157,7 +154,17 @@ static void s_handle_pipe (rk_loop_t *loop)
         s_sort (loop, s_command (loop, words[0], words + 1, &err), &err);
     for (int i = 0; i < MOST_WORDS; i++)
         zstr_free (&words[i]);
-    zmsg_destroy (&msg);
+}
+
+void rk_loop_hear (rk_loop_t *loop)
+{
+    while (!loop->ended && (zsock_events (loop->pipe) & ZMQ_POLLIN)) {
+        zmsg_t *msg = zmsg_recv (loop->pipe);
+        if (!msg)
+            break;
+        s_handle_command (loop, msg);
+        zmsg_destroy (&msg);
+    }
 }
 
 /* ---- messages */
@@ -228,8 +235,7 @@ static void s_handle_ready (rk_loop_t *loop)
             rk_log (RK_LOG_DEBUG, "TIMER", "%s", strerror (errno));
     }
     /* Looked at anew: a CONNECT that caused what waits in the inbox must come first. */
-    while (!loop->ended && (zsock_events (loop->pipe) & ZMQ_POLLIN))
-        s_handle_pipe (loop);
+    rk_loop_hear (loop);
     for (int i = RK_LOOP_N_FIXED; i < loop->n_items && !loop->ended; i++)
         if (loop->items[i].revents)
             s_handle_socket (loop, loop->items[i].socket, false);

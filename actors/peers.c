@@ -123,6 +123,10 @@ void rk_loop_forget (rk_loop_t *loop, uint32_t address)
 rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames, rk_error_t *err)
 {
     rk_loop_peer_t *peer = s_peer (loop, address);
+    if (!peer) { /* a message can overtake the CONNECT that its answer needs: they come over different sockets */
+        rk_loop_hear (loop);
+        peer = s_peer (loop, address);
+    }
     void *socket = NULL;
     uint64_t seq = 0;
     const uint8_t *routing = NULL;

@@ -39,7 +39,9 @@ typedef struct {
     uint64_t eval_next, eval_done;
     bool evaluating;
     uint32_t n_slices, n_stopped, n_final;
-    uint64_t slices_round;
+    float *means;                 /* n_rounds x n_clusters x n_flat */
+    uint64_t *slices_of;          /* by round: the stages whose slice is here */
+    bool *counted;
 } rig_t;
 
 static void s_ok (rk_err_t code, const rk_error_t *err)
@@ -104,7 +106,8 @@ static void s_start_node (rig_t *rig, uint32_t cluster, uint32_t stage)
 {
     const rig_config_t *config = rig->config;
     uint32_t node = rk_plan_stage (rig->plan, cluster, stage)->node;
-    bool chosen = cluster == 0 && stage == 0; /* the one that errs */
+    /* Who errs: all (a first stage of one layer has no use for its weights in a backward), else one node. */
+    bool chosen = config->corrupt == RK_CORRUPT_STALE_VERSION || (cluster == 0 && stage == 0);
     char bind[3][128];
     for (int i = 0; i < 3; i++)
         rk_endpoint_unique (bind[i], sizeof bind[i], config->transport, NULL);
@@ -248,16 +251,23 @@ static void s_on_slice (rig_t *rig, rk_packet_t *packet)
 {
     const rk_slice_msg_t *slice = &packet->msg.slice;
     rig_result_t *result = rig->result;
-    assert_true (slice->stage < rig->plan->n_stages && packet->n_frames >= 1);
+    assert_true (slice->stage < rig->plan->n_stages && packet->n_frames >= 1 && slice->round < rig->n_rounds);
     assert_int_equal (zmq_msg_size (&packet->frame[0]), slice->n_floats * sizeof (float));
     uint32_t cluster = 0;
     while (slice->stage >= rig->plan->clusters[cluster].first_stage + rig->plan->clusters[cluster].n_stages)
         cluster++;
-    memcpy (result->mean[cluster] + slice->flat_lo, zmq_msg_data (&packet->frame[0]), slice->n_floats * sizeof (float));
-    if (++rig->n_slices % rig->plan->n_stages)
+    float *means = rig->means + slice->round * rig->plan->n_clusters * rig->plan->n_flat;
+    memcpy (means + cluster * rig->plan->n_flat + slice->flat_lo, zmq_msg_data (&packet->frame[0]), slice->n_floats * sizeof (float));
+    rig->n_slices++;
+    /* An overlapped stage may be a round further by the time it answers: that round comes twice from it, and
+     * this one stays incomplete.                                                                           */
+    rig->slices_of[slice->round] |= UINT64_C (1) << slice->stage;
+    if (rig->slices_of[slice->round] != (UINT64_C (2) << (rig->plan->n_stages - 1)) - 1 || rig->counted[slice->round])
         return;
+    rig->counted[slice->round] = true;
+    result->complete_rounds++;
     for (uint32_t c = 1; c < rig->plan->n_clusters; c++)
-        if (memcmp (result->mean[c], result->mean[0], rig->plan->n_flat * sizeof (float)) != 0) {
+        if (memcmp (means + c * rig->plan->n_flat, means, rig->plan->n_flat * sizeof (float)) != 0) {
             result->unequal_rounds++;
             break;
         }
@@ -291,7 +301,6 @@ static void s_on_prediction (rig_t *rig, rk_packet_t *packet)
         rig->result->predicted_correct += (int32_t) best == labels[i];
     }
     rig->result->predicted += n;
-    rig->eval_done++;
 }
 
 static void s_learn (rig_t *rig, const rk_packet_t *packet)
@@ -376,7 +385,8 @@ static bool s_all_committed (const rig_t *rig)
 
 static bool s_all_evaluated (const rig_t *rig)
 {
-    return rig->eval_done == rig->plan->test_minibatches;
+    return rig->eval_done == rig->plan->test_minibatches &&
+           (!rig->config->predict || rig->result->predicted == rig->plan->test_samples);
 }
 
 static bool s_all_stopped (const rig_t *rig)
@@ -394,11 +404,13 @@ static void s_open (rig_t *rig)
     assert_true (zsock_bind (rig->hub, "%s", rig->endpoint) >= 0);
     rig->socket = zsock_resolve (rig->hub);
     s_ok (rk_packet_new (&rig->packet), &err);
-    for (uint32_t c = 0; c < rig->plan->n_clusters; c++) {
-        rig->result->mean[c] = calloc (rig->plan->n_flat + 1, sizeof (float));
+    for (uint32_t c = 0; c < rig->plan->n_clusters; c++)
         for (uint32_t s = 0; s < rig->plan->clusters[c].n_stages; s++)
             s_start_node (rig, c, s);
-    }
+    rig->means = calloc (rig->n_rounds * rig->plan->n_clusters * rig->plan->n_flat + 1, sizeof *rig->means);
+    rig->slices_of = calloc (rig->n_rounds, sizeof *rig->slices_of);
+    rig->counted = calloc (rig->n_rounds, sizeof *rig->counted);
+    assert_true (rig->means && rig->slices_of && rig->counted);
     rig->result->reports = calloc (rig->plan->n_stages, sizeof *rig->result->reports);
     s_connect (rig);
 }
@@ -427,6 +439,15 @@ void rig_run (const rig_config_t *config, rig_result_t *result)
     s_until (rig, s_all_stopped);
     for (size_t i = 0; i < rig->n_actors; i++)
         rk_actor_stop (&rig->actors[i]);
+    for (uint32_t c = 0; c < rig->plan->n_clusters; c++) {
+        result->mean[c] = malloc (rig->plan->n_flat * sizeof (float) + 1);
+        assert_non_null (result->mean[c]);
+        memcpy (result->mean[c], rig->means + ((rig->n_rounds - 1) * rig->plan->n_clusters + c) * rig->plan->n_flat,
+                rig->plan->n_flat * sizeof (float));
+    }
+    free (rig->means);
+    free (rig->slices_of);
+    free (rig->counted);
     rk_lease_table_destroy (&rig->leases);
     rk_packet_destroy (&rig->packet);
     zsock_destroy (&rig->hub);
@@ -503,7 +524,7 @@ static rk_model_t *s_seal (rk_model_t *m)
 rk_model_t *rig_mlp (int hidden_layers)
 {
     rk_model_t *m = rk_model_new (rk_shape_3 (1, 28, 28));
-    int at = rk_model_maxpool2d (m, "pool", 0, 4, 4, 0);
+    int at = rk_model_avgpool2d (m, "pool", 0, 4, 4, 0);
     at = rk_model_flatten (m, "flatten", at);
     for (int i = 0; i < hidden_layers; i++) {
         char name[32];

@@ -18,7 +18,7 @@ typedef struct {
     const uint32_t *cuts;  /* as rk_plan_by_hand takes them; NULL: even in layers */
     const uint64_t *rates; /* NULL: equal */
     const char *transport; /* inproc, ipc, tcp */
-    uint32_t corrupt;      /* one actor is made to err: see rig.c */
+    uint32_t corrupt;      /* all stages (stale version) or node 0 made to err */
     const char *initial;   /* file of initial parameters */
     bool evaluate;         /* once at the end, at the last mean */
     bool predict;          /* the same by predictions */
@@ -28,7 +28,8 @@ typedef struct {
     rk_plan_t *plan;
     uint64_t rounds, minibatches;
     float *mean[RIG_MOST_CLUSTERS]; /* of the last round, n_flat floats, from the stages of each cluster */
-    uint64_t unequal_rounds;        /* rounds whose mean was not the same bits in all clusters */
+    uint64_t complete_rounds;       /* rounds whose mean is known from every stage */
+    uint64_t unequal_rounds;        /* of those, whose mean was not the same bits in all clusters */
     uint64_t granted[RIG_MOST_CLUSTERS];
     rk_report_t *reports;           /* final ones, by index of the stage */
     rk_loss_t evaluated;

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "tests/support/simulation.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "actors/training.h"
+#include "cluster/lease.h"
+#include "cluster/ring.h"
+#include "cluster/schedule.h"
+#include "compute/arena.h"
+#include "compute/blas.h"
+#include "compute/kernels/vec.h"
+
+#define MOST_FLIGHT 16
+
+/* Values or gradients of the tensors of one cut for one context. */
+typedef struct {
+    float *at[RK_MAX_BOUNDARY];
+} row_t;
+
+typedef struct {
+    rk_slice_t *slice;
+    int n_in, n_out;
+    rk_boundary_t in[RK_MAX_BOUNDARY], out[RK_MAX_BOUNDARY];
+    uint32_t first, last;
+    size_t n_flat;
+    float *live, *grads, *slots[RK_OPTIM_MAX_SLOTS], *seen[MOST_FLIGHT];
+    row_t input[MOST_FLIGHT];    /* as it came over the wire */
+    row_t output[MOST_FLIGHT];   /* as the kernel wrote it; NULL: passes through */
+    row_t gin[MOST_FLIGHT];      /* as the kernel wrote it */
+    row_t gout[MOST_FLIGHT];     /* as it came over the wire */
+    uint64_t n_forward, n_backward, n_steps;
+    uint32_t n_accumulated;
+} stage_t;
+
+typedef struct {
+    const rk_plan_t *plan;
+    const rk_model_t *model;
+    const rk_data_t *data;
+    rk_training_t training;
+    stage_t *stages;
+    int32_t *labels[RK_MAX_CLUSTERS][MOST_FLIGHT];
+    uint64_t samples[RK_MAX_CLUSTERS];
+} sim_t;
+
+static void s_ok (rk_err_t code, const rk_error_t *err)
+{
+    if (code != RK_OK)
+        fail_msg ("%s: %s", rk_strerror (code), err->text);
+}
+
+static float *s_floats (size_t n)
+{
+    float *floats = rk_arena_memory ((n + 1) * sizeof *floats);
+    assert_non_null (floats);
+    return floats;
+}
+
+/* ---- setting up */
+
+static void s_make_rows (stage_t *stage, uint32_t in_flight, size_t batch)
+{
+    for (uint32_t c = 0; c < in_flight; c++) {
+        for (int i = 0; i < stage->n_in; i++) {
+            stage->input[c].at[i] = s_floats (batch * stage->in[i].elems);
+            stage->gin[c].at[i] = stage->in[i].needs_grad ? s_floats (batch * stage->in[i].elems) : NULL;
+        }
+        for (int i = 0; i < stage->n_out; i++) {
+            stage->output[c].at[i] = stage->out[i].passes_through ? NULL : s_floats (batch * stage->out[i].elems);
+            stage->gout[c].at[i] = stage->out[i].needs_grad ? s_floats (batch * stage->out[i].elems) : NULL;
+        }
+        stage->seen[c] = s_floats (stage->n_flat);
+    }
+}
+
+static void s_make_stage (sim_t *sim, stage_t *stage, const rk_plan_stage_t *planned, uint32_t in_flight)
+{
+    rk_error_t err = {RK_OK, ""};
+    const rk_settings_t *settings = &sim->plan->settings;
+    stage->first = planned->first;
+    stage->last = planned->last;
+    stage->n_in = rk_model_boundary (sim->model, (int) planned->first, 0, stage->in);
+    stage->n_out = rk_model_boundary (sim->model, (int) planned->last, (int) planned->first, stage->out);
+    stage->n_flat = planned->flat_hi - planned->flat_lo;
+    rk_slice_config_t config = {.model = sim->model, .first = (int) planned->first, .last = (int) planned->last,
+                                .batch = settings->train_batch, .n_contexts = (int) in_flight, .seed = settings->run_seed};
+    s_ok (rk_slice_new (&stage->slice, &config, &err), &err);
+    stage->live = s_floats (stage->n_flat);
+    stage->grads = s_floats (stage->n_flat);
+    for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++)
+        stage->slots[i] = s_floats (stage->n_flat);
+    s_make_rows (stage, in_flight, settings->train_batch);
+    rk_model_init (sim->model, settings->run_seed, (int) planned->first, (int) planned->last, stage->live);
+}
+
+static void s_free_stage (stage_t *stage)
+{
+    rk_slice_destroy (&stage->slice);
+    for (int c = 0; c < MOST_FLIGHT; c++) {
+        for (int i = 0; i < RK_MAX_BOUNDARY; i++) {
+            free (stage->input[c].at[i]);
+            free (stage->output[c].at[i]);
+            free (stage->gin[c].at[i]);
+            free (stage->gout[c].at[i]);
+        }
+        free (stage->seen[c]);
+    }
+    free (stage->live);
+    free (stage->grads);
+    for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++)
+        free (stage->slots[i]);
+}
+
+/* ---- one minibatch at one stage */
+
+static void s_wire (const sim_t *sim, size_t n, const float *from, float *to)
+{
+    if (sim->plan->settings.pipeline_wire == RK_WIRE_F32) {
+        memcpy (to, from, n * sizeof *to);
+        return;
+    }
+    uint16_t *halves = malloc ((n + 1) * sizeof *halves);
+    assert_non_null (halves);
+    rk_vec ()->f32_to_f16 (n, from, halves);
+    rk_vec ()->f16_to_f32 (n, halves, to);
+    free (halves);
+}
+
+static int s_source (const stage_t *stage, int out)
+{
+    for (int i = 0; i < stage->n_in; i++)
+        if (stage->in[i].tensor == stage->out[out].tensor)
+            return i;
+    return -1;
+}
+
+static void s_forward (sim_t *sim, stage_t *stage, stage_t *next, const int32_t *labels, uint64_t f, uint32_t ctx)
+{
+    rk_error_t err = {RK_OK, ""};
+    size_t n = rk_minibatch_samples (sim->plan, f);
+    rk_loss_t loss;
+    memcpy (stage->seen[ctx], stage->live, stage->n_flat * sizeof (float));
+    rk_forward_t call = {.ctx = (int) ctx, .mode = RK_MODE_TRAIN, .f = f, .n = n, .flat = stage->seen[ctx], .stats = stage->live,
+                         .in = (const float *const *) stage->input[ctx].at, .out = stage->output[ctx].at, .labels = labels,
+                         .loss = &loss};
+    s_ok (rk_slice_forward (stage->slice, &call, &err), &err);
+    for (int i = 0; i < stage->n_out; i++) {
+        const float *from = stage->out[i].passes_through ? stage->input[ctx].at[s_source (stage, i)] : stage->output[ctx].at[i];
+        s_wire (sim, n * stage->out[i].elems, from, next->input[ctx].at[i]);
+    }
+    stage->n_forward++;
+}
+
+static void s_step (sim_t *sim, stage_t *stage, uint64_t f)
+{
+    const rk_optim_update_t update = {
+        .model = sim->model, .first = (int) stage->first, .last = (int) stage->last, .lr = rk_lr_at (&sim->training.lr, f),
+        .t = ++stage->n_steps, .grad_scale = 1.0f / (float) sim->plan->settings.pipeline_update_every, .w_old = stage->live,
+        .w_new = stage->live, .grads = stage->grads, .slots = stage->slots};
+    rk_optim_update (sim->training.optim, &sim->training.config, &update);
+    memset (stage->grads, 0, stage->n_flat * sizeof (float));
+    stage->n_accumulated = 0;
+}
+
+static void s_backward (sim_t *sim, stage_t *stage, stage_t *before, uint64_t f, uint32_t ctx)
+{
+    rk_error_t err = {RK_OK, ""};
+    size_t n = rk_minibatch_samples (sim->plan, f);
+    s_ok (rk_slice_backward_input (stage->slice, (int) ctx, stage->seen[ctx], (const float *const *) stage->gout[ctx].at,
+                                   stage->gin[ctx].at, &err), &err);
+    s_ok (rk_slice_backward_params (stage->slice, (int) ctx, stage->seen[ctx], stage->grads, &err), &err);
+    rk_slice_release (stage->slice, (int) ctx);
+    for (int i = 0; i < stage->n_in && before; i++)
+        if (stage->in[i].needs_grad)
+            s_wire (sim, n * stage->in[i].elems, stage->gin[ctx].at[i], before->gout[ctx].at[i]);
+    stage->n_backward++;
+    if (++stage->n_accumulated >= sim->plan->settings.pipeline_update_every)
+        s_step (sim, stage, f);
+}
+
+/* ---- one round of one cluster */
+
+static void s_load (sim_t *sim, uint32_t cluster, stage_t *first, uint64_t f, uint32_t ctx)
+{
+    const rk_settings_t *settings = &sim->plan->settings;
+    uint64_t pass = rk_pass_of (sim->plan, f);
+    rk_data_batch (sim->data, RK_SPLIT_TRAIN, settings->run_seed, pass, f - pass * sim->plan->minibatches_per_pass,
+                   settings->train_batch, first->input[ctx].at[0], sim->labels[cluster][ctx]);
+}
+
+/* The next action of stage s if its input is there. Its order is the plan's, so the result does not depend on
+ * which stage is asked first.                                                                              */
+static bool s_act (sim_t *sim, uint32_t cluster, uint32_t s, const uint64_t *dealt, uint64_t n)
+{
+    const rk_plan_cluster_t *c = &sim->plan->clusters[cluster];
+    stage_t *stage = &sim->stages[c->first_stage + s], *before = s ? stage - 1 : NULL, *next = s + 1 < c->n_stages ? stage + 1 : NULL;
+    rk_act_t act = rk_schedule_drained (s, c->n_stages, c->in_flight, n, stage->n_forward, stage->n_backward);
+    uint32_t ctx = (uint32_t) ((act == RK_ACT_FORWARD ? stage->n_forward : stage->n_backward) % c->in_flight);
+    if (act == RK_ACT_FORWARD && (!before || before->n_forward > stage->n_forward)) {
+        if (!before)
+            s_load (sim, cluster, stage, dealt[stage->n_forward], ctx);
+        s_forward (sim, stage, next, sim->labels[cluster][ctx], dealt[stage->n_forward], ctx);
+        return true;
+    }
+    if (act == RK_ACT_BACKWARD && (!next || next->n_backward > stage->n_backward)) {
+        s_backward (sim, stage, before, dealt[stage->n_backward], ctx);
+        return true;
+    }
+    return false;
+}
+
+static void s_round (sim_t *sim, uint32_t cluster, const uint64_t *dealt, uint64_t n)
+{
+    const rk_plan_cluster_t *c = &sim->plan->clusters[cluster];
+    for (uint32_t s = 0; s < c->n_stages; s++)
+        sim->stages[c->first_stage + s].n_forward = sim->stages[c->first_stage + s].n_backward = 0;
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (uint32_t s = 0; s < c->n_stages; s++)
+            moved |= s_act (sim, cluster, s, dealt, n);
+    }
+    for (uint32_t s = 0; s < c->n_stages; s++) {
+        stage_t *stage = &sim->stages[c->first_stage + s];
+        assert_int_equal (stage->n_backward, n);
+        if (stage->n_accumulated)
+            s_step (sim, stage, dealt[n - 1]);
+    }
+}
+
+/* ---- the mean */
+
+/* Where the float `at` of the flat vector lies in cluster c. */
+static float *s_at (sim_t *sim, uint32_t cluster, uint32_t segment, uint64_t at)
+{
+    uint32_t owner = sim->plan->owners[sim->plan->segments[segment].first_owner + cluster];
+    return sim->stages[owner].live + at - sim->plan->stages[owner].flat_lo;
+}
+
+static void s_average_piece (sim_t *sim, uint32_t segment, uint32_t piece)
+{
+    uint32_t n = sim->plan->n_clusters, first = 0;
+    const bool equal = sim->plan->settings.average_weights == RK_WEIGHTS_EQUAL;
+    while (rk_ring_step (first, n, 0).send_piece != piece)
+        first++;
+    uint64_t lo, hi, total = 0;
+    rk_plan_piece (sim->plan, segment, piece, &lo, &hi);
+    for (uint32_t c = 0; c < n; c++)
+        total += equal ? 1 : sim->samples[c];
+    for (uint64_t at = lo; at < hi; at++) {
+        float sum = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t c = (first + i) % n;
+            float x = (float) (equal ? 1 : sim->samples[c]) * *s_at (sim, c, segment, at);
+            sum = i ? sum + x : x;
+        }
+        for (uint32_t c = 0; c < n; c++)
+            *s_at (sim, c, segment, at) = sum / (float) total;
+    }
+}
+
+static void s_average (sim_t *sim)
+{
+    for (uint32_t s = 0; s < sim->plan->n_segments && sim->plan->n_clusters > 1; s++)
+        for (uint32_t p = 0; p < sim->plan->n_clusters; p++)
+            s_average_piece (sim, s, p);
+}
+
+/* ---- all of it */
+
+static void s_train (sim_t *sim)
+{
+    const rk_plan_t *plan = sim->plan;
+    for (uint64_t r = 0; r < rk_round_n (plan); r++) {
+        uint64_t first, end;
+        rk_round_range (plan, r, &first, &end);
+        uint32_t *clusters = malloc ((end - first) * sizeof *clusters);
+        uint64_t *dealt = malloc ((end - first) * sizeof *dealt);
+        assert_true (clusters && dealt);
+        rk_deal_round (plan, r, clusters);
+        for (uint32_t c = 0; c < plan->n_clusters; c++) {
+            uint64_t n = 0;
+            sim->samples[c] = 0;
+            for (uint64_t f = first; f < end; f++)
+                if (clusters[f - first] == c) {
+                    dealt[n++] = f;
+                    sim->samples[c] += rk_minibatch_samples (plan, f);
+                }
+            s_round (sim, c, dealt, n);
+        }
+        s_average (sim);
+        free (clusters);
+        free (dealt);
+    }
+}
+
+float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data)
+{
+    rk_error_t err = {RK_OK, ""};
+    s_ok (rk_blas_init ("auto", &err), &err);
+    sim_t *sim = calloc (1, sizeof *sim);
+    assert_non_null (sim);
+    *sim = (sim_t){.plan = plan, .model = model, .data = data};
+    s_ok (rk_training_of (plan, &sim->training, &err), &err);
+    sim->stages = calloc (plan->n_stages, sizeof *sim->stages);
+    assert_non_null (sim->stages);
+    for (uint32_t c = 0; c < plan->n_clusters; c++) {
+        assert_true (plan->clusters[c].in_flight <= MOST_FLIGHT);
+        for (uint32_t s = 0; s < plan->clusters[c].n_stages; s++)
+            s_make_stage (sim, &sim->stages[plan->clusters[c].first_stage + s], rk_plan_stage (plan, c, s),
+                          plan->clusters[c].in_flight);
+        for (uint32_t i = 0; i < MOST_FLIGHT; i++)
+            sim->labels[c][i] = (int32_t *) (void *) s_floats (plan->settings.train_batch);
+    }
+    s_train (sim);
+    float *mean = s_floats (plan->n_flat);
+    for (uint32_t s = 0; s < plan->clusters[0].n_stages; s++)
+        memcpy (mean + plan->stages[s].flat_lo, sim->stages[s].live, sim->stages[s].n_flat * sizeof *mean);
+    for (uint32_t i = 0; i < plan->n_stages; i++)
+        s_free_stage (&sim->stages[i]);
+    for (uint32_t c = 0; c < plan->n_clusters; c++)
+        for (int i = 0; i < MOST_FLIGHT; i++)
+            free (sim->labels[c][i]);
+    free (sim->stages);
+    free (sim);
+    return mean;
+}
