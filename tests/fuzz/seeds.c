@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Writes the first inputs of the fuzzers: seeds FOLDER makes FOLDER/<target>/<file>. The committed corpus is
- * what this program wrote, and what the fuzzers found since.                                              */
+ * Writes the first inputs of the fuzzers: seeds FOLDER makes FOLDER/<target>/<file>. The committed corpus holds
+ * those of the stable formats and what the fuzzers find; plans and settings change, so they are made anew.  */
 #include <sys/stat.h>
 #include <zlib.h>
 
