@@ -196,7 +196,7 @@ static void s_drain (void *socket, bool more)
     }
 }
 
-/* The routing id of a ROUTER socket; *more: whether the message goes on. */
+/* The routing id of a ROUTER socket. */
 static rk_err_t s_take_routing (rk_packet_t *packet, const zmq_msg_t *part, rk_error_t *err)
 {
     size_t n = zmq_msg_size (part);
