@@ -48,6 +48,12 @@ typedef struct {
     /* sum dy, sum dy (x - shift) */
     void (*co_moments) (size_t n, const float *dy, const float *x, float shift, double out[2]);
 
+    /* ---- 2 x 2 windows side by side. x: (2 rows.., x_row)   y, place: (rows, cols), place 0 to 3 in its window,
+     * the first of equals, NaN before anything. Backward writes all of the windows; when x_row > 2 cols it
+     * leaves what is beside them alone. */
+    void (*max_2x2) (size_t rows, size_t cols, const float *x, size_t x_row, float *y, uint16_t *place);
+    void (*max_2x2_backward) (size_t rows, size_t cols, const float *dy, const uint16_t *place, float *dx, size_t dx_row);
+
     /* ---- loss: p = softmax (logits) by row; lse[r] = log of the sum of exp (logits), may be NULL */
     void (*softmax_rows) (size_t rows, size_t n, const float *logits, float *p, float *lse);
 

@@ -3,6 +3,7 @@
  * bytes per output, so that the input need not be kept.                                              */
 #include <string.h>
 
+#include "compute/kernels/vec.h"
 #include "compute/layers/pool.h"
 
 extern const rk_layer_type_t rk_layer_maxpool2d;
@@ -45,21 +46,10 @@ static void s_plane (const rk_layer_t *layer, const float *x, float *y, uint16_t
     }
 }
 
-/* The usual case, 2 x 2 windows side by side: no window is clipped, no branch on values. */
+/* The usual case, 2 x 2 windows side by side: no window is clipped. */
 static void s_plane_2x2 (const rk_layer_t *layer, const float *x, float *y, uint16_t *place)
 {
-    const size_t w = layer->in_shape[0].dim[2], out_h = layer->shape.dim[1], out_w = layer->shape.dim[2];
-    for (size_t i = 0; i < out_h; i++, y += out_w, place += out_w) {
-        const float *top = x + 2 * i * w, *low = top + w;
-        for (size_t j = 0; j < out_w; j++) {
-            const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
-            const int second = b > a || b != b, fourth = d > c || d != d;
-            const float upper = second ? b : a, lower = fourth ? d : c;
-            const int below = lower > upper || lower != lower;
-            y[j] = below ? lower : upper;
-            place[j] = (uint16_t) (below ? 2 + fourth : second);
-        }
-    }
+    rk_vec ()->max_2x2 (layer->shape.dim[1], layer->shape.dim[2], x, layer->in_shape[0].dim[2], y, place);
 }
 
 static bool s_is_2x2 (const rk_layer_t *layer)
@@ -96,18 +86,9 @@ static void s_plane_back (const rk_layer_t *layer, const float *gy, const uint16
 static void s_plane_back_2x2 (const rk_layer_t *layer, const float *gy, const uint16_t *place, float *gx)
 {
     const size_t h = layer->in_shape[0].dim[1], w = layer->in_shape[0].dim[2];
-    const size_t out_h = layer->shape.dim[1], out_w = layer->shape.dim[2];
     if (h % 2 || w % 2)
         memset (gx, 0, h * w * sizeof *gx); /* the odd last row and column are in no window */
-    for (size_t i = 0; i < out_h; i++, gy += out_w, place += out_w) {
-        float *top = gx + 2 * i * w, *low = top + w;
-        for (size_t j = 0; j < out_w; j++) {
-            top[2 * j] = place[j] == 0 ? gy[j] : 0;
-            top[2 * j + 1] = place[j] == 1 ? gy[j] : 0;
-            low[2 * j] = place[j] == 2 ? gy[j] : 0;
-            low[2 * j + 1] = place[j] == 3 ? gy[j] : 0;
-        }
-    }
+    rk_vec ()->max_2x2_backward (layer->shape.dim[1], layer->shape.dim[2], gy, place, gx, w);
 }
 
 static void s_backward_input (const rk_layer_call_t *call)

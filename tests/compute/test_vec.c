@@ -161,6 +161,47 @@ static void s_softmax (void **state)
     }
 }
 
+/* Against the definition, with equal values and NaN, and nothing written outside. */
+static void s_max_2x2 (void **state)
+{
+    static float x[70 * 90], y[35 * 45 + 1], dx[70 * 90];
+    static uint16_t place[35 * 45 + 1];
+    noise_t noise = {12};
+    for (size_t set = 0; set < N_SETS; set++)
+        for (int run = 0; run < 200 && s_use (set); run++) {
+            size_t rows = noise_between (&noise, 1, 35), cols = noise_between (&noise, 1, run & 1 ? 45 : 17);
+            size_t x_row = 2 * cols + (run & 2 ? noise_between (&noise, 0, 90 - 2 * cols) : 0);
+            for (size_t i = 0; i < 2 * rows * x_row; i++) {
+                x[i] = (float) (noise_next (&noise) % 8) - 4.0f;
+                if (run % 5 == 0 && noise_next (&noise) % 16 == 0)
+                    x[i] = NAN;
+                dx[i] = 99.0f;
+            }
+            y[rows * cols] = 77.0f;
+            place[rows * cols] = 77;
+            rk_vec ()->max_2x2 (rows, cols, x, x_row, y, place);
+            assert_true (y[rows * cols] == 77.0f && place[rows * cols] == 77);
+            rk_vec ()->max_2x2_backward (rows, cols, y, place, dx, x_row);
+            for (size_t i = 0; i < rows; i++)
+                for (size_t j = 0; j < cols; j++) {
+                    const float *top = x + 2 * i * x_row + 2 * j, window[4] = {top[0], top[1], top[x_row], top[x_row + 1]};
+                    size_t best = 0;
+                    for (size_t w = 1; w < 4; w++)
+                        if (!isnan (window[best]) && (window[w] > window[best] || isnan (window[w])))
+                            best = w;
+                    assert_int_equal (place[i * cols + j], best);
+                    assert_memory_equal (&y[i * cols + j], &window[best], sizeof (float));
+                    for (size_t w = 0; w < 4; w++) {
+                        float got = dx[(2 * i + w / 2) * x_row + 2 * j + w % 2];
+                        assert_memory_equal (&got, w == best ? &y[i * cols + j] : &(float){0}, sizeof got);
+                    }
+                }
+            for (size_t i = 0; i < 2 * rows; i++)
+                for (size_t j = 2 * cols; j < x_row; j++)
+                    assert_true (dx[i * x_row + j] == 99.0f);
+        }
+}
+
 static void s_sgd (void **state)
 {
     float w[N], g[N], v[N], v0[N], out[N];
@@ -329,7 +370,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (s_elementwise), cmocka_unit_test (s_reductions), cmocka_unit_test (s_softmax),
         cmocka_unit_test (s_sgd),         cmocka_unit_test (s_adam),       cmocka_unit_test (s_f16),
-        cmocka_unit_test (s_bf16),        cmocka_unit_test (s_same_bits),
+        cmocka_unit_test (s_bf16), cmocka_unit_test (s_max_2x2),       cmocka_unit_test (s_same_bits),
     };
     return cmocka_run_group_tests_name ("compute/vec", tests, NULL, NULL);
 }
