@@ -117,6 +117,10 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     s_to_stages (self, &msg);
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
+    if (self->state == RK_STATE_SAVE) { /* stopped while this round was averaged: some stages saved it, some the one before */
+        rk_coordinator_save_and_end (self);
+        return RK_OK;
+    }
     if (rk_round_ends_pass (self->plan, applied->round)) {
         rk_coordinator_begin_evaluation (self);
         return RK_OK;

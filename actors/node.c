@@ -210,6 +210,8 @@ static rk_err_t s_run (rk_node_t *self)
         if (self->over && end_ns == INT64_MAX)
             end_ns = rk_now_ns () + LAST_WORDS_MS * INT64_C (1000000);
     }
+    while (zsock_events (self->control) & ZMQ_POLLIN) /* said before DONE, on another socket */
+        s_take_message (self);
     free (items);
     return rc;
 }

@@ -97,10 +97,10 @@ static rk_err_t s_build_feeder (rk_node_t *self, uint32_t node, rk_error_t *err)
 {
     place_t place = s_place (self);
     rk_err_t rc = self->data ? RK_OK : rk_node_open_data (self, err);
-    if (!rc && rk_data_n (self->data, RK_SPLIT_TRAIN) != self->plan->train_samples)
+    size_t n_train = rc ? 0 : rk_data_n (self->data, RK_SPLIT_TRAIN); /* 0: a file to predict */
+    if (n_train && n_train != self->plan->train_samples)
         return rk_error_set (err, RK_EINVAL, "%s has %zu training samples here, the plan was made for %llu",
-                             self->settings.data_name, rk_data_n (self->data, RK_SPLIT_TRAIN),
-                             (unsigned long long) self->plan->train_samples);
+                             self->settings.data_name, n_train, (unsigned long long) self->plan->train_samples);
     rk_feeder_config_t config = {.plan = self->plan, .node = node, .data = self->data, .bind = place.bind,
                                  .coordinator = self->coordinator, .observer = self->observer};
     rk_actor_t *actor = NULL;

@@ -78,8 +78,6 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
     rk_observer_config_t config = {.bind = remote ? bind : self->observer, .leader = leader, .json = self->config->json,
                                    .quiet = self->config->quiet, .kind = self->config->kind,
                                    .run_dir = self->follows || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
-    if (!self->follows && self->config->kind == RK_RUN_PREDICT)
-        config.n_forward_samples = rk_data_n (self->data, RK_SPLIT_TEST);
     rk_actor_t *observer = NULL;
     rk_err_t rc = rk_observer_new (&observer, &config, err);
     if (!rc && remote)
@@ -141,8 +139,9 @@ static rk_err_t s_open_model (rk_node_t *self, rk_error_t *err)
                                rk_data_n_classes (self->data), err);
         self->model = self->own_model;
     }
+    size_t n_train = rk_data_n (self->data, RK_SPLIT_TRAIN); /* a file to predict has none, a plan has at least one */
     if (!rc)
-        rc = rk_model_info_new (&self->info, self->model, &self->settings, rk_data_n (self->data, RK_SPLIT_TRAIN),
+        rc = rk_model_info_new (&self->info, self->model, &self->settings, n_train ? n_train : 1,
                                 rk_data_n (self->data, RK_SPLIT_TEST), err);
     return rc;
 }

@@ -20,7 +20,6 @@ typedef struct {
     const char *run_dir;  /* NULL or "": no files */
     const rk_plan_t *plan; /* copied; NULL: it comes in a Plan message */
     rk_run_kind_t kind;    /* what is shown: training, an evaluation, predictions */
-    uint64_t n_forward_samples; /* RK_RUN_EVAL, RK_RUN_PREDICT: samples in all, 0 = the plan's test samples */
 } rk_observer_config_t;
 rk_err_t rk_observer_new (rk_actor_t **actor_p, const rk_observer_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
