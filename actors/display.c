@@ -122,9 +122,9 @@ void rk_display_start (rk_display_t *d, const rk_figures_t *f)
 
 void rk_display_progress (rk_display_t *d, const rk_figures_t *f, const rk_now_t *now)
 {
-    unsigned tick = d->ticks++;
-    if (d->kind != RK_RUN_TRAIN || !f->start_ns)
+    if (d->kind != RK_RUN_TRAIN || !f->start_ns || !now->samples)
         return;
+    unsigned tick = d->ticks++;
     if (tick % SECOND_TICKS == 0) {
         s_csv (d, "progress", now, NULL);
         if (d->json)

@@ -157,8 +157,10 @@ static void s_rates (const rk_moment_t *then, const rk_moment_t *now, rk_now_t *
         out->samples_per_s = (double) samples / seconds;
         out->bytes_per_s = (double) (now->bytes_sent - then->bytes_sent) / seconds;
     }
-    if (now->wall_ns > then->wall_ns)
+    /* a stage that waits for its first minibatch is idle before its wall time begins */
+    if (now->wall_ns > then->wall_ns && now->idle_ns > then->idle_ns)
         out->idle_share = (double) (now->idle_ns - then->idle_ns) / (double) (now->wall_ns - then->wall_ns);
+    out->idle_share = out->idle_share > 1 ? 1 : out->idle_share;
 }
 
 void rk_figures_now (rk_figures_t *f, int64_t now_ns, rk_now_t *out)

@@ -80,6 +80,8 @@ static rk_err_t s_on_plan (void *me, rk_packet_t *packet, rk_error_t *err)
     if (!code)
         code = rk_figures_plan (&self->figures, &plan, err);
     rk_plan_destroy (&plan);
+    if (!code && self->display.kind != RK_RUN_TRAIN)
+        self->figures.start_ns = rk_now_ns (); /* no stage reports forward-only minibatches */
     if (!code)
         s_begin (self);
     return code;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * rookery: the command line. Exit codes: 0 done, 1 failed, 2 wrong use or wrong run file.                */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <czmq.h>
+
+#include "actors/rookery/commands.h"
+
+const rk_subcommand_t rk_subcommands[] = {
+    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads model batch from listen nodes insecure json quiet ",
+     "train a network; without a run file: cnn on Fashion-MNIST with four virtual nodes",
+     "With --listen and --nodes it waits for that many `rookery node --join` processes and leads them.\n"
+     "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"
+     "and checkpoints. The last line on stdout says how it went; progress goes to stderr.\n",
+     rk_command_train},
+    {"node", "", 0, 0, " join name speed ram threads insecure json quiet ", "take part in the run of another process",
+     "  rookery train --listen tcp://127.0.0.1:5600 --nodes 2\n"
+     "  rookery node --join tcp://127.0.0.1:5600        (twice)\n",
+     rk_command_node},
+    {"eval", "RUN_DIR", 1, 1, " checkpoint set threads json quiet ", "accuracy of a trained run on the test samples",
+     "Reads settings.zpl and the latest checkpoint of the run folder. --set fleet.layout=2 evaluates over a\n"
+     "pipeline of two stages, for a model that is too big for one node.\n",
+     rk_command_eval},
+    {"predict", "RUN_DIR", 1, 1, " input output checkpoint set threads json quiet ", "class and probability of each sample in a file",
+     "One line per sample: index,class,probability (CSV with a header; with --json one object per line).\n",
+     rk_command_predict},
+    {"plan", "[RUN.zpl|RUN_DIR]", 0, 1, " set preset threads model batch json quiet ", "show who would do what, without training",
+     "Profiles this machine, plans and prints clusters, stages, rings, memory and predicted rates. With the\n"
+     "folder of a run it prints the plan of that run.\n",
+     rk_command_plan},
+    {"bench", "train|allreduce|hop", 1, 1, " model batch threads seconds ranks bytes transport json quiet ", "measure one thing",
+     "train: samples/s of a model in one process, without sockets (--model --batch --threads)\n"
+     "allreduce: averaging a vector over a ring (--ranks --bytes --transport); tcp and ipc use one process a rank\n"
+     "hop: one activation from stage to stage and back (--bytes --transport): time, CPU, dispatch\n",
+     rk_command_bench},
+    {"help", "[COMMAND|settings]", 0, 1, "", "this text, one command, or every key of a run file", NULL, rk_command_help},
+    {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL},
+};
+
+/* In the design, not built yet: refused by name so that nobody takes them for typing errors. */
+static const char *const s_planned[] = {"profile", "dbench", "keygen", "invite", "status", "report", "export", NULL};
+
+/* The one mutable static of the program: a signal handler has no other place to write to. */
+static volatile bool s_interrupted;
+
+static void s_on_signal (int number)
+{
+    (void) number;
+    if (s_interrupted) /* asked twice: the person does not want to wait */
+        _exit (128 + number);
+    s_interrupted = true;
+}
+
+static void s_catch_signals (void)
+{
+    zsys_handler_set (NULL); /* CZMQ must not install its own */
+    struct sigaction action = {.sa_handler = s_on_signal};
+    sigemptyset (&action.sa_mask);
+    sigaction (SIGINT, &action, NULL);
+    sigaction (SIGTERM, &action, NULL);
+    signal (SIGPIPE, SIG_IGN);
+}
+
+static int s_unknown (const char *name)
+{
+    bool planned = false;
+    for (int i = 0; s_planned[i]; i++)
+        planned |= !strcmp (s_planned[i], name);
+    fprintf (stderr, planned ? "rookery: %s is not built yet; valid:" : "rookery: no command \"%s\"; valid:", name);
+    for (const rk_subcommand_t *sub = rk_subcommands; sub->name; sub++)
+        fprintf (stderr, " %s", sub->name);
+    fprintf (stderr, "\n");
+    return RK_EXIT_USAGE;
+}
+
+int main (int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (!name) {
+        rk_help_program ();
+        return RK_EXIT_USAGE;
+    }
+    if (!strcmp (name, "--help") || !strcmp (name, "-h"))
+        name = "help";
+    const rk_subcommand_t *sub = rk_subcommands;
+    while (sub->name && strcmp (sub->name, name))
+        sub++;
+    if (!sub->name)
+        return s_unknown (name);
+    char *help[] = {argv[1]};
+    bool asks_help = argc > 2 && (!strcmp (argv[2], "--help") || !strcmp (argv[2], "-h"));
+    if (asks_help) {
+        for (sub = rk_subcommands; strcmp (sub->name, "help");)
+            sub++;
+    }
+    s_catch_signals ();
+    rk_args_t args = {.interrupted = &s_interrupted};
+    rk_error_t err = {0};
+    int code = RK_EXIT_USAGE;
+    if (rk_args_parse (&args, sub, asks_help ? 1 : argc - 2, asks_help ? help : argv + 2, &err))
+        rk_program_fail (&err);
+    else
+        code = sub->run (&args);
+    rk_args_free (&args);
+    if (fflush (stdout) && code == RK_EXIT_DONE)
+        code = RK_EXIT_FAILED;
+    return code;
+}
