@@ -376,6 +376,72 @@ static void test_batchnorm_modes (void **state)
     s_destroy (check);
 }
 
+/* What pooling is, in its own words: the first largest of a window (not-a-number is larger than anything),
+ * or the sum over the kernel's area.                                                                 */
+static float s_pool_value (const float *x, size_t h, size_t w, const size_t pool[3], size_t i, size_t j, bool max)
+{
+    float best = 0, sum = 0;
+    bool any = false;
+    for (size_t r = i * pool[1]; r < i * pool[1] + pool[0]; r++)
+        for (size_t c = j * pool[1]; c < j * pool[1] + pool[0]; c++) {
+            if (r < pool[2] || c < pool[2] || r - pool[2] >= h || c - pool[2] >= w)
+                continue;
+            const float value = x[(r - pool[2]) * w + c - pool[2]];
+            if (!any || value > best || isnan (value))
+                best = value;
+            sum += value;
+            any = true;
+        }
+    return max ? best : sum / (float) (pool[0] * pool[0]);
+}
+
+static void test_pool_values (void **state)
+{
+    static const size_t cases[][5] = {{6, 8, 2, 2, 0},  {7, 5, 2, 2, 0},   {4, 32, 2, 2, 0}, {5, 67, 2, 2, 0},
+                                      {28, 28, 2, 2, 0}, {7, 9, 3, 2, 1}, {5, 5, 3, 1, 1},  {9, 4, 2, 3, 1}};
+    for (size_t k = 0; k < 2 * sizeof cases / sizeof *cases; k++) {
+        const size_t *c = cases[k / 2], h = c[0], w = c[1];
+        rk_model_t *m = s_head (2, h, w);
+        s_tail (m, (k % 2 ? rk_model_maxpool2d : rk_model_avgpool2d) (m, "pool", 1, c[2], c[3], c[4]));
+        s_check_t *check = s_new (m, 1, 2);
+        /* Few different values, so that ties are common, and one that is no number. */
+        for (size_t i = 0; i < check->in_len[0]; i++)
+            check->in[0][i] = (float) ((i * 7919) % 5) - 2;
+        if (k % 2)
+            check->in[0][3 * w / 2] = NAN;
+        s_forward (check);
+        const rk_shape_t y = rk_model_tensor_shape (m, 2);
+        for (size_t p = 0; p < BATCH * 2; p++)
+            for (size_t i = 0; i < y.dim[1]; i++)
+                for (size_t j = 0; j < y.dim[2]; j++) {
+                    const float expected = s_pool_value (check->in[0] + p * h * w, h, w, c + 2, i, j, k % 2);
+                    const float got = check->out[(p * y.dim[1] + i) * y.dim[2] + j];
+                    assert_true (isnan (expected) ? isnan (got) : fabsf (got - expected) < 1e-6f);
+                }
+        s_destroy (check);
+    }
+}
+
+/* Of equal values the first gets the gradient, as in PyTorch, whichever build runs. */
+static void test_pool_ties (void **state)
+{
+    for (size_t first = 0; first < 4; first++) {
+        rk_model_t *m = s_head (2, 6, 40);
+        s_tail (m, rk_model_maxpool2d (m, "pool", 1, 2, 2, 0));
+        s_check_t *check = s_new (m, 1, 2);
+        for (size_t i = 0; i < check->in_len[0]; i++) {
+            const size_t place = i / 40 % 2 * 2 + i % 2;
+            check->in[0][i] = place < first ? 0 : 1;
+        }
+        s_backward (check);
+        for (size_t i = 0; i < check->in_len[0]; i++) {
+            const size_t place = i / 40 % 2 * 2 + i % 2, out = i / 80 * 20 + i % 40 / 2;
+            assert_true (check->gin[0][i] == (place == first ? check->c[out] : 0));
+        }
+        s_destroy (check);
+    }
+}
+
 static void test_dropout_rate (void **state)
 {
     rk_model_t *m = s_head (4, 31, 33);
@@ -411,7 +477,8 @@ int main (void)
         cmocka_unit_test (test_shortcut),      cmocka_unit_test (test_dropout),
         cmocka_unit_test (test_softmax_xent),  cmocka_unit_test (test_graph),
         cmocka_unit_test (test_check_can_fail), cmocka_unit_test (test_batchnorm_modes),
-        cmocka_unit_test (test_dropout_rate),
+        cmocka_unit_test (test_dropout_rate),  cmocka_unit_test (test_pool_values),
+        cmocka_unit_test (test_pool_ties),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
 }
