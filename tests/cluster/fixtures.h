@@ -42,6 +42,7 @@ static inline void fixture_model (fixture_model_t *m, uint64_t *x, uint32_t n_la
         m->layers[l] = (rk_layer_info_t){
             .flat_at = flat,
             .stash_bytes = fixture_below (x, 4000000),
+            .grad_bytes = fixture_below (x, 2000000),
             .work_bytes = fixture_below (x, 1000000),
             .cut_bytes = 1000 + fixture_below (x, 500000),
         };
@@ -143,6 +144,73 @@ static inline rk_plan_t *fixture_make (const fixture_fleet_t *f, const fixture_m
     if (code == RK_EPLAN && !strstr (err.text, "MB") && !strstr (err.text, "layout") && !strstr (err.text, "memory"))
         fail_msg ("%s", err.text);
     return plan;
+}
+
+/* Random layouts of random models, by hand. */
+static inline rk_plan_t *fixture_plan (uint64_t *x, rk_rings_t rings)
+{
+    fixture_model_t m;
+    uint32_t counts[8], cuts[64], n_clusters = 1 + fixture_below (x, 7), n_layers = 1 + fixture_below (x, FIXTURE_LAYERS);
+    uint64_t rates[8];
+    fixture_model (&m, x, n_layers);
+    fixture_layout (x, n_layers, n_clusters, 8, counts, cuts);
+    for (uint32_t c = 0; c < n_clusters; c++)
+        rates[c] = 1 + fixture_below (x, 1000000000);
+    rk_settings_t s = fixture_settings ();
+    s.plan_rings = rings;
+    rk_plan_t *plan = NULL;
+    rk_error_t err = {0};
+    if (rk_plan_by_hand (&plan, fixture_next (x), &m.info, &s, n_clusters, counts, cuts, rates, &err) != RK_OK)
+        fail_msg ("%s", err.text);
+    return plan;
+}
+
+static inline void fixture_check_covers (const rk_plan_t *plan)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < plan->n_segments; i++) {
+        const rk_plan_segment_t *g = &plan->segments[i];
+        assert_true (g->lo == at && g->hi > g->lo);
+        at = g->hi;
+        const rk_plan_ring_t *ring = &plan->rings[g->ring];
+        assert_true (ring->lo <= g->lo && g->hi <= ring->hi);
+        for (uint32_t c = 0; c < plan->n_clusters; c++) {
+            uint32_t owner = plan->owners[g->first_owner + c], cluster;
+            const rk_plan_stage_t *stage = &plan->stages[owner];
+            assert_true (stage->flat_lo <= g->lo && g->hi <= stage->flat_hi);
+            assert_int_equal (rk_plan_stage_of_node (plan, stage->node, &cluster, NULL), owner);
+            assert_int_equal (cluster, c); /* every ring visits every cluster once */
+        }
+        uint64_t piece_at = g->lo;
+        for (uint32_t p = 0; p < plan->n_clusters; p++) {
+            uint64_t lo, hi;
+            rk_plan_piece (plan, i, p, &lo, &hi);
+            assert_true (lo <= hi && (lo == hi || lo == piece_at));
+            piece_at += hi - lo;
+        }
+        assert_true (piece_at == g->hi);
+    }
+    assert_true (at == plan->n_flat);
+    at = 0;
+    for (uint32_t r = 0; r < plan->n_rings; r++) {
+        assert_true (plan->rings[r].lo == at && plan->rings[r].hi > at);
+        at = plan->rings[r].hi;
+    }
+    assert_true (at == plan->n_flat);
+}
+
+static inline void fixture_check_stages (const rk_plan_t *plan)
+{
+    for (uint32_t c = 0; c < plan->n_clusters; c++) {
+        uint32_t layer = 0;
+        for (uint32_t s = 0; s < plan->clusters[c].n_stages; s++) {
+            const rk_plan_stage_t *stage = rk_plan_stage (plan, c, s);
+            assert_int_equal (stage->first, layer);
+            assert_true (stage->last > layer);
+            layer = stage->last;
+        }
+        assert_int_equal (layer, plan->n_layers);
+    }
 }
 
 #endif

@@ -109,8 +109,8 @@ static double s_plan_worth (const rk_plan_t *plan, uint32_t n)
     return s_worth (total, least, most, n - plan->n_nodes, longest, n);
 }
 
-/* Never worse than 10 % below the best, within 0.1 % of it in nine of ten cases, never a refusal where
- * something fits.                                                                                        */
+/* Never worse than 5 % below the best, within 0.1 % of it in 98 of 100 cases, never a refusal where something
+ * fits.                                                                                                  */
 static void test_against_brute_force (void **state)
 {
     (void) state;
@@ -140,8 +140,8 @@ static void test_against_brute_force (void **state)
     }
     print_message ("%d of %d best, worst %.4f of the best\n", n_best, n_cases, worst);
     assert_true (n_cases > 250);
-    assert_true (worst > 0.9);
-    assert_true (n_best * 10 >= n_cases * 9);
+    assert_true (worst > 0.95);
+    assert_true (n_best * 100 >= n_cases * 98);
 }
 
 int main (void)
