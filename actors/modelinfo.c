@@ -45,7 +45,8 @@ rk_err_t rk_model_info_new (rk_model_info_t **info_p, const rk_model_t *model, c
         rk_layer_cost_t cost;
         rk_model_cost (model, l, batch, &cost);
         layers[l] = (rk_layer_info_t){.flat_at = rk_model_flat_at (model, l), .stash_bytes = cost.stash_bytes,
-                                      .work_bytes = cost.work_bytes, .cut_bytes = s_cut_bytes (model, l, batch)};
+                                      .grad_bytes = cost.grad_bytes, .work_bytes = cost.work_bytes,
+                                      .cut_bytes = s_cut_bytes (model, l, batch)};
     }
     rk_shape_t shape = rk_model_tensor_shape (model, 0);
     *info = (rk_model_info_t){.n_layers = (uint32_t) n_layers, .layers = layers, .n_flat = rk_model_flat_at (model, n_layers),

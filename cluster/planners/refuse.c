@@ -35,6 +35,12 @@ static uint32_t s_by_room (const rk_search_t *q, uint64_t set, uint32_t *order)
     return n;
 }
 
+/* In the unit of fleet.node, upwards. */
+static unsigned long long s_mb (uint64_t bytes)
+{
+    return (bytes + (1 << 20) - 1) >> 20;
+}
+
 static rk_err_t s_tell (const rk_costs_t *costs, const s_attempt_t *a, rk_error_t *err)
 {
     const char *hint = costs->settings->fleet_given ? "" : "; declare larger nodes with fleet.node";
@@ -47,12 +53,12 @@ static rk_err_t s_tell (const rk_costs_t *costs, const s_attempt_t *a, rk_error_
             return rk_error_set (err, RK_EPLAN,
                                  "the model does not fit: in a cluster of %u, node %s lacks %llu MB for layers %u to %u "
                                  "(needs %llu MB, has %llu MB)%s",
-                                 a->k, p->name, (unsigned long long) (a->lacking + 999999) / 1000000, costs->at[a->first[s]],
-                                 costs->at[last] - 1, (unsigned long long) (need + 999999) / 1000000,
-                                 (unsigned long long) p->ram_bytes / 1000000, hint);
+                                 a->k, p->name, s_mb (a->lacking), costs->at[a->first[s]],
+                                 costs->at[last] - 1, s_mb (need),
+                                 (unsigned long long) p->ram_bytes >> 20, hint);
     }
     return rk_error_set (err, RK_EPLAN, "the nodes' memory together is short by %llu MB or more for one copy of the model%s",
-                         (unsigned long long) (a->lacking + 999999) / 1000000, hint);
+                         s_mb (a->lacking), hint);
 }
 
 rk_err_t rk_search_refuse (rk_search_t *q, const rk_division_t *d, rk_error_t *err)

@@ -2,6 +2,7 @@
  * The job that runs without arguments: `cnn` on the built-in fleet. Whatever the machine, it is planned as
  * two clusters of a strong and a weak node each, because no node holds the model alone.                  */
 #include "tests/cluster/fixtures.h"
+#include "actors/modelinfo.h"
 #include "cluster/plan_parts.h"
 #include "compute/model.h"
 
@@ -21,21 +22,18 @@ static void s_job (s_job_t *job)
     const rk_shape_t sample = {.n_dims = 3, .dim = {1, 28, 28}};
     if (rk_model_by_name (&m, job->settings.model_name, sample, 10, &err) != RK_OK)
         fail_msg ("%s", err.text);
-    int n = rk_model_n_layers (m);
-    for (int l = 0; l < n; l++) {
+    rk_model_info_t *info = NULL;
+    if (rk_model_info_new (&info, m, &job->settings, 60000, 10000, &err) != RK_OK)
+        fail_msg ("%s", err.text);
+    job->info = *info;
+    memcpy (job->layers, info->layers, info->n_layers * sizeof *job->layers);
+    job->info.layers = job->layers;
+    for (uint32_t l = 0; l < info->n_layers; l++) {
         rk_layer_cost_t cost;
-        rk_boundary_t boundary[RK_MAX_BOUNDARY];
-        rk_model_cost (m, l, job->settings.train_batch, &cost);
-        uint64_t cut = 0;
-        for (int i = 0, k = rk_model_boundary (m, l, 0, boundary); i < k; i++)
-            cut += boundary[i].elems * 4 * job->settings.train_batch;
-        job->layers[l] = (rk_layer_info_t){.flat_at = rk_model_flat_at (m, l), .stash_bytes = cost.stash_bytes,
-                                           .grad_bytes = cost.grad_bytes, .work_bytes = cost.work_bytes, .cut_bytes = cut};
+        rk_model_cost (m, (int) l, job->settings.train_batch, &cost);
         job->ns[l] = cost.forward_flops / 50 + 1000;
     }
-    job->info = (rk_model_info_t){.n_layers = (uint32_t) n, .layers = job->layers, .n_flat = rk_model_flat_at (m, n),
-                                  .label_bytes = 4 * job->settings.train_batch, .optimizer_slots = 1,
-                                  .train_samples = 60000, .test_samples = 10000};
+    rk_model_info_destroy (&info);
     rk_model_destroy (&m);
 }
 
@@ -52,7 +50,7 @@ static void s_fleet (fixture_fleet_t *f, const s_job_t *job, uint32_t cores, uin
             f->backward[i][l] = 2 * job->ns[l] * 1000000 / ppm * (100 + (noise ? fixture_below (x, noise) : 0)) / 100;
         }
         f->nodes[i] = (rk_profile_t){.id = i, .host = 1, .cores = cores, .speed_ppm = ppm,
-                                     .ram_bytes = node->ram_mb * 1000000, .forward_ns = f->forward[i],
+                                     .ram_bytes = node->ram_mb << 20, .forward_ns = f->forward[i],
                                      .backward_ns = f->backward[i]};
         memcpy (f->nodes[i].name, node->name, sizeof f->nodes[i].name);
     }
@@ -64,7 +62,7 @@ static void test_no_node_holds_it_alone (void **state)
     static s_job_t job;
     s_job (&job);
     uint64_t alone = rk_stage_memory (&job.info, &job.settings, 0, job.info.n_layers, 1);
-    for (uint32_t i = 0; i < job.settings.n_fleet; i++) /* MB of 10^6 or 2^20 bytes alike */
+    for (uint32_t i = 0; i < job.settings.n_fleet; i++)
         assert_true (alone > job.settings.fleet[i].ram_mb << 20);
 }
 
