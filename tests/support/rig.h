@@ -42,6 +42,8 @@ void rig_settings (rk_settings_t *settings);
 void rig_run (const rig_config_t *config, rig_result_t *result);
 void rig_clear (rig_result_t *result);
 
+/* The plan it runs; the caller destroys it. */
+rk_plan_t *rig_plan (const rig_config_t *config);
 /* The same minibatches, one after the other, in one slice: n_flat floats, the caller frees. */
 float *rig_plain (const rig_config_t *config, uint64_t n_minibatches);
 
