@@ -60,7 +60,8 @@ typedef struct {
 typedef struct {
     uint64_t minibatches, samples, n_correct, staleness_sum, staleness_max, staleness_n;
     double loss_sum;
-    int64_t busy_ns, declared_wait_ns, started_ns, next_report_ns;
+    int64_t busy_ns, declared_wait_ns, next_report_ns;
+    int64_t started_ns, started_idle_ns, started_cpu_ns; /* clocks at the first minibatch: what came before is no idling */
     uint64_t reducer_bytes;
     bool dirty; /* something happened since the last report */
 } rk_stage_counts_t;

@@ -160,8 +160,11 @@ rk_err_t rk_stage_on_activation (void *self_, rk_packet_t *packet, rk_error_t *e
     if (a->mode == RK_MB_TRAIN) {
         self->n_arrived++;
         self->next_f = a->f + 1;
-        if (!self->counts.started_ns)
+        if (!self->counts.started_ns) {
             self->counts.started_ns = rk_now_ns ();
+            self->counts.started_idle_ns = rk_loop_idle_ns (self->loop);
+            self->counts.started_cpu_ns = rk_thread_cpu_ns ();
+        }
     }
     return RK_OK;
 }

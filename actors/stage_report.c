@@ -14,6 +14,22 @@ static uint64_t s_rss_bytes (void)
     return (uint64_t) resident * (uint64_t) sysconf (_SC_PAGESIZE);
 }
 
+/* Waiting for messages since the first minibatch; a declared wait is not idling. */
+static int64_t s_idle_ns (const rk_stage_t *self)
+{
+    const rk_stage_counts_t *counts = &self->counts;
+    int64_t idle_ns = rk_loop_idle_ns (self->loop) - counts->started_idle_ns - counts->declared_wait_ns;
+    return counts->started_ns && idle_ns > 0 ? idle_ns : 0;
+}
+
+/* Thread CPU time outside kernels since the first minibatch. */
+static int64_t s_dispatch_ns (const rk_stage_t *self)
+{
+    const rk_stage_counts_t *counts = &self->counts;
+    int64_t dispatch_ns = rk_thread_cpu_ns () - counts->started_cpu_ns - counts->busy_ns;
+    return counts->started_ns && dispatch_ns > 0 ? dispatch_ns : 0;
+}
+
 rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
 {
     if (!rk_loop_connected (self->loop, RK_TO_OBSERVER))
@@ -24,12 +40,12 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
         .report = {.cluster = self->cluster, .stage = self->stage, .final = final, .minibatches = counts->minibatches,
                    .samples = counts->samples, .loss_sum = counts->loss_sum, .n_correct = counts->n_correct,
                    .busy_ns = (uint64_t) counts->busy_ns, .declared_wait_ns = (uint64_t) counts->declared_wait_ns,
-                   .idle_ns = (uint64_t) (rk_loop_idle_ns (self->loop) - counts->declared_wait_ns),
+                   .idle_ns = (uint64_t) s_idle_ns (self),
                    .wall_ns = counts->started_ns ? (uint64_t) (rk_now_ns () - counts->started_ns) : 0,
                    .bytes_sent = rk_loop_bytes_sent (self->loop) + counts->reducer_bytes,
                    .staleness_sum = counts->staleness_sum, .staleness_max = counts->staleness_max,
                    .staleness_n = counts->staleness_n, .dropped = rk_loop_dropped (self->loop), .rss_bytes = s_rss_bytes (),
-                   .dispatch_ns = (uint64_t) (rk_thread_cpu_ns () - counts->busy_ns), .pid = (uint32_t) getpid ()}};
+                   .dispatch_ns = (uint64_t) s_dispatch_ns (self), .pid = (uint32_t) getpid ()}};
     return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
 }
 
