@@ -20,6 +20,7 @@ typedef struct {
     const char *transport; /* inproc, ipc, tcp */
     uint32_t corrupt;      /* all stages (stale version) or node 0 made to err */
     const char *initial;   /* file of initial parameters */
+    const uint32_t *speed_ppm; /* declared, by node; NULL: full speed */
     bool evaluate;         /* once at the end, at the last mean */
     bool predict;          /* the same by predictions */
 } rig_config_t;
