@@ -5,6 +5,7 @@
 #ifndef RK_COMPUTE_LAYER_H
 #define RK_COMPUTE_LAYER_H
 #include "compute/model.h"
+#include "compute/pool.h"
 #include "compute/slice.h"
 
 #define RK_LAYER_MAX_IN 2
@@ -19,7 +20,8 @@ enum {
     RK_PASSES_GRADIENT = 1 << 5,  /* the gradient of every input is gy itself; no backward_input */
     RK_PARAMS_FROM_SAVE = 1 << 6, /* backward_input runs even if no gx is wanted and leaves in save all
                                      that backward_params reads */
-    RK_IS_LOSS = 1 << 7           /* reads labels, has no output tensor and no gy */
+    RK_IS_LOSS = 1 << 7,          /* reads labels, has no output tensor and no gy */
+    RK_BY_SAMPLE = 1 << 8         /* samples do not know each other: threads may share a minibatch */
 };
 
 typedef enum { RK_INIT_ZERO = 0, RK_INIT_ONE, RK_INIT_UNIFORM } rk_init_t;
@@ -65,6 +67,9 @@ typedef struct {
     const rk_layer_t *layer;
     int index;           /* of the layer in the model */
     size_t n;            /* samples */
+    size_t first;        /* of them in the minibatch; above 0 only with RK_BY_SAMPLE. x, y, gx, gy begin at it,
+                            save does not */
+    rk_pool_t *pool;     /* NULL: the calling thread only */
     rk_mode_t mode;
     uint64_t seed, f;    /* for random numbers */
     const float *params; /* this layer's part of the flat vector at the version to use */
@@ -82,6 +87,7 @@ typedef struct {
 } rk_layer_call_t;
 
 typedef struct {
+    size_t n_threads; /* given: those that share the scratch */
     uint64_t forward_flops, backward_flops;
     size_t save_bytes, work_bytes;
 } rk_layer_need_t;
@@ -112,6 +118,11 @@ static inline bool rk_layer_has (const rk_layer_t *layer, unsigned flag)
 {
     return (layer->type->flags & flag) != 0;
 }
+
+/* The layer's own function, with the minibatch cut into runs of samples for the pool where that is allowed.
+ * The cuts do not depend on the number of threads.                                                   */
+void rk_layer_forward (const rk_layer_call_t *call);
+void rk_layer_backward_input (const rk_layer_call_t *call);
 
 /* Appends a layer; the builders of model.h are this with a type and a config. */
 int rk_model_append (rk_model_t *m, const rk_layer_type_t *type, const char *name, int n_in, const int *in,

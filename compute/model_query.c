@@ -96,7 +96,7 @@ int rk_model_boundary (const rk_model_t *self, int cut, int from, rk_boundary_t 
 void rk_model_cost (const rk_model_t *self, int layer, size_t batch, rk_layer_cost_t *out)
 {
     const rk_layer_t *l = &self->layers[layer];
-    rk_layer_need_t need = {0};
+    rk_layer_need_t need = {.n_threads = 1};
     l->type->need (l, batch, &need);
     const rk_slice_share_t share = self->shares[layer];
     *out = (rk_layer_cost_t) {

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "compute/arena.h"
+#include "compute/pool.h"
 
 struct rk_plain {
     rk_plain_config_t config;
     rk_model_t *model;
+    rk_pool_t *pool; /* NULL: one thread */
     rk_slice_t *slice;
     const rk_optim_t *optim;
     size_t flat_len; /* floats */
@@ -22,7 +24,8 @@ static rk_err_t s_allocate (rk_plain_t *self, rk_error_t *err)
 {
     const int n_layers = rk_model_n_layers (self->model);
     const rk_slice_config_t slice = {.model = self->model, .last = n_layers, .batch = self->config.batch,
-                                     .n_contexts = 1, .seed = self->config.seed, .recompute = self->config.recompute};
+                                     .n_contexts = 1, .seed = self->config.seed, .recompute = self->config.recompute,
+                                     .pool = self->pool};
     rk_err_t rc = rk_slice_new (&self->slice, &slice, err);
     if (rc)
         return rc;
@@ -53,6 +56,8 @@ rk_err_t rk_plain_new (rk_plain_t **loop_p, const rk_plain_config_t *config, rk_
     if (!rc)
         rc = rk_model_by_name (&self->model, config->model, rk_data_shape (config->data),
                                rk_data_n_classes (config->data), err);
+    if (!rc && config->threads > 1)
+        rc = rk_pool_new (&self->pool, config->threads, err);
     if (!rc)
         rc = s_allocate (self, err);
     if (rc)
@@ -67,6 +72,7 @@ void rk_plain_destroy (rk_plain_t **loop_p)
     if (!self)
         return;
     rk_slice_destroy (&self->slice);
+    rk_pool_destroy (&self->pool);
     rk_model_destroy (&self->model);
     free (self->flat);
     free (self->grads);

@@ -18,6 +18,7 @@ typedef struct {
     rk_optim_config_t optim;
     rk_lr_t lr;
     bool recompute;
+    size_t threads; /* 0: one */
 } rk_plain_config_t;
 
 /* errors: whatever model, optimiser, schedule and slice say. */

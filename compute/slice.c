@@ -25,6 +25,7 @@ typedef struct {
 struct rk_slice {
     rk_slice_plan_t plan;
     uint64_t seed;
+    rk_pool_t *pool; /* borrowed */
     int n_contexts;
     s_context_t *contexts;
     char *stash; /* n_contexts x plan.stash_bytes */
@@ -51,6 +52,7 @@ rk_err_t rk_slice_new (rk_slice_t **slice_p, const rk_slice_config_t *config, rk
         return rc;
     }
     self->seed = config->seed;
+    self->pool = config->pool;
     self->n_contexts = config->n_contexts;
     self->between = -1;
     const size_t n_contexts = (size_t) config->n_contexts;
@@ -145,6 +147,7 @@ static rk_layer_call_t s_call (const rk_slice_t *self, const s_buffers_t *b, int
         .layer = layer,
         .index = self->plan.first + i,
         .n = b->context->n,
+        .pool = self->pool,
         .mode = RK_MODE_TRAIN,
         .seed = self->seed,
         .f = b->context->f,
@@ -203,7 +206,7 @@ static void s_forward_layer (const rk_slice_t *self, const s_buffers_t *b, int i
     call.labels = forward->labels;
     call.loss = forward->loss;
     call.probabilities = forward->probabilities;
-    call.layer->type->forward (&call);
+    rk_layer_forward (&call);
 }
 
 rk_err_t rk_slice_forward (rk_slice_t *self, const rk_forward_t *forward, rk_error_t *err)
@@ -255,7 +258,7 @@ static void s_replay (const rk_slice_t *self, const s_buffers_t *b, const float 
             call.x[k] = s_read (self, b, p->back_x[k]);
         call.y = s_write (self, b, p->back_y);
         call.work = s_write (self, b, p->work_replay);
-        call.layer->type->forward (&call);
+        rk_layer_forward (&call);
     }
 }
 
@@ -283,7 +286,7 @@ static void s_backward_layer (const rk_slice_t *self, const s_buffers_t *b, int 
     }
     call.work = s_write (self, b, p->work_input);
     if (wanted && call.layer->type->backward_input)
-        call.layer->type->backward_input (&call);
+        rk_layer_backward_input (&call);
     for (int k = 0; k < call.layer->n_in; k++) {
         const rk_gx_plan_t *gx = &p->gx[k];
         if (gx->sum.region == RK_AT_NOWHERE)

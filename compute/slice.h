@@ -18,6 +18,8 @@ typedef struct {
     int n_contexts;          /* minibatches in flight */
     uint64_t seed;           /* of dropout: random numbers are a function of (seed, layer, f) */
     bool recompute;          /* keep only the inputs and repeat the forward before the backward */
+    struct rk_pool *pool;    /* borrowed for the slice's life: threads its kernels may use, without changing a bit;
+                                NULL: the calling thread only */
 } rk_slice_config_t;
 
 typedef struct {

@@ -55,6 +55,7 @@ static rk_err_t s_lay_out (rk_slice_plan_t *plan, const rk_slice_config_t *confi
     plan->n_layers = config->last - config->first;
     plan->batch = config->batch;
     plan->recompute = config->recompute;
+    plan->n_threads = rk_pool_n_threads (config->pool);
     plan->n_in = rk_model_boundary (config->model, config->first, config->first, plan->in);
     plan->n_out = rk_model_boundary (config->model, config->last, config->first, plan->out);
     plan->layers = calloc ((size_t) plan->n_layers, sizeof *plan->layers);

@@ -54,6 +54,7 @@ typedef struct {
     int first, last, n_layers;
     size_t batch;
     bool recompute;
+    size_t n_threads;
     bool no_scratch; /* leave the layers' own scratch out: rk_slice_shares */
     rk_boundary_t in[RK_MAX_BOUNDARY], out[RK_MAX_BOUNDARY];
     int n_in, n_out;

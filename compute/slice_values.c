@@ -155,7 +155,7 @@ static rk_err_t s_place_scratch (rk_slice_plan_t *plan, int i)
 {
     rk_layer_plan_t *p = &plan->layers[i];
     const rk_layer_t *layer = rk_model_layer (plan->model, plan->first + i);
-    rk_layer_need_t need = {0};
+    rk_layer_need_t need = {.n_threads = plan->n_threads};
     layer->type->need (layer, plan->batch, &need);
     if (plan->no_scratch)
         need.work_bytes = 0;

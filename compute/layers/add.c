@@ -32,7 +32,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_add = {
     .kind = "add",
-    .flags = RK_PASSES_GRADIENT | RK_MAY_OVERWRITE_X,
+    .flags = RK_PASSES_GRADIENT | RK_MAY_OVERWRITE_X | RK_BY_SAMPLE,
     .infer = s_infer,
     .forward = s_forward,
     .need = s_need,

@@ -72,6 +72,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_avgpool2d = {
     .kind = "avgpool2d",
+    .flags = RK_BY_SAMPLE,
     .infer = rk_pool_infer,
     .forward = s_forward,
     .backward_input = s_backward_input,

@@ -82,58 +82,69 @@ static void s_move (const rk_layer_call_t *call, size_t c, double mean, double v
     *running_var = (float) ((1 - MOMENTUM) * (double) *running_var + MOMENTUM * unbiased);
 }
 
-static void s_forward (const rk_layer_call_t *call)
+/* One channel: channels do not know each other, so a pool takes them one by one. */
+static void s_forward_channel (void *arg, size_t c, size_t worker)
 {
-    const size_t n_channels = call->layer->shape.dim[0], plane = s_plane (call), stride = call->layer->elems;
+    const rk_layer_call_t *call = arg;
+    const size_t plane = s_plane (call), stride = call->layer->elems;
     const s_save_t save = s_save (call);
-    for (size_t c = 0; c < n_channels; c++) {
-        double mean, variance;
-        if (call->mode == RK_MODE_TRAIN) {
-            s_moments (call, c, &mean, &variance);
-            s_move (call, c, mean, variance);
-        }
-        else {
-            const float *buffers = call->stats ? call->stats : call->params;
-            mean = (double) buffers[call->layer->offset[RUNNING_MEAN] + c];
-            variance = (double) buffers[call->layer->offset[RUNNING_VAR] + c];
-        }
-        save.mean[c] = (float) mean;
-        save.inverse[c] = (float) (1.0 / sqrt (variance + EPSILON));
-        const float a = rk_layer_param (call, WEIGHT)[c] * save.inverse[c];
-        const float b = rk_layer_param (call, BIAS)[c] - save.mean[c] * a;
-        for (size_t i = 0; i < call->n; i++) {
-            const size_t at = i * stride + c * plane;
-            rk_vec ()->affine (plane, a, call->x[0] + at, b, call->y + at);
-        }
+    double mean, variance;
+    if (call->mode == RK_MODE_TRAIN) {
+        s_moments (call, c, &mean, &variance);
+        s_move (call, c, mean, variance);
+    }
+    else {
+        const float *buffers = call->stats ? call->stats : call->params;
+        mean = (double) buffers[call->layer->offset[RUNNING_MEAN] + c];
+        variance = (double) buffers[call->layer->offset[RUNNING_VAR] + c];
+    }
+    save.mean[c] = (float) mean;
+    save.inverse[c] = (float) (1.0 / sqrt (variance + EPSILON));
+    const float a = rk_layer_param (call, WEIGHT)[c] * save.inverse[c];
+    const float b = rk_layer_param (call, BIAS)[c] - save.mean[c] * a;
+    for (size_t i = 0; i < call->n; i++) {
+        const size_t at = i * stride + c * plane;
+        rk_vec ()->affine (plane, a, call->x[0] + at, b, call->y + at);
     }
 }
 
+static void s_forward (const rk_layer_call_t *call)
+{
+    rk_layer_call_t own = *call;
+    rk_pool_run (call->pool, call->layer->shape.dim[0], s_forward_channel, &own);
+}
+
 /* dx = weight inverse (dy - mean (dy) - xhat mean (dy xhat)), as one affine function of dy and x. */
+static void s_backward_channel (void *arg, size_t c, size_t worker)
+{
+    const rk_layer_call_t *call = arg;
+    const size_t plane = s_plane (call), stride = call->layer->elems;
+    const s_save_t save = s_save (call);
+    double sum_dy = 0, sum_dyx = 0, part[2];
+    for (size_t i = 0; i < call->n; i++) {
+        const size_t at = i * stride + c * plane;
+        rk_vec ()->co_moments (plane, call->gy + at, call->x[0] + at, save.mean[c], part);
+        sum_dy += part[0];
+        sum_dyx += part[1];
+    }
+    save.sum_dy[c] = (float) sum_dy;
+    save.sum_dyx[c] = (float) sum_dyx;
+    if (!call->gx[0])
+        return;
+    const double count = (double) call->n * (double) plane, inverse = (double) save.inverse[c];
+    const double a = (double) rk_layer_param (call, WEIGHT)[c] * inverse;
+    const double b = -a * inverse * inverse * sum_dyx / count;
+    const float shift = (float) (-a * sum_dy / count - b * (double) save.mean[c]);
+    for (size_t i = 0; i < call->n; i++) {
+        const size_t at = i * stride + c * plane;
+        rk_vec ()->affine2 (plane, (float) a, call->gy + at, (float) b, call->x[0] + at, shift, call->gx[0] + at);
+    }
+}
+
 static void s_backward_input (const rk_layer_call_t *call)
 {
-    const size_t n_channels = call->layer->shape.dim[0], plane = s_plane (call), stride = call->layer->elems;
-    const s_save_t save = s_save (call);
-    const double count = (double) call->n * (double) plane;
-    for (size_t c = 0; c < n_channels; c++) {
-        double sum_dy = 0, sum_dyx = 0, part[2];
-        for (size_t i = 0; i < call->n; i++) {
-            const size_t at = i * stride + c * plane;
-            rk_vec ()->co_moments (plane, call->gy + at, call->x[0] + at, save.mean[c], part);
-            sum_dy += part[0];
-            sum_dyx += part[1];
-        }
-        save.sum_dy[c] = (float) sum_dy;
-        save.sum_dyx[c] = (float) sum_dyx;
-        if (!call->gx[0])
-            continue;
-        const double inverse = (double) save.inverse[c], a = (double) rk_layer_param (call, WEIGHT)[c] * inverse;
-        const double b = -a * inverse * inverse * sum_dyx / count;
-        const float shift = (float) (-a * sum_dy / count - b * (double) save.mean[c]);
-        for (size_t i = 0; i < call->n; i++) {
-            const size_t at = i * stride + c * plane;
-            rk_vec ()->affine2 (plane, (float) a, call->gy + at, (float) b, call->x[0] + at, shift, call->gx[0] + at);
-        }
-    }
+    rk_layer_call_t own = *call;
+    rk_pool_run (call->pool, call->layer->shape.dim[0], s_backward_channel, &own);
 }
 
 static void s_backward_params (const rk_layer_call_t *call)

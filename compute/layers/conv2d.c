@@ -45,7 +45,7 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
 static void s_forward (const rk_layer_call_t *call)
 {
     const rk_conv_shape_t shape = s_shape (call->layer);
-    const rk_conv_work_t work = {.scratch = call->work};
+    const rk_conv_work_t work = {.pool = call->pool, .scratch = call->work};
     rk_conv_forward (&shape, call->n, call->x[0], rk_layer_param (call, 0),
                      call->layer->config.bias ? rk_layer_param (call, 1) : NULL, call->y, &work);
 }
@@ -53,14 +53,14 @@ static void s_forward (const rk_layer_call_t *call)
 static void s_backward_input (const rk_layer_call_t *call)
 {
     const rk_conv_shape_t shape = s_shape (call->layer);
-    const rk_conv_work_t work = {.scratch = call->work};
+    const rk_conv_work_t work = {.pool = call->pool, .scratch = call->work};
     rk_conv_backward_input (&shape, call->n, call->gy, rk_layer_param (call, 0), call->gx[0], &work);
 }
 
 static void s_backward_params (const rk_layer_call_t *call)
 {
     const rk_conv_shape_t shape = s_shape (call->layer);
-    const rk_conv_work_t work = {.scratch = call->work};
+    const rk_conv_work_t work = {.pool = call->pool, .scratch = call->work};
     rk_conv_backward_weight (&shape, call->n, call->x[0], call->gy, rk_layer_grad (call, 0), &work);
     if (call->layer->config.bias)
         rk_conv_backward_bias (&shape, call->n, call->gy, rk_layer_grad (call, 1));
@@ -71,7 +71,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
     const rk_conv_shape_t shape = s_shape (layer);
     need->forward_flops = 2 * (uint64_t) batch * layer->elems * shape.c_in * shape.kernel * shape.kernel;
     need->backward_flops = 2 * need->forward_flops;
-    need->work_bytes = rk_conv_scratch (&shape, 1) * sizeof (float);
+    need->work_bytes = rk_conv_scratch (&shape, need->n_threads) * sizeof (float);
 }
 
 const rk_layer_type_t rk_layer_conv2d = {

@@ -29,10 +29,11 @@ static void s_mask (const rk_layer_call_t *call, const float *in, float *out)
     const float scale = 1.0f / (1.0f - call->layer->config.probability);
     const uint32_t limit = (uint32_t) ((double) call->layer->config.probability * 0x1p32);
     const uint64_t stream = rk_rng_stream (RK_RNG_DROPOUT, call->f), layer = (uint64_t) call->index << 32;
+    const size_t first = call->first * call->layer->elems / 4; /* runs of samples begin at a multiple of 4 */
     uint32_t words[4];
     for (size_t i = 0; i < n; i++) {
         if (i % 4 == 0)
-            rk_rng_block (call->seed, stream, layer | i / 4, words);
+            rk_rng_block (call->seed, stream, layer | (first + i / 4), words);
         out[i] = words[i % 4] < limit ? 0 : in[i] * scale;
     }
 }
@@ -57,7 +58,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_dropout = {
     .kind = "dropout",
-    .flags = RK_MAY_OVERWRITE_X | RK_MAY_OVERWRITE_GY,
+    .flags = RK_MAY_OVERWRITE_X | RK_MAY_OVERWRITE_GY | RK_BY_SAMPLE,
     .infer = s_infer,
     .forward = s_forward,
     .backward_input = s_backward_input,

@@ -44,6 +44,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_globalavgpool = {
     .kind = "globalavgpool",
+    .flags = RK_BY_SAMPLE,
     .infer = s_infer,
     .forward = s_forward,
     .backward_input = s_backward_input,

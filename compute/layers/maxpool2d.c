@@ -62,7 +62,7 @@ static void s_forward (const rk_layer_call_t *call)
     const rk_layer_t *layer = call->layer;
     const size_t in_plane = layer->in_shape[0].dim[1] * layer->in_shape[0].dim[2];
     const size_t out_plane = layer->shape.dim[1] * layer->shape.dim[2], n_planes = call->n * layer->shape.dim[0];
-    uint16_t *place = call->save;
+    uint16_t *place = (uint16_t *) call->save + call->first * layer->elems;
     void (*plane) (const rk_layer_t *, const float *, float *, uint16_t *) = s_is_2x2 (layer) ? s_plane_2x2 : s_plane;
     for (size_t p = 0; p < n_planes; p++)
         plane (layer, call->x[0] + p * in_plane, call->y + p * out_plane, place + p * out_plane);
@@ -96,7 +96,7 @@ static void s_backward_input (const rk_layer_call_t *call)
     const rk_layer_t *layer = call->layer;
     const size_t in_plane = layer->in_shape[0].dim[1] * layer->in_shape[0].dim[2];
     const size_t out_plane = layer->shape.dim[1] * layer->shape.dim[2], n_planes = call->n * layer->shape.dim[0];
-    const uint16_t *place = call->save;
+    const uint16_t *place = (uint16_t *) call->save + call->first * layer->elems;
     void (*plane) (const rk_layer_t *, const float *, const uint16_t *, float *) =
         s_is_2x2 (layer) ? s_plane_back_2x2 : s_plane_back;
     for (size_t p = 0; p < n_planes; p++)
@@ -112,6 +112,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_maxpool2d = {
     .kind = "maxpool2d",
+    .flags = RK_BY_SAMPLE,
     .infer = s_infer,
     .forward = s_forward,
     .backward_input = s_backward_input,

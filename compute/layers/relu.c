@@ -33,7 +33,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_relu = {
     .kind = "relu",
-    .flags = RK_BACK_NEEDS_Y | RK_MAY_OVERWRITE_X | RK_MAY_OVERWRITE_GY,
+    .flags = RK_BACK_NEEDS_Y | RK_MAY_OVERWRITE_X | RK_MAY_OVERWRITE_GY | RK_BY_SAMPLE,
     .infer = s_infer,
     .forward = s_forward,
     .backward_input = s_backward_input,

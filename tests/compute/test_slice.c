@@ -13,6 +13,7 @@
 #include "compute/arena.h"
 #include "compute/blas.h"
 #include "compute/optim.h"
+#include "compute/pool.h"
 #include "tests/support/chain.h"
 
 #define BATCH 5
@@ -122,6 +123,37 @@ static void test_recompute_changes_no_bit (void **state)
         }
         s_free (&kept);
     }
+}
+
+/* A pool of three threads changes no bit of any layer. */
+static void test_threads_change_no_bit (void **state)
+{
+    static const char *const names[] = {"mlp", "cnn", "resnet20", "mlp-tiny", "cnn-tiny", "residual-tiny", "dense-tiny"};
+    rk_pool_t *pool;
+    assert_int_equal (rk_pool_new (&pool, 3, NULL), RK_OK);
+    for (size_t m = 0; m < sizeof names / sizeof *names; m++) {
+        rk_model_t *model = s_model (names[m]);
+        const size_t bytes = s_flat_len (model) * sizeof (float);
+        float *flat[2], *grads[2];
+        for (int pooled = 0; pooled < 2; pooled++) {
+            const rk_slice_config_t config = {.batch = 19, .n_contexts = 1, .seed = 11, .pool = pooled ? pool : NULL};
+            rk_chain_t *chain = rk_chain_new_even (model, 1, &config);
+            flat[pooled] = s_init (model);
+            grads[pooled] = rk_arena_memory (bytes);
+            rk_chain_forward (chain, 0, 3, 19, flat[pooled], flat[pooled]);
+            rk_chain_backward (chain, 0, flat[pooled]);
+            memcpy (grads[pooled], chain->grads, bytes);
+            rk_chain_destroy (&chain);
+        }
+        assert_memory_equal (flat[0], flat[1], bytes);
+        assert_memory_equal (grads[0], grads[1], bytes);
+        for (int pooled = 0; pooled < 2; pooled++) {
+            free (flat[pooled]);
+            free (grads[pooled]);
+        }
+        rk_model_destroy (&model);
+    }
+    rk_pool_destroy (&pool);
 }
 
 /* The comparison above would see one flipped bit. */
@@ -360,6 +392,7 @@ int main (void)
         cmocka_unit_test (test_gradients_of_an_old_version), cmocka_unit_test (test_statistics_move_once),
         cmocka_unit_test (test_refusals),                   cmocka_unit_test (test_memory_is_predicted),
         cmocka_unit_test (test_cnn_is_small),
+        cmocka_unit_test (test_threads_change_no_bit),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
 }
