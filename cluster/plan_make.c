@@ -123,6 +123,53 @@ static rk_err_t s_build (rk_plan_t **plan_p, rk_plan_t *half, const rk_costs_t *
     return rk_plan_complete (plan_p, half);
 }
 
+static rk_err_t s_plan (rk_plan_t **plan_p, rk_plan_t *half, const rk_fleet_t *fleet, const rk_model_info_t *model,
+                        const rk_settings_t *settings, rk_error_t *err)
+{
+    rk_costs_t costs;
+    rk_assignment_t assignment;
+    rk_err_t code = rk_costs_init (&costs, fleet, model, settings);
+    if (code != RK_OK)
+        return rk_error_set (err, code, "no memory to plan %u nodes", fleet->n_nodes);
+    code = s_planners[0].assign (&costs, &assignment, err);
+    if (code == RK_OK) {
+        code = s_build (plan_p, half, &costs, &assignment);
+        if (code != RK_OK)
+            rk_error_set (err, code, "no memory for a plan of %u stages", half->n_stages);
+    }
+    rk_costs_clear (&costs);
+    return code;
+}
+
+static bool s_is_built_in (const rk_fleet_t *fleet, const rk_settings_t *settings)
+{
+    bool same = !settings->fleet_given && fleet->n_nodes == settings->n_fleet;
+    for (uint32_t i = 0; same && i < fleet->n_nodes; i++)
+        same = fleet->nodes[i].ram_bytes == settings->fleet[i].ram_mb << 20 &&
+               strcmp (fleet->nodes[i].name, settings->fleet[i].name) == 0;
+    return same;
+}
+
+/* Nobody declared the built-in fleet's memory, which suits the main job: for a larger model it is doubled until
+ * the model fits, in the same proportions. */
+static rk_err_t s_plan_built_in (rk_plan_t **plan_p, rk_plan_t *half, const rk_fleet_t *fleet, const rk_model_info_t *model,
+                                 const rk_settings_t *settings, rk_error_t *err)
+{
+    enum { MOST_DOUBLINGS = 16 };
+    rk_profile_t nodes[RK_MAX_FLEET];
+    memcpy (nodes, fleet->nodes, fleet->n_nodes * sizeof *nodes);
+    rk_fleet_t larger = *fleet;
+    larger.nodes = nodes;
+    rk_err_t code = RK_EPLAN;
+    for (int i = 0; i < MOST_DOUBLINGS && code == RK_EPLAN; i++) {
+        for (uint32_t n = 0; n < fleet->n_nodes; n++)
+            nodes[n].ram_bytes *= 2;
+        rk_plan_t again = *half;
+        code = s_plan (plan_p, &again, &larger, model, settings, err);
+    }
+    return code;
+}
+
 rk_err_t rk_plan_make (rk_plan_t **plan_p, uint64_t view, const rk_fleet_t *fleet, const rk_model_info_t *model,
                        const rk_settings_t *settings, const char *kernels, rk_error_t *err)
 {
@@ -141,17 +188,8 @@ rk_err_t rk_plan_make (rk_plan_t **plan_p, uint64_t view, const rk_fleet_t *flee
     if (code != RK_OK)
         return code;
     snprintf (half.kernels, sizeof half.kernels, "%s", kernels);
-    rk_costs_t costs;
-    rk_assignment_t assignment;
-    code = rk_costs_init (&costs, fleet, model, settings);
-    if (code != RK_OK)
-        return rk_error_set (err, code, "no memory to plan %u nodes", fleet->n_nodes);
-    code = s_planners[0].assign (&costs, &assignment, err);
-    if (code == RK_OK) {
-        code = s_build (plan_p, &half, &costs, &assignment);
-        if (code != RK_OK)
-            rk_error_set (err, code, "no memory for a plan of %u stages", half.n_stages);
-    }
-    rk_costs_clear (&costs);
-    return code;
+    rk_plan_t whole = half;
+    code = s_plan (plan_p, &whole, fleet, model, settings, err);
+    return code == RK_EPLAN && s_is_built_in (fleet, settings) ? s_plan_built_in (plan_p, &half, fleet, model, settings, err)
+                                                               : code;
 }

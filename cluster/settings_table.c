@@ -105,7 +105,8 @@ static const rk_setting_row_t s_rows[] = {
      .fallback = "intersect", .help = "how parameters are dealt to rings; the last two are Ravnest's rules"},
     {.key = "fleet.node", .kind = &rk_kind_nodes, MEMBER (fleet), .allowed = "NAME SPEED RAM_MB [, ...] | none",
      /* For the default job: `cnn` at batch 64 needs 76 MB on one node, so none of these holds it alone; split
-      * behind the convolutions it needs 57 MB with them and 65 MB with the rest, so any two do.            */
+      * behind the convolutions it needs 57 MB with them and 65 MB with the rest, so any two do. A larger
+      * model makes the planner double them (rk_plan_make).                                                 */
      .fallback = "strong-1 1 72, strong-2 1 64, weak-1 0.5 74, weak-2 0.5 70",
      .help = "virtual nodes: speed, a part of this machine's; memory each may use in 2^20 bytes (0: all); none: one node"},
     {.key = "fleet.layout", .kind = &rk_kind_layout, MEMBER (fleet_layout), .low = 1, .high = RK_MAX_FLEET,

@@ -107,6 +107,10 @@ static void test_too_large_says_what_to_do (void **state)
         job.layers[l].stash_bytes *= 10;
     rk_plan_t *plan = NULL;
     rk_error_t err = {0};
+    /* Nobody declared the built-in fleet's memory: a larger model gets more. */
+    assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &job.info, &job.settings, "base", &err), RK_OK);
+    rk_plan_destroy (&plan);
+    f.nodes[0].ram_bytes++; /* another fleet than the built-in one is as declared */
     assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &job.info, &job.settings, "base", &err), RK_EPLAN);
     assert_non_null (strstr (err.text, "fleet.node"));
     assert_int_equal (rk_settings_set (&job.settings, "fleet.node", "a 1 1", &err), RK_OK);
