@@ -105,6 +105,7 @@ rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *k
 
 void rk_loop_close (rk_loop_t *loop)
 {
+    rk_loop_log_links (loop);
     rk_packet_destroy (&loop->packet);
     for (size_t i = 0; i < loop->n_peers; i++)
         zsock_destroy (&loop->peers[i].dealer);

@@ -15,6 +15,7 @@ typedef struct {
     zsock_t *dealer;  /* NULL: the learned way back */
     void *socket;     /* of the dealer */
     uint64_t seq;     /* last one sent */
+    uint64_t bytes;   /* sent */
     size_t n_routing; /* 0: not learned */
     uint8_t routing[RK_LOOP_ID];
 } rk_loop_peer_t;
@@ -49,6 +50,7 @@ void rk_loop_close (rk_loop_t *loop); /* also after a failed open */
 void rk_loop_run (rk_loop_t *loop);
 void rk_loop_hear (rk_loop_t *loop); /* handle all commands that are on the pipe */
 void rk_loop_plumb (rk_loop_t *loop, zsock_t *sock, void *raw); /* options every socket has */
+void rk_loop_log_links (const rk_loop_t *loop);
 rk_err_t rk_loop_list_items (rk_loop_t *loop) RK_MUST_CHECK;    /* after peers changed */
 
 #endif

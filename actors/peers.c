@@ -37,6 +37,26 @@ rk_err_t rk_loop_list_items (rk_loop_t *loop)
     return RK_OK;
 }
 
+static void s_log_link (const rk_loop_t *loop, const rk_loop_peer_t *peer)
+{
+    const char *kind = peer->address == RK_TO_COORDINATOR ? "coordinator" : rk_actor_kind_name (rk_address_kind (peer->address));
+    bool own = peer->address == RK_TO_COORDINATOR || peer->address == RK_TO_OBSERVER;
+    char node[16] = "own";
+    if (!own)
+        snprintf (node, sizeof node, "%u", rk_address_node (peer->address));
+    rk_log (RK_LOG_INFO, "LINK", "from=%s:%u to=%s:%s messages=%llu bytes=%llu", rk_actor_kind_name (rk_address_kind (loop->address)),
+            rk_address_node (loop->address), peer->address == RK_TO_OBSERVER ? "observer" : kind, node,
+            (unsigned long long) peer->seq, (unsigned long long) peer->bytes);
+}
+
+/* What went over each DEALER, once, when the actor ends. */
+void rk_loop_log_links (const rk_loop_t *loop)
+{
+    for (size_t i = 0; i < loop->n_peers; i++)
+        if (loop->peers[i].dealer && loop->peers[i].seq)
+            s_log_link (loop, &loop->peers[i]);
+}
+
 static rk_loop_peer_t *s_peer (const rk_loop_t *loop, uint32_t address)
 {
     for (size_t i = 0; i < loop->n_peers; i++)
@@ -141,9 +161,11 @@ rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const r
     msg->sender = loop->address;
     msg->seq = seq;
     rk_err_t code = RK_EPEER;
-    if (socket)
+    if (socket) {
+        uint64_t before = loop->bytes_sent;
         code = rk_wire_send (socket, routing, n_routing, msg, frames, n_frames, &loop->bytes_sent, err);
-    else {
+        peer->bytes += loop->bytes_sent - before;
+    } else {
         for (int i = 0; i < n_frames; i++) /* released all the same */
             if (frames[i].release && !frames[i].share)
                 frames[i].release ((void *) frames[i].bytes, frames[i].hint);
