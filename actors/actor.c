@@ -3,8 +3,13 @@
  * function that joins both halves.                                                                         */
 #include "actors/loop.h"
 
+#include <stdatomic.h>
+
+/* `passed` counts the two points at which memory changes hands between the threads: the boot reply and the
+ * end. The pipe orders them already; the atomic says so to tools that cannot see into libzmq.             */
 struct rk_actor {
     zactor_t *zactor;
+    atomic_int passed;
     uint32_t address;
     char endpoint[RK_LOOP_ENDPOINT];
 };
@@ -14,6 +19,7 @@ typedef struct {
     const rk_actor_class_t *klass;
     const rk_actor_plumbing_t *plumbing;
     const void *config;
+    atomic_int *passed; /* in the parent's handle, which outlives the thread */
 } boot_t;
 
 /* Boot reply: code, text, endpoint. The parent frees `boot` as soon as it has read this. */
@@ -42,6 +48,8 @@ static void s_thread (zsock_t *pipe, void *args)
     }
     loop.plumbing = NULL;
     const rk_actor_class_t *klass = boot->klass;
+    atomic_int *passed = boot->passed;
+    atomic_fetch_add_explicit (passed, 1, memory_order_release);
     s_reply (pipe, code, code == RK_OK ? "" : err.text, loop.endpoint);
     if (code == RK_OK)
         rk_loop_run (&loop);
@@ -49,6 +57,7 @@ static void s_thread (zsock_t *pipe, void *args)
         klass->close (loop.self);
     rk_loop_close (&loop);
     free (loop.self);
+    atomic_fetch_add_explicit (passed, 1, memory_order_release);
 }
 
 static rk_err_t s_boot (rk_actor_t *actor, const boot_t *boot, rk_error_t *err)
@@ -61,6 +70,7 @@ static rk_err_t s_boot (rk_actor_t *actor, const boot_t *boot, rk_error_t *err)
     char *code_text = NULL, *text = NULL, *endpoint = NULL;
     rk_err_t code = RK_ENOMEM;
     if (zstr_recvx (actor->zactor, &code_text, &text, &endpoint, NULL) == 3) {
+        atomic_load_explicit (&actor->passed, memory_order_acquire);
         code = (rk_err_t) atoi (code_text);
         snprintf (actor->endpoint, sizeof actor->endpoint, "%s", endpoint);
     }
@@ -81,7 +91,7 @@ rk_err_t rk_actor_start (rk_actor_t **actor_p, const rk_actor_class_t *klass, co
     if (!actor)
         return rk_error_set (err, RK_ENOMEM, "no memory for an actor");
     actor->address = rk_address (klass->kind, plumbing->node);
-    boot_t boot = {klass, plumbing, config};
+    boot_t boot = {klass, plumbing, config, &actor->passed};
     rk_err_t code = s_boot (actor, &boot, err);
     if (code != RK_OK)
         rk_actor_stop (&actor);
@@ -94,6 +104,7 @@ void rk_actor_stop (rk_actor_t **actor_p)
     if (!*actor_p)
         return;
     zactor_destroy (&(*actor_p)->zactor);
+    atomic_load_explicit (&(*actor_p)->passed, memory_order_acquire);
     free (*actor_p);
     *actor_p = NULL;
 }

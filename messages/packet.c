@@ -5,6 +5,7 @@
 
 #include "messages/check.h"
 #include "messages/lend.h"
+#include "messages/order.h"
 #include "messages/wire.h"
 
 #define ENVELOPE_BYTES 512 /* an ordinary envelope is packed on the stack */
@@ -101,6 +102,7 @@ static rk_err_t s_add_frames (s_parts_t *parts, const rk_frame_t *frames, int n_
 static int s_send_part (zmq_msg_t *part, void *socket, int flags)
 {
     int rc;
+    RK_ORDER_SENT (zmq_msg_data (part));
     do
         rc = zmq_msg_send (part, socket, flags | ZMQ_DONTWAIT);
     while (rc < 0 && errno == EINTR);
@@ -182,7 +184,10 @@ static int s_receive_part (zmq_msg_t *part, void *socket)
     do
         rc = zmq_msg_recv (part, socket, ZMQ_DONTWAIT);
     while (rc < 0 && errno == EINTR);
-    return rc < 0 ? errno : 0;
+    if (rc < 0)
+        return errno;
+    RK_ORDER_RECEIVED (zmq_msg_data (part));
+    return 0;
 }
 
 /* The rest of a message that is refused anyway. */
