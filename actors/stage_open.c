@@ -155,10 +155,15 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
 static rk_err_t s_make_slice (rk_stage_t *self, rk_error_t *err)
 {
     const rk_settings_t *settings = &self->plan->settings;
+    uint32_t n_threads = rk_kernel_threads (self->plan, rk_address_node (rk_loop_address (self->loop)));
+    rk_err_t code = n_threads > 1 ? rk_pool_new (&self->pool, n_threads, err) : RK_OK;
+    if (code != RK_OK)
+        return code;
     const rk_slice_config_t slice = {
         .model = self->model, .first = self->layer_first, .last = self->layer_last, .batch = settings->train_batch,
-        .n_contexts = (int) self->in_flight, .seed = settings->run_seed, .recompute = settings->pipeline_recompute};
-    rk_err_t code = rk_blas_init (self->plan->kernels[0] ? self->plan->kernels : "auto", err);
+        .n_contexts = (int) self->in_flight, .seed = settings->run_seed, .recompute = settings->pipeline_recompute,
+        .pool = self->pool};
+    code = rk_blas_init (self->plan->kernels[0] ? self->plan->kernels : "auto", err);
     if (code == RK_OK)
         code = rk_slice_new (&self->slice, &slice, err);
     for (size_t i = 0; i < rk_model_n_tensors (self->model); i++) {
@@ -230,6 +235,7 @@ void rk_stage_close (void *self_)
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
         rk_buffers_destroy (pools[i]);
     rk_slice_destroy (&self->slice);
+    rk_pool_destroy (&self->pool);
     for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++) {
         free (self->slot_state[i]);
         free (self->slot_snapshot[i]);

@@ -10,6 +10,7 @@
 #include "actors/training.h"
 #include "cluster/lease.h"
 #include "cluster/schedule.h"
+#include "compute/pool.h"
 #include "compute/slice.h"
 
 /* Send buffers beyond in_flight: the I/O thread gives one back a little after the peer has answered it. */
@@ -71,6 +72,7 @@ struct rk_stage {
     rk_plan_t *plan;       /* own copy */
     const rk_model_t *model;
     rk_slice_t *slice;
+    rk_pool_t *pool;       /* threads of its kernels; NULL: its own thread alone */
     rk_training_t training;
     uint32_t corrupt;
 

@@ -18,16 +18,40 @@ rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *
     return code == RK_OK ? rk_lr_check (&out->lr, err) : code;
 }
 
-double rk_declared_wait (const rk_plan_t *plan, uint32_t node)
+static uint32_t s_find_node (const rk_plan_t *plan, uint32_t node)
 {
     uint32_t idx = 0;
     while (idx < plan->n_nodes && plan->nodes[idx] != node)
         idx++;
+    return idx;
+}
+
+static uint32_t s_n_sharing (const rk_plan_t *plan, uint32_t idx)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < plan->n_nodes; i++)
+        n += plan->node_hosts[i] == plan->node_hosts[idx];
+    return n;
+}
+
+uint32_t rk_kernel_threads (const rk_plan_t *plan, uint32_t node)
+{
+    uint32_t idx = s_find_node (plan, node);
+    if (idx == plan->n_nodes)
+        return 1;
+    uint32_t budget = plan->node_cores[idx], asked = plan->settings.run_threads;
+    if (asked && asked < budget)
+        budget = asked;
+    uint32_t n = budget / s_n_sharing (plan, idx);
+    return n > 1 ? n : 1;
+}
+
+double rk_declared_wait (const rk_plan_t *plan, uint32_t node)
+{
+    uint32_t idx = s_find_node (plan, node);
     if (idx == plan->n_nodes || plan->node_speed_ppm[idx] == 0 || plan->node_speed_ppm[idx] >= 1000000)
         return 0;
-    uint32_t sharing = 0;
-    for (uint32_t i = 0; i < plan->n_nodes; i++)
-        sharing += plan->node_hosts[i] == plan->node_hosts[idx];
+    uint32_t sharing = s_n_sharing (plan, idx);
     double share = plan->node_cores[idx] ? (double) sharing / plan->node_cores[idx] : 1;
     return (1e6 / plan->node_speed_ppm[idx] - 1) * (share > 1 ? share : 1);
 }

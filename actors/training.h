@@ -18,4 +18,8 @@ rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *
  * core it would have if all nodes of its host computed (at most 1 node per core: at least 1). 0: full speed. */
 double rk_declared_wait (const rk_plan_t *plan, uint32_t node);
 
+/* Threads that a node's kernels may use: an equal part of its host's cores, or of run.threads if that is
+ * fewer; at least 1. Results do not depend on it. */
+uint32_t rk_kernel_threads (const rk_plan_t *plan, uint32_t node);
+
 #endif
