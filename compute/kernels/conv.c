@@ -29,11 +29,10 @@ size_t rk_conv_out_w (const rk_conv_shape_t *s)
 
 static rk_slide_t s_forward_slide (const rk_conv_shape_t *s)
 {
-    const size_t out_h = rk_conv_out_h (s), out_w = rk_conv_out_w (s);
-    return (rk_slide_t){.channels = s->c_in, .h = s->h, .w = s->w, .top = (ptrdiff_t) s->padding,
-                        .left = (ptrdiff_t) s->padding, .tap_rows = s->kernel, .tap_cols = s->kernel, .step = s->stride,
-                        .rows = out_h, .cols = out_w, .n_out = s->c_out, .plane = out_h * out_w, .row_stride = out_w,
-                        .col_stride = 1};
+    rk_slide_t slide = {.in = rk_conv_border (s), .n_out = s->c_out, .col_stride = 1};
+    slide.row_stride = slide.in.cols;
+    slide.plane = slide.in.rows * slide.in.cols;
+    return slide;
 }
 
 /* The rows (or columns) of the input that one residue of the stride reaches. With ih + padding = phase
@@ -58,11 +57,13 @@ static s_phase_t s_phase (const rk_conv_shape_t *s, size_t phase, size_t size)
 /* Input gradients at one residue of rows and columns: a sliding sum over dy with reversed taps. */
 static rk_slide_t s_backward_slide (const rk_conv_shape_t *s, const s_phase_t *row, const s_phase_t *col)
 {
-    return (rk_slide_t){.channels = s->c_out, .h = rk_conv_out_h (s), .w = rk_conv_out_w (s), .top = row->border,
-                        .left = col->border, .tap_rows = row->taps, .tap_cols = col->taps, .step = 1,
-                        .rows = row->count, .cols = col->count, .n_out = s->c_in,
-                        .first = row->first * s->w + col->first, .plane = s->h * s->w,
+    rk_slide_t slide = {.in = {.channels = s->c_out, .h = rk_conv_out_h (s), .w = rk_conv_out_w (s),
+                               .top = row->border, .left = col->border, .tap_rows = row->taps, .tap_cols = col->taps,
+                               .step = 1, .rows = row->count, .cols = col->count},
+                        .n_out = s->c_in, .first = row->first * s->w + col->first, .plane = s->h * s->w,
                         .row_stride = s->stride * s->w, .col_stride = s->stride};
+    rk_border_layout (&slide.in);
+    return slide;
 }
 
 static size_t s_most (size_t a, size_t b)

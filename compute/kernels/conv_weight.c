@@ -15,9 +15,9 @@
 #define BLOCK_POSITIONS 256  /* products added before a sum is touched: part of the arithmetic */
 
 typedef struct {
-    size_t taps, out_h, out_w, rows; /* rows of the output per block */
-    size_t pitch, padded_h, channel_stride;
-    size_t padded, turned, sums;     /* floats of scratch per worker */
+    rk_border_t in;
+    size_t taps, plane, rows;    /* rows of the output per block */
+    size_t padded, turned, sums; /* floats of scratch: two per worker, one for all */
 } s_layout_t;
 
 static size_t s_round_up (size_t n, size_t to)
@@ -25,25 +25,29 @@ static size_t s_round_up (size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
+rk_border_t rk_conv_border (const rk_conv_shape_t *s)
+{
+    rk_border_t in = {.channels = s->c_in, .h = s->h, .w = s->w, .top = (ptrdiff_t) s->padding,
+                      .left = (ptrdiff_t) s->padding, .tap_rows = s->kernel, .tap_cols = s->kernel, .step = s->stride,
+                      .rows = rk_conv_out_h (s), .cols = rk_conv_out_w (s)};
+    rk_border_layout (&in);
+    return in;
+}
+
 static s_layout_t s_layout (const rk_conv_shape_t *s, size_t width)
 {
-    s_layout_t l = {.taps = s->kernel * s->kernel, .out_h = rk_conv_out_h (s), .out_w = rk_conv_out_w (s)};
-    const size_t most = l.out_w < BLOCK_POSITIONS ? BLOCK_POSITIONS / l.out_w : 1;
-    const size_t n_blocks = (l.out_h + most - 1) / most;
-    l.rows = (l.out_h + n_blocks - 1) / n_blocks;
-    l.pitch = s->w + 2 * s->padding;
-    l.padded_h = s->h + 2 * s->padding;
-    l.channel_stride = s_round_up (l.padded_h * l.pitch, 16) | 16; /* as in slide.c */
-    l.padded = s_round_up (s->c_in * l.channel_stride + RK_CHUNK * s->stride, 16);
+    s_layout_t l = {.in = rk_conv_border (s), .taps = s->kernel * s->kernel};
+    const size_t most = l.in.cols < BLOCK_POSITIONS ? BLOCK_POSITIONS / l.in.cols : 1;
+    const size_t n_blocks = (l.in.rows + most - 1) / most, k = s->c_in * l.taps;
+    l.plane = l.in.rows * l.in.cols;
+    l.rows = (l.in.rows + n_blocks - 1) / n_blocks;
+    l.padded = l.in.sample_stride;
     if (s->c_in < FEW_CHANNELS) {
-        const size_t k = s->c_in * l.taps;
-        l.turned = l.rows * l.out_w * s_round_up (k, width) + k * width + RK_CHUNK;
-        l.sums = 0;
+        l.turned = s_round_up (l.rows * l.in.cols * s_round_up (k, width) + k * width, 16);
     } else {
-        l.turned = l.rows * l.out_w * width;
-        l.sums = s_round_up (l.taps * s->c_in * s->c_out, 16);
+        l.turned = s_round_up (l.rows * l.in.cols * width, 16);
+        l.sums = s_round_up (k * s->c_out, 16);
     }
-    l.turned = s_round_up (l.turned, 16);
     return l;
 }
 
@@ -67,14 +71,7 @@ typedef struct {
 static void s_pad (const s_job_t *job, size_t sample, size_t from, size_t to, float *padded)
 {
     const rk_conv_shape_t *s = job->shape;
-    for (size_t c = from; c < to; c++) {
-        const float *src = job->x + (sample * s->c_in + c) * s->h * s->w;
-        float *dst = padded + c * job->l.channel_stride + s->padding * job->l.pitch + s->padding;
-        for (size_t i = 0; i < s->w; i += job->set->max_cols) {
-            const size_t cols = s->w - i < job->set->max_cols ? s->w - i : job->set->max_cols;
-            job->set->copy (s->h, cols, src + i, s->w, dst + i, job->l.pitch);
-        }
-    }
+    rk_border_copy (&job->l.in, job->set, from, to, job->x + sample * s->c_in * s->h * s->w, padded);
 }
 
 /* One sample, one block of output rows, one panel of output channels, input channels [from, to). */
@@ -87,17 +84,17 @@ static void s_add_block (const s_job_t *job, const s_block_t *b, const float *pa
     const rk_conv_shape_t *s = job->shape;
     const s_layout_t *l = &job->l;
     const size_t n_tiles = (b->to - b->from + job->set->max_rows - 1) / job->set->max_rows;
-    const float *dy = job->dy + (b->sample * s->c_out + b->co) * l->out_h * l->out_w + b->row * l->out_w;
-    job->set->transpose (b->n_co, b->rows * l->out_w, dy, l->out_h * l->out_w, turned, job->set->max_cols);
-    rk_tile_t t = {.n_runs = b->rows, .k_run = l->out_w, .a_row = l->channel_stride, .a_run = s->stride * l->pitch,
-                   .a_k = s->stride, .b = turned, .b_k = job->set->max_cols, .c_row = s->c_out, .alpha = 1.0f,
+    const float *dy = job->dy + (b->sample * s->c_out + b->co) * l->plane + b->row * l->in.cols;
+    job->set->transpose (b->n_co, b->rows * l->in.cols, dy, l->plane, turned, job->set->max_cols);
+    rk_tile_t t = {.n_runs = b->rows, .k_run = l->in.cols, .a_row = l->in.channel_stride, .a_run = s->stride * l->in.pitch,
+                   .a_k = 1, .b = turned, .b_k = job->set->max_cols, .c_row = s->c_out, .alpha = 1.0f,
                    .beta = b->sample || b->row ? 1.0f : 0.0f};
     for (size_t tile = 0; tile < n_tiles; tile++) {
         const size_t from = b->from + (b->to - b->from) * tile / n_tiles;
         const size_t to = b->from + (b->to - b->from) * (tile + 1) / n_tiles;
         for (size_t tap = 0; tap < l->taps; tap++) {
-            const size_t row = b->row * s->stride + tap / s->kernel, col = tap % s->kernel;
-            t.a = padded + from * l->channel_stride + row * l->pitch + col;
+            t.a = padded + from * l->in.channel_stride +
+                  rk_border_tap (&l->in, b->row * s->stride + tap / s->kernel, tap % s->kernel);
             t.c = job->sums + (tap * s->c_in + from) * s->c_out + b->co;
             job->set->tile (to - from, b->n_co, &t);
         }
@@ -124,8 +121,8 @@ static void s_task (void *arg, size_t task, size_t worker)
     for (b.sample = 0; b.sample < job->n; b.sample++) {
         s_pad (job, b.sample, b.from, b.to, padded);
         for (size_t p = panel; p < end; p++)
-            for (b.row = 0; b.row < l->out_h; b.row += l->rows) {
-                b.rows = l->out_h - b.row < l->rows ? l->out_h - b.row : l->rows;
+            for (b.row = 0; b.row < l->in.rows; b.row += l->rows) {
+                b.rows = l->in.rows - b.row < l->rows ? l->in.rows - b.row : l->rows;
                 b.co = p * width;
                 b.n_co = s->c_out - b.co < width ? s->c_out - b.co : width;
                 s_add_block (job, &b, padded, turned);
@@ -133,17 +130,20 @@ static void s_task (void *arg, size_t task, size_t worker)
     }
 }
 
-/* dw (co, ci, tap) += sums (tap, ci, co) */
+/* dw (co, ci, tap) += sums (tap, ci, co), a cache line of output channels at a time. */
 static void s_add_sums (const s_job_t *job)
 {
     const rk_conv_shape_t *s = job->shape;
-    for (size_t tap = 0; tap < job->l.taps; tap++)
-        for (size_t ci = 0; ci < s->c_in; ci++) {
-            const float *from = job->sums + (tap * s->c_in + ci) * s->c_out;
-            float *to = job->dw + ci * job->l.taps + tap;
-            for (size_t co = 0; co < s->c_out; co++)
-                to[co * s->c_in * job->l.taps] += from[co];
-        }
+    const size_t k = s->c_in * job->l.taps;
+    for (size_t first = 0; first < s->c_out; first += 16) {
+        const size_t end = s->c_out - first < 16 ? s->c_out : first + 16;
+        for (size_t ci = 0; ci < s->c_in; ci++)
+            for (size_t tap = 0; tap < job->l.taps; tap++) {
+                const float *from = job->sums + (tap * s->c_in + ci) * s->c_out;
+                for (size_t co = first; co < end; co++)
+                    job->dw[co * k + ci * job->l.taps + tap] += from[co];
+            }
+    }
 }
 
 /* ---- few input channels */
@@ -155,20 +155,13 @@ static void s_turn_input (const s_job_t *job, const float *padded, size_t from, 
     const rk_conv_shape_t *s = job->shape;
     const s_layout_t *l = &job->l;
     const size_t width = job->set->max_cols, k = s->c_in * l->taps;
-    float *unrolled = turned + l->rows * l->out_w * wide;
-    rk_chunk_t chunks[MAX_COLS];
+    float *unrolled = turned + l->rows * l->in.cols * wide;
+    rk_piece_t pieces[MAX_COLS];
     for (size_t at = 0; at < count; at += width) {
         const size_t cols = count - at < width ? count - at : width;
-        size_t n = 0;
-        for (size_t to = 0; to < cols;) {
-            const size_t row = (from + at + to) / l->out_w, col = (from + at + to) % l->out_w;
-            const size_t in_row = l->out_w - col < cols - to ? l->out_w - col : cols - to;
-            const size_t len = in_row < RK_CHUNK ? in_row : RK_CHUNK;
-            chunks[n++] = (rk_chunk_t){(row * l->pitch + col) * s->stride, to};
-            to += len;
-        }
-        const rk_unroll_t u = {padded, s->c_in, l->channel_stride, s->kernel, s->kernel, l->pitch, s->stride, n, chunks,
-                               unrolled};
+        rk_unroll_t u = {padded, s->c_in, l->in.channel_stride, s->kernel, s->kernel, l->in.pitch, l->in.sub, pieces,
+                         {0, 0}, unrolled};
+        rk_border_pieces (&l->in, job->set, from + at, cols, pieces, u.n_pieces);
         job->set->unroll (&u);
         job->set->transpose (k, cols, unrolled, width, turned + at * wide, wide);
     }
@@ -182,17 +175,17 @@ static void s_few_task (void *arg, size_t task, size_t worker)
     const s_layout_t *l = &job->l;
     const size_t width = job->set->max_cols, k = s->c_in * l->taps, wide = s_round_up (k, width);
     const size_t first = s->c_out * task / job->n_tasks, n_co = s->c_out * (task + 1) / job->n_tasks - first;
-    const size_t n_tiles = (n_co + job->set->max_rows - 1) / job->set->max_rows, plane = l->out_h * l->out_w;
+    const size_t n_tiles = (n_co + job->set->max_rows - 1) / job->set->max_rows, plane = l->plane;
     float *padded = job->scratch + worker * (l->padded + l->turned), *turned = padded + l->padded;
     rk_tile_t t = {.n_runs = 1, .a_row = plane, .a_k = 1, .b_k = wide, .c_row = k, .alpha = 1.0f, .beta = 1.0f};
     for (size_t sample = 0; sample < job->n; sample++) {
         s_pad (job, sample, 0, s->c_in, padded);
-        for (size_t row = 0; row < l->out_h; row += l->rows) {
-            t.k_run = (l->out_h - row < l->rows ? l->out_h - row : l->rows) * l->out_w;
-            s_turn_input (job, padded, row * l->out_w, t.k_run, turned, wide);
+        for (size_t row = 0; row < l->in.rows; row += l->rows) {
+            t.k_run = (l->in.rows - row < l->rows ? l->in.rows - row : l->rows) * l->in.cols;
+            s_turn_input (job, padded, row * l->in.cols, t.k_run, turned, wide);
             for (size_t tile = 0; tile < n_tiles; tile++) {
                 const size_t co = first + n_co * tile / n_tiles, end = first + n_co * (tile + 1) / n_tiles;
-                t.a = job->dy + (sample * s->c_out + co) * plane + row * l->out_w;
+                t.a = job->dy + (sample * s->c_out + co) * plane + row * l->in.cols;
                 for (size_t tap = 0; tap < k; tap += width) {
                     t.b = turned + tap;
                     t.c = job->dw + co * k + tap;

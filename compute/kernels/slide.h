@@ -7,15 +7,13 @@
 #ifndef RK_COMPUTE_KERNELS_SLIDE_H
 #define RK_COMPUTE_KERNELS_SLIDE_H
 #include <stddef.h>
+#include "compute/kernels/border.h"
 #include "compute/kernels/tile.h"
 #include "compute/pool.h"
 
 typedef struct {
-    size_t channels, h, w;      /* of one sample of the input */
-    ptrdiff_t top, left;        /* border before the input's first row and column; negative: it starts later */
-    size_t tap_rows, tap_cols;  /* may be 0: all sums are empty */
-    size_t step, rows, cols;    /* the outputs (r, c) */
-    size_t n_out;               /* m */
+    rk_border_t in; /* input, taps and outputs (r, c); without taps all sums are empty */
+    size_t n_out;   /* m */
     /* where (sample, m, r, c) goes: y[first + (sample n_out + m) plane + r row_stride + c col_stride] */
     size_t first, plane, row_stride, col_stride;
 } rk_slide_t;

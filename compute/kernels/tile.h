@@ -22,30 +22,32 @@ typedef struct {
     const float *bias; /* one per row, or NULL */
 } rk_tile_t;
 
-#define RK_CHUNK 16 /* floats moved at once; may run over, so buffers need as many floats of slack */
-
-/* Unrolling for convolutions. The panel gets one row of max_cols floats per (channel, tap row, tap column),
- * put together from chunks of the source: dst[to + l] = src[from + l step].                          */
+/* Lanes [lane, lane + len) of one vector of a panel row come from src[from ..]. */
 typedef struct {
-    size_t from, to;
-} rk_chunk_t;
+    size_t from, lane, len;
+} rk_piece_t;
 
+/* Unrolling for convolutions: the panel gets one row of max_cols floats per (channel, tap row, tap column),
+ * a vector at a time, each put together from pieces. Taps of one row lie `sub` apart, wrapping at pitch to
+ * the place after the first: see border.h.                                                            */
 typedef struct {
     const float *src; /* first channel */
-    size_t channels, channel_stride, tap_rows, tap_cols, pitch, step;
-    size_t n_chunks; /* ascending in `to` */
-    const rk_chunk_t *chunks;
+    size_t channels, channel_stride, tap_rows, tap_cols, pitch, sub;
+    const rk_piece_t *pieces; /* of vector 0, then of vector 1 */
+    size_t n_pieces[2];       /* 0 for a vector that is not used, which is left alone */
     float *dst;
 } rk_unroll_t;
 
 typedef struct {
-    size_t max_rows, max_cols; /* of one tile; max_cols is also the width of a packed panel */
+    size_t max_rows, max_cols; /* of one tile; max_cols, two vectors, is also the width of a packed panel */
     size_t flat_rows;          /* rows of a tile in BLIS's own loops; divides RK_GEMM_ROWS */
     void (*tile) (size_t rows, size_t cols, const rk_tile_t *t); /* 1 <= rows, cols <= max */
     /* dst = src (rows, cols), cols <= max_cols */
     void (*copy) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
     /* dst (cols, rows) = the transpose of src (rows, cols) */
     void (*transpose) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
+    /* dst[i][l] = src[i][l step] */
+    void (*pick) (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst, size_t dst_row);
     void (*unroll) (const rk_unroll_t *u);
 } rk_tile_set_t;
 

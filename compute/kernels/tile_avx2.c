@@ -12,7 +12,7 @@
 #define INLINE static inline __attribute__ ((always_inline))
 
 typedef __m256 vec_t;
-typedef __m256i part_t;
+typedef __m256i part_t, piece_t;
 
 static const int32_t s_parts[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
@@ -39,6 +39,27 @@ INLINE vec_t s_load_part (part_t part, const float *x)
 INLINE void s_store_part (part_t part, float *x, vec_t v)
 {
     _mm256_maskstore_ps (x, part, v);
+}
+
+INLINE piece_t s_piece (size_t lane, size_t len)
+{
+    return _mm256_andnot_si256 (s_part (lane), s_part (lane + len));
+}
+
+INLINE vec_t s_load_piece (piece_t piece, const float *x)
+{
+    return _mm256_maskload_ps (x, piece);
+}
+
+INLINE vec_t s_merge_piece (vec_t old, piece_t piece, const float *x)
+{
+    return _mm256_blendv_ps (old, _mm256_maskload_ps (x, piece), _mm256_castsi256_ps (piece));
+}
+
+INLINE vec_t s_even (vec_t low, vec_t high)
+{
+    const __m256d mixed = _mm256_castps_pd (_mm256_shuffle_ps (low, high, 0x88));
+    return _mm256_castpd_ps (_mm256_permute4x64_pd (mixed, 0xd8));
 }
 
 INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)

@@ -11,7 +11,7 @@
 #define INLINE static inline __attribute__ ((always_inline))
 
 typedef __m512 vec_t;
-typedef __mmask16 part_t;
+typedef __mmask16 part_t, piece_t;
 
 INLINE part_t s_part (size_t n)
 {
@@ -36,6 +36,27 @@ INLINE vec_t s_load_part (part_t part, const float *x)
 INLINE void s_store_part (part_t part, float *x, vec_t v)
 {
     _mm512_mask_storeu_ps (x, part, v);
+}
+
+INLINE piece_t s_piece (size_t lane, size_t len)
+{
+    return (piece_t) (((1u << len) - 1) << lane);
+}
+
+INLINE vec_t s_load_piece (piece_t piece, const float *x)
+{
+    return _mm512_maskz_loadu_ps (piece, x);
+}
+
+INLINE vec_t s_merge_piece (vec_t old, piece_t piece, const float *x)
+{
+    return _mm512_mask_loadu_ps (old, piece, x);
+}
+
+INLINE vec_t s_even (vec_t low, vec_t high)
+{
+    const __m512i places = _mm512_setr_epi32 (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps (low, places, high);
 }
 
 INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)

@@ -12,6 +12,9 @@
 typedef float vec_t __attribute__ ((vector_size (16)));
 typedef vec_t s_loose_t __attribute__ ((aligned (4), may_alias));
 typedef size_t part_t;
+typedef struct {
+    size_t begin, end;
+} piece_t;
 
 INLINE part_t s_part (size_t n)
 {
@@ -42,6 +45,30 @@ INLINE void s_store_part (part_t part, float *x, vec_t v)
     else
         for (size_t i = 0; i < part; i++)
             x[i] = v[i];
+}
+
+INLINE piece_t s_piece (size_t lane, size_t len)
+{
+    return (piece_t){lane, lane + len};
+}
+
+INLINE vec_t s_merge_piece (vec_t old, piece_t piece, const float *x)
+{
+    if (piece.end - piece.begin == LANES)
+        return s_load (x);
+    for (size_t l = piece.begin; l < piece.end; l++)
+        old[l] = x[l];
+    return old;
+}
+
+INLINE vec_t s_load_piece (piece_t piece, const float *x)
+{
+    return s_merge_piece (s_splat (0.0f), piece, x);
+}
+
+INLINE vec_t s_even (vec_t low, vec_t high)
+{
+    return (vec_t){low[0], low[2], high[0], high[2]};
 }
 
 INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)

@@ -2,9 +2,9 @@
  * The tile kernel behind compute/kernels/tile.h, written once over a vector of LANES floats. Included by each
  * tile_<set>.c, which defines before: TILES (name of the table), MAX_ROWS (up to 14), LANES, FLAT_ROWS,
  * vec_t, part_t (which lanes of a vector count) and s_splat, s_load, s_load_part, s_store_part, s_fma,
- * s_mul, s_add, s_part (n lanes), s_transpose_block (up to
- * LANES x LANES). Not a header for anybody else.        */
-#include <string.h>
+ * s_mul, s_add, s_part (n lanes), piece_t, s_piece (lanes [lane, lane + len)), s_load_piece
+ * and s_merge_piece (zeros or the old lanes beside them), s_even (of two vectors), s_transpose_block (up to LANES x LANES). Not a header for anybody else.        */
+#include <stdbool.h>
 
 #include "compute/kernels/tile.h"
 
@@ -145,53 +145,117 @@ static void s_transpose (size_t rows, size_t cols, const float *src, size_t src_
         }
 }
 
-INLINE void s_move_chunk (float *dst, const float *src, size_t step)
+/* n even floats of x, without reading beyond the last of them. */
+INLINE vec_t s_load_even (size_t n, const float *x)
 {
-    if (step == 1)
-        memcpy (dst, src, RK_CHUNK * sizeof *dst);
-    else
-        for (size_t l = 0; l < RK_CHUNK; l++)
-            dst[l] = src[l * step];
+    const size_t reach = 2 * n - 1;
+    const vec_t low = s_load_part (s_part (reach < LANES ? reach : LANES), x);
+    return s_even (low, reach > LANES ? s_load_part (s_part (reach - LANES), x + LANES) : low);
 }
 
-/* A chunk may write past its end, even into the next row: what it spoils is written afterwards. */
-INLINE void s_unroll_by (const rk_unroll_t *u, size_t n_chunks, size_t step)
+static void s_pick (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst,
+                    size_t dst_row)
 {
-    float *dst = u->dst;
-    for (size_t channel = 0; channel < u->channels; channel++)
-        for (size_t i = 0; i < u->tap_rows; i++) {
-            const float *src = u->src + channel * u->channel_stride + i * u->pitch;
-            for (size_t j = 0; j < u->tap_cols; j++, dst += 2 * LANES)
-#pragma GCC unroll 4
-                for (size_t c = 0; c < n_chunks; c++)
-                    s_move_chunk (dst + u->chunks[c].to, src + j + u->chunks[c].from, step);
-        }
+    for (size_t i = 0; i < rows; i++, src += src_row, dst += dst_row)
+        if (step == 2)
+            for (size_t l = 0; l < cols; l += LANES) {
+                const size_t n = cols - l < LANES ? cols - l : LANES;
+                s_store_part (s_part (n), dst + l, s_load_even (n, src + 2 * l));
+            }
+        else
+            for (size_t l = 0; l < cols; l++)
+                dst[l] = src[l * step];
 }
+
+/* One vector of a panel row. n is known to the compiler in the usual cases, so that places and masks stay in
+ * registers.                                                                                          */
+INLINE vec_t s_assemble (size_t n, const ptrdiff_t *at, const piece_t *piece, const float *src)
+{
+    vec_t v = s_load_piece (piece[0], src + at[0]);
+#pragma GCC unroll 3
+    for (size_t c = 1; c < n; c++)
+        v = s_merge_piece (v, piece[c], src + at[c]);
+    return v;
+}
+
+INLINE void s_unroll_tap (size_t n_first, size_t n_second, const ptrdiff_t *at, const piece_t *piece, const float *src,
+                          float *dst)
+{
+    s_store_part (s_part (LANES), dst, s_assemble (n_first, at, piece, src));
+    if (n_second)
+        s_store_part (s_part (LANES), dst + LANES, s_assemble (n_second, at + n_first, piece + n_first, src));
+}
+
+/* three: three taps per row at stride 1, the usual kernel. */
+INLINE void s_unroll_by (const rk_unroll_t *u, size_t n_first, size_t n_second, bool three)
+{
+    ptrdiff_t at[2 * LANES];
+    piece_t piece[2 * LANES];
+    const size_t pitch = u->pitch, sub = u->sub, tap_rows = u->tap_rows, tap_cols = u->tap_cols;
+    float *dst = u->dst;
+#pragma GCC unroll 6
+    for (size_t c = 0; c < n_first + n_second; c++) {
+        at[c] = (ptrdiff_t) u->pieces[c].from - (ptrdiff_t) u->pieces[c].lane;
+        piece[c] = s_piece (u->pieces[c].lane, u->pieces[c].len);
+    }
+    for (size_t channel = 0; channel < u->channels; channel++) {
+        const float *row = u->src + channel * u->channel_stride;
+        for (size_t i = 0; i < tap_rows; i++, row += pitch) {
+            if (three) {
+#pragma GCC unroll 3
+                for (size_t j = 0; j < 3; j++)
+                    s_unroll_tap (n_first, n_second, at, piece, row + j, dst + j * 2 * LANES);
+                dst += 3 * 2 * LANES;
+                continue;
+            }
+            const float *src = row;
+            for (size_t j = 0, wrap = sub; j < tap_cols; j++, wrap += sub, dst += 2 * LANES) {
+                s_unroll_tap (n_first, n_second, at, piece, src, dst);
+                src += sub;
+                if (wrap == pitch) { /* from the last residue of the stride to the next place of the first */
+                    src -= pitch - 1;
+                    wrap = 0;
+                }
+            }
+        }
+    }
+}
+
+#define UNROLL_CASES(three)                                                                                            \
+    switch (few) {                                                                                                     \
+    case 11:                                                                                                           \
+        s_unroll_by (u, 1, 1, three);                                                                                  \
+        break;                                                                                                         \
+    case 12:                                                                                                           \
+        s_unroll_by (u, 1, 2, three);                                                                                  \
+        break;                                                                                                         \
+    case 21:                                                                                                           \
+        s_unroll_by (u, 2, 1, three);                                                                                  \
+        break;                                                                                                         \
+    case 22:                                                                                                           \
+        s_unroll_by (u, 2, 2, three);                                                                                  \
+        break;                                                                                                         \
+    case 23:                                                                                                           \
+        s_unroll_by (u, 2, 3, three);                                                                                  \
+        break;                                                                                                         \
+    case 32:                                                                                                           \
+        s_unroll_by (u, 3, 2, three);                                                                                  \
+        break;                                                                                                         \
+    case 33:                                                                                                           \
+        s_unroll_by (u, 3, 3, three);                                                                                  \
+        break;                                                                                                         \
+    default:                                                                                                           \
+        s_unroll_by (u, first, second, three);                                                                         \
+    }
 
 static void s_unroll (const rk_unroll_t *u)
 {
-    const size_t few = u->step == 1 && u->n_chunks <= 4 ? u->n_chunks : 0;
-    switch (few) {
-    case 1:
-        s_unroll_by (u, 1, 1);
-        break;
-    case 2:
-        s_unroll_by (u, 2, 1);
-        break;
-    case 3:
-        s_unroll_by (u, 3, 1);
-        break;
-    case 4:
-        s_unroll_by (u, 4, 1);
-        break;
-    default:
-        if (u->step == 1)
-            s_unroll_by (u, u->n_chunks, 1);
-        else if (u->step == 2)
-            s_unroll_by (u, u->n_chunks, 2);
-        else
-            s_unroll_by (u, u->n_chunks, u->step);
-    }
+    const size_t first = u->n_pieces[0], second = u->n_pieces[1];
+    const int few = first <= 3 && second <= 3 ? (int) (first * 10 + second) : 0;
+    if (u->tap_cols == 3 && u->sub == u->pitch)
+        UNROLL_CASES (true)
+    else
+        UNROLL_CASES (false)
 }
 
 const rk_tile_set_t TILES = {
@@ -201,5 +265,6 @@ const rk_tile_set_t TILES = {
     .tile = s_any_tile,
     .copy = s_copy,
     .transpose = s_transpose,
+    .pick = s_pick,
     .unroll = s_unroll,
 };
