@@ -78,6 +78,7 @@ typedef struct {
     const rk_slide_call_t *call;
     s_layout_t l;
     size_t n_scratch;
+    size_t taps[RK_SLIDING_TAPS]; /* offsets in the bordered input, if they are not too many */
 } s_job_t;
 
 /* Outputs of a panel that lie side by side in y. */
@@ -147,23 +148,46 @@ static void s_scatter (const rk_slide_t *s, const rk_tile_set_t *set, const s_pa
     }
 }
 
-/* One panel of outputs: unrolled and multiplied, block by block of channels. */
+/* All tiles of a panel for channels [first, end), from the bordered input itself. */
+static void s_multiply_sliding (const s_job_t *job, size_t first, size_t end, const s_panel_t *panel,
+                                const float *padded, float *c, size_t c_row)
+{
+    const rk_slide_call_t *call = job->call;
+    const rk_border_t *in = &call->slide->in;
+    rk_sliding_tile_t t = {padded + first * in->channel_stride, end - first, in->channel_stride, job->l.taps,
+                           job->taps, panel->pieces, {panel->n_pieces[0], panel->n_pieces[1]},
+                           {.c_row = c_row, .alpha = 1.0f, .beta = first ? 1.0f : 0.0f}};
+    for (size_t tile = 0, from = 0; from < call->slide->n_out; tile++) {
+        const size_t to = s_tile_from (call->slide, call->set, tile + 1), rows = to - from;
+        t.tile.a = call->packed + from * job->l.k + first * job->l.taps * rows;
+        t.tile.c = c + from * c_row;
+        t.tile.bias = call->bias && first == 0 ? call->bias + from : NULL;
+        call->set->sliding_tile (rows, panel->cols, &t);
+        from = to;
+    }
+}
+
+/* One panel of outputs, block by block of channels. */
 static void s_work_panel (const s_job_t *job, const s_panel_t *panel, const float *padded, float *unrolled,
                           float *tiles, float *y)
 {
     const rk_slide_call_t *call = job->call;
     const rk_border_t *in = &call->slide->in;
     const bool direct = panel->n_runs == 1 && call->slide->col_stride == 1;
+    const bool sliding = panel->n_pieces[0] <= 2 && panel->n_pieces[1] <= 2 && job->l.taps <= RK_SLIDING_TAPS;
+    float *c = direct ? y + panel->runs[0].at : tiles;
+    const size_t c_row = direct ? call->slide->plane : call->set->max_cols;
     for (size_t b = 0; b < job->l.n_blocks; b++) {
-        const size_t channel = in->channels * b / job->l.n_blocks, end = in->channels * (b + 1) / job->l.n_blocks;
-        const rk_unroll_t u = {padded + channel * in->channel_stride, end - channel, in->channel_stride, in->tap_rows,
+        const size_t first = in->channels * b / job->l.n_blocks, end = in->channels * (b + 1) / job->l.n_blocks;
+        if (sliding) {
+            s_multiply_sliding (job, first, end, panel, padded, c, c_row);
+            continue;
+        }
+        const rk_unroll_t u = {padded + first * in->channel_stride, end - first, in->channel_stride, in->tap_rows,
                                in->tap_cols, in->pitch, in->sub, panel->pieces,
                                {panel->n_pieces[0], panel->n_pieces[1]}, unrolled};
         call->set->unroll (&u);
-        if (direct)
-            s_multiply (job, channel, end - channel, panel, unrolled, y + panel->runs[0].at, call->slide->plane);
-        else
-            s_multiply (job, channel, end - channel, panel, unrolled, tiles, call->set->max_cols);
+        s_multiply (job, first, end - first, panel, unrolled, c, c_row);
     }
     if (!direct)
         s_scatter (call->slide, call->set, panel, tiles, y);
@@ -193,7 +217,9 @@ static void s_group (void *arg, size_t task, size_t worker)
 void rk_slide (const rk_slide_call_t *call, rk_pool_t *pool)
 {
     const size_t width = call->set->max_cols;
-    s_job_t job = {call, s_layout (call->slide, width), rk_slide_scratch (call->slide, width)};
+    s_job_t job = {call, s_layout (call->slide, width), rk_slide_scratch (call->slide, width), {0}};
+    for (size_t t = 0; job.l.taps <= RK_SLIDING_TAPS && t < job.l.taps; t++)
+        job.taps[t] = rk_border_tap (&call->slide->in, t / call->slide->in.tap_cols, t % call->slide->in.tap_cols);
     for (size_t worker = 0; worker < rk_pool_n_threads (pool); worker++)
         memset (call->scratch + worker * job.n_scratch, 0, job.l.padded * sizeof (float));
     rk_pool_run (pool, (call->n + job.l.group - 1) / job.l.group, s_group, &job);

@@ -38,6 +38,19 @@ typedef struct {
     float *dst;
 } rk_unroll_t;
 
+/* A tile whose B is not unrolled but read from the bordered input where it lies: at most two pieces per vector.
+ * A is packed, with rows side by side. What the caller would unroll and multiply, to the same bits.   */
+#define RK_SLIDING_TAPS 64
+
+typedef struct {
+    const float *src; /* first channel */
+    size_t channels, channel_stride, n_taps;
+    const size_t *taps; /* offsets of one channel's taps */
+    const rk_piece_t *pieces;
+    size_t n_pieces[2]; /* 1 or 2; 0 for a second vector that is not used */
+    rk_tile_t tile;     /* a, c, c_row, beta and bias; alpha is 1 */
+} rk_sliding_tile_t;
+
 typedef struct {
     size_t max_rows, max_cols; /* of one tile; max_cols, two vectors, is also the width of a packed panel */
     size_t flat_rows;          /* rows of a tile in BLIS's own loops; divides RK_GEMM_ROWS */
@@ -49,6 +62,7 @@ typedef struct {
     /* dst[i][l] = src[i][l step] */
     void (*pick) (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst, size_t dst_row);
     void (*unroll) (const rk_unroll_t *u);
+    void (*sliding_tile) (size_t rows, size_t cols, const rk_sliding_tile_t *t);
 } rk_tile_set_t;
 
 #endif

@@ -77,7 +77,45 @@ INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t las
     s_store_tile (rows, vecs, t, last, acc);
 }
 
+/* Two pieces per vector; one of them may be empty. */
+INLINE void s_slide_tile (int rows, const rk_sliding_tile_t *t, part_t last)
+{
+    vec_t acc[MAX_ROWS][2];
+    ptrdiff_t at[4];
+    piece_t piece[4];
+    const float *a = t->tile.a;
+#pragma GCC unroll 4
+    for (size_t c = 0; c < 4; c++) {
+        const size_t v = c / 2, idx = (v ? t->n_pieces[0] : 0) + c % 2;
+        const bool used = c % 2 < t->n_pieces[v];
+        at[c] = used ? (ptrdiff_t) t->pieces[idx].from - (ptrdiff_t) t->pieces[idx].lane : 0;
+        piece[c] = used ? s_piece (t->pieces[idx].lane, t->pieces[idx].len) : s_piece (0, 0);
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = s_splat (0.0f);
+    for (size_t channel = 0; channel < t->channels; channel++) {
+        const float *plane = t->src + channel * t->channel_stride;
+        for (size_t tap = 0; tap < t->n_taps; tap++, a += rows) {
+            const float *src = plane + t->taps[tap];
+            const vec_t b0 = s_merge_piece (s_load_piece (piece[0], src + at[0]), piece[1], src + at[1]);
+            const vec_t b1 = s_merge_piece (s_load_piece (piece[2], src + at[2]), piece[3], src + at[3]);
+#pragma GCC unroll 14
+            for (int i = 0; i < rows; i++) {
+                const vec_t ai = s_splat (a[i]);
+                acc[i][0] = s_fma (ai, b0, acc[i][0]);
+                acc[i][1] = s_fma (ai, b1, acc[i][1]);
+            }
+        }
+    }
+    if (t->n_pieces[1])
+        s_store_tile (rows, 2, &t->tile, last, acc);
+    else
+        s_store_tile (rows, 1, &t->tile, last, acc);
+}
+
 typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
+typedef void (s_slide_fn_t) (const rk_sliding_tile_t *t, part_t last);
 
 #define DEFINE(rows)                                                                                                   \
     static void s_narrow_##rows (const rk_tile_t *t, part_t last)                                                      \
@@ -91,11 +129,16 @@ typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
     static void s_packed_##rows (const rk_tile_t *t, part_t last)                                                      \
     {                                                                                                                  \
         s_tile (rows, 2, 1, t, last);                                                                                  \
+    }                                                                                                                  \
+    static void s_slide_##rows (const rk_sliding_tile_t *t, part_t last)                                               \
+    {                                                                                                                  \
+        s_slide_tile (rows, t, last);                                                                                  \
     }
 #define ROWS_1_TO_4(x) x (1) x (2) x (3) x (4)
 #define ROWS_5_TO_6(x) x (5) x (6)
 #define ROWS_7_TO_14(x) x (7) x (8) x (9) x (10) x (11) x (12) x (13) x (14)
 #define ENTRY(rows) [rows] = {s_narrow_##rows, s_wide_##rows, s_packed_##rows},
+#define SLIDE_ENTRY(rows) [rows] = s_slide_##rows,
 #if MAX_ROWS == 14
 #define ALL_ROWS(x) ROWS_1_TO_4 (x) ROWS_5_TO_6 (x) ROWS_7_TO_14 (x)
 #elif MAX_ROWS == 6
@@ -107,13 +150,26 @@ typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
 ALL_ROWS (DEFINE)
 static s_tile_fn_t *const s_fn[MAX_ROWS + 1][3] = {ALL_ROWS (ENTRY)};
 
+static s_slide_fn_t *const s_slide_fn[MAX_ROWS + 1] = {ALL_ROWS (SLIDE_ENTRY)};
+
+static void s_prefetch_c (size_t rows, size_t cols, const rk_tile_t *t)
+{
+    for (size_t i = 0; i < rows; i++) {
+        __builtin_prefetch (t->c + i * t->c_row, 1, 3);
+        __builtin_prefetch (t->c + i * t->c_row + cols - 1, 1, 3);
+    }
+}
+
+static void s_any_sliding_tile (size_t rows, size_t cols, const rk_sliding_tile_t *t)
+{
+    s_prefetch_c (rows, cols, &t->tile);
+    s_slide_fn[rows](t, s_part ((cols - 1) % LANES + 1));
+}
+
 static void s_any_tile (size_t rows, size_t cols, const rk_tile_t *t)
 {
     if (t->k_run >= PREFETCH_K)
-        for (size_t i = 0; i < rows; i++) {
-            __builtin_prefetch (t->c + i * t->c_row, 1, 3);
-            __builtin_prefetch (t->c + i * t->c_row + cols - 1, 1, 3);
-        }
+        s_prefetch_c (rows, cols, t);
     const int kind = cols <= LANES ? 0 : t->a_row == 1 ? 2 : 1;
     s_fn[rows][kind](t, s_part ((cols - 1) % LANES + 1));
 }
@@ -267,4 +323,5 @@ const rk_tile_set_t TILES = {
     .transpose = s_transpose,
     .pick = s_pick,
     .unroll = s_unroll,
+    .sliding_tile = s_any_sliding_tile,
 };
