@@ -7,7 +7,8 @@
 typedef struct rk_data rk_data_t;
 typedef enum { RK_SPLIT_TRAIN = 0, RK_SPLIT_TEST = 1 } rk_split_t;
 
-/* name: "fashion-mnist" (IDX files, gzip or plain), "synthetic" (Gaussian classes, needs no files).
+/* name: "fashion-mnist" (IDX files, gzip or plain), "synthetic" and "synthetic-digits" (Gaussian classes of
+ * 28 x 28 and 8 x 8, need no files).
  * path: folder; NULL or "" means the set's usual place. errors: RK_EIO, RK_EFORMAT (text names file,
  * expected and found), RK_ENOTFOUND (nearest name).                                                    */
 rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err) RK_MUST_CHECK;

@@ -3,3 +3,4 @@
  * No include guard.                                                                                  */
 RK_DATA ("fashion-mnist", "/usr/share/datasets/fashion-mnist", fashion_mnist)
 RK_DATA ("synthetic", NULL, synthetic)
+RK_DATA ("synthetic-digits", NULL, synthetic_digits)

@@ -11,5 +11,6 @@ void rk_model_build_cnn_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_resnet20 (rk_model_t *m, size_t n_classes);
 void rk_model_build_residual_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_dense_tiny (rk_model_t *m, size_t n_classes);
+void rk_model_build_ravnest_cnn (rk_model_t *m, size_t n_classes);
 
 #endif

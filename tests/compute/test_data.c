@@ -115,6 +115,16 @@ static void test_reads_plain_and_gzip (void **state)
     }
 }
 
+static void test_synthetic_digits (void **state)
+{
+    rk_data_t *data;
+    assert_int_equal (rk_data_open (&data, "synthetic-digits", NULL, NULL), RK_OK);
+    assert_int_equal (rk_data_n (data, RK_SPLIT_TRAIN), 1078);
+    assert_int_equal (rk_data_n (data, RK_SPLIT_TEST), 719);
+    assert_int_equal (rk_shape_elems (rk_data_shape (data)), 64);
+    rk_data_close (&data);
+}
+
 /* Every sample once per pass, whatever the batch; another order in another pass. */
 static void test_each_sample_once (void **state)
 {
@@ -296,6 +306,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_files_that_disagree, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_damaged_gzip, s_setup, s_teardown),
         cmocka_unit_test (test_wrong_names),
+        cmocka_unit_test (test_synthetic_digits),
         cmocka_unit_test_setup_teardown (test_input_file, s_setup, s_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -36,6 +36,18 @@ static void test_parameter_counts (void **state)
     }
 }
 
+/* As published: 4,832 + 8,512 + 3,082 in its three parts, on the 8 x 8 input they are counted for. */
+static void test_ravnest_count (void **state)
+{
+    rk_model_t *model = NULL;
+    assert_int_equal (rk_model_by_name (&model, "ravnest-cnn", rk_shape_3 (1, 8, 8), 10, NULL), RK_OK);
+    assert_int_equal (rk_model_n_params (model), 16426);
+    rk_model_destroy (&model);
+    rk_error_t err = {0};
+    assert_int_not_equal (rk_model_by_name (&model, "ravnest-cnn", rk_shape_3 (1, 4, 4), 10, &err), RK_OK); /* nothing left to pool */
+    assert_non_null (strstr (err.text, "pool3"));
+}
+
 static const rk_param_t *s_param (const rk_model_t *model, const char *name)
 {
     for (size_t p = 0; p < rk_model_n_tensors (model); p++)
@@ -232,7 +244,7 @@ static void test_refused_names (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_parameter_counts), cmocka_unit_test (test_parameter_names),
+        cmocka_unit_test (test_parameter_counts), cmocka_unit_test (test_ravnest_count), cmocka_unit_test (test_parameter_names),
         cmocka_unit_test (test_flat_layout),      cmocka_unit_test (test_init),
         cmocka_unit_test (test_boundaries),       cmocka_unit_test (test_costs),
         cmocka_unit_test (test_refused_layers),   cmocka_unit_test (test_refused_graphs),
