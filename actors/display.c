@@ -111,10 +111,10 @@ void rk_display_start (rk_display_t *d, const rk_figures_t *f)
     for (uint32_t c = 0; c < plan->n_clusters && used < sizeof stages; c++)
         used += (size_t) snprintf (stages + used, sizeof stages - used, "%s%u", c ? "+" : "", plan->clusters[c].n_stages);
     static const char *const verbs[] = {"training", "evaluating", "predicting with"};
-    snprintf (text, sizeof text, "%s %s on %s: %u cluster%s of %s stage%s, %u ring%s, batch %u, kernels %s", verbs[d->kind],
-              plan->settings.model_name, plan->settings.data_name, plan->n_clusters, plan->n_clusters == 1 ? "" : "s", stages,
-              plan->n_stages == 1 ? "" : "s", plan->n_rings, plan->n_rings == 1 ? "" : "s", plan->settings.train_batch,
-              plan->kernels);
+    snprintf (text, sizeof text, "%s %s on %s, batch %u: %u cluster%s of %s stage%s, %u ring%s", verbs[d->kind],
+              plan->settings.model_name, plan->settings.data_name, plan->settings.train_batch, plan->n_clusters,
+              plan->n_clusters == 1 ? "" : "s", stages, plan->n_stages == 1 ? "" : "s", plan->n_rings,
+              plan->n_rings == 1 ? "" : "s");
     s_say (d, text);
     if (d->json)
         rk_display_json_start (d, f);
@@ -188,11 +188,13 @@ static void s_done_text (rk_display_t *d, const rk_figures_t *f, int64_t now_ns)
     s_bytes ((double) rk_figures_bytes (f), bytes, sizeof bytes);
     s_per_stage (f, rk_figures_idle, 100, "%.0f%%", idle, sizeof idle);
     s_per_stage (f, rk_figures_staleness, 1, "%.1f", stale, sizeof stale);
-    snprintf (text, sizeof text, "trained %" PRIu64 " samples in %.1f s (%.0f samples/s), sent %s", samples, seconds,
+    snprintf (text, sizeof text, "trained %" PRIu64 " samples in %.1f s: %.0f samples/s, sent %s", samples, seconds,
               seconds > 0 ? (double) samples / seconds : 0, bytes);
     s_say (d, text);
-    snprintf (text, sizeof text, "per stage: idle%s; staleness%s; %u process%s, at most %" PRIu64 " MB", idle, stale, processes,
-              processes == 1 ? "" : "es", rss / 1000000);
+    snprintf (text, sizeof text, "stages: idle%s; staleness%s", idle, stale);
+    s_say (d, text);
+    snprintf (text, sizeof text, "%u process%s, at most %" PRIu64 " MB; parameters %016" PRIx64, processes,
+              processes == 1 ? "" : "es", rss / 1000000, d->params_digest);
     s_say (d, text);
 }
 

@@ -64,6 +64,9 @@ static rk_err_t s_start_coordinator (rk_node_t *self, const rk_coordinator_confi
         rk_actor_stop (&coordinator);
         return rc;
     }
+    if (config->bind && !self->config->quiet) /* a person would wonder; the port may have been "*" */
+        fprintf (stderr, "waiting for %u node%s: rookery node --join %s\n", config->n_processes, config->n_processes == 1 ? "" : "s",
+                 rk_actor_endpoint (coordinator));
     rc = rk_node_keep (self, coordinator, self->coordinator, true, err);
     return rc ? rc : s_open_control (self, err);
 }

@@ -149,7 +149,7 @@ static void s_print (const self_t *self)
     for (uint32_t r = 0; r < plan->n_rings; r++)
         printf ("ring %u: floats %" PRIu64 " to %" PRIu64 " (%.2f MB)\n", r, plan->rings[r].lo, plan->rings[r].hi,
                 (double) (plan->rings[r].hi - plan->rings[r].lo) * sizeof (float) / 1e6);
-    printf ("predicted: %.0f samples/s; %.2f MB sent per averaging; %.0f MB on the fullest node\n",
+    printf ("predicted: %.0f samples/s, %.2f MB per averaging, %.0f MB on the fullest node\n",
             (double) score.samples_per_1000s / 1000, (double) score.round_bytes / 1e6,
             (double) score.max_memory_bytes / 1048576);
 }

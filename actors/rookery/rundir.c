@@ -73,8 +73,21 @@ rk_err_t rk_rundir_make (rk_settings_t *s, rk_error_t *err)
 bool rk_rundir_is (const char *dir)
 {
     char path[PATH_SIZE];
-    snprintf (path, sizeof path, "%s/settings.zpl", dir);
+    snprintf (path, sizeof path, "%s/plan.json", dir);
     return access (path, F_OK) == 0;
+}
+
+void rk_rundir_abandon (const char *dir)
+{
+    static const char *const ours[] = {"settings.zpl", "metrics.csv"};
+    char path[PATH_SIZE];
+    if (rk_rundir_is (dir))
+        return;
+    for (int i = 0; i < 2; i++) {
+        snprintf (path, sizeof path, "%s/%s", dir, ours[i]);
+        unlink (path);
+    }
+    rmdir (dir); /* fails, as it should, when somebody else keeps something there */
 }
 
 rk_err_t rk_rundir_settings (const char *dir, rk_settings_t *s, rk_error_t *err)

@@ -11,6 +11,8 @@ rk_err_t rk_rundir_make (rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_rundir_settings (const char *dir, rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
 /* A checkpoint: the file itself, or the latest of a run folder. errors: RK_EIO, RK_ENOTFOUND. */
 rk_err_t rk_rundir_checkpoint (const char *dir_or_file, char path[RK_CHECKPOINT_PATH], rk_error_t *err) RK_MUST_CHECK;
-bool rk_rundir_is (const char *dir); /* a folder with settings.zpl in it */
+bool rk_rundir_is (const char *dir); /* a folder with a plan in it */
+/* After a run that failed before it had a plan: nothing worth keeping, so a second try finds the place free. */
+void rk_rundir_abandon (const char *dir);
 
 #endif

@@ -54,8 +54,7 @@ static rk_err_t s_processes (const rk_args_t *args, const rk_settings_t *s, uint
 
 static void s_say_done (const rk_settings_t *s, const rk_node_result_t *result)
 {
-    printf ("test accuracy %.4f after %" PRIu64 " samples in %.1f s; parameters %016" PRIx64 "; run folder %s\n",
-            result->test_accuracy, result->samples, result->seconds, result->params_digest, s->run_dir);
+    printf ("test accuracy %.4f, %.1f s; run folder %s\n", result->test_accuracy, result->seconds, s->run_dir);
 }
 
 /* Runs with settings that are complete. */
@@ -70,11 +69,14 @@ static rk_err_t s_train (const rk_args_t *args, rk_node_config_t *config, const 
     }
     if (!code)
         code = rk_rundir_make (&config->settings, err);
-    if (!code)
-        code = rk_node_run (config, args->interrupted, &result, err);
+    if (code)
+        return code;
+    code = rk_node_run (config, args->interrupted, &result, err);
     if (!code && !config->json)
         s_say_done (&config->settings, &result);
-    if (code == RK_ECANCELED) /* the coordinator saved before it stopped */
+    if (code)
+        rk_rundir_abandon (config->settings.run_dir);
+    if (code == RK_ECANCELED && rk_rundir_is (config->settings.run_dir)) /* the coordinator saved before it stopped */
         rk_error_set (err, code, "stopped on request; what was trained is in %s", config->settings.run_dir);
     return code;
 }

@@ -1,0 +1,265 @@
+#!/bin/bash
+# SPDX-License-Identifier: MPL-2.0
+# The command line as a person uses it: a small run and what can be done with its folder, then wrong use and
+# bad input: one clear line, the right exit code, nothing left behind, nothing replaced.
+source "$(dirname "$0")/lib.sh"
+
+tiny=(--model mlp-tiny --set data.name=synthetic --quiet)
+fashion=/usr/share/datasets/fashion-mnist
+
+# events FILE: the events of its JSON lines, one a line
+events () { sed -n 's/^{"event":"\([a-z]*\)".*}$/\1/p' "$1"; }
+# field FILE NAME: of the last line
+field () { tail -n 1 "$1" | grep -Eo "\"$2\": ?(\\[[^]]*\\]|\"[^\"]*\"|[^,}]*)" | sed 's/^[^:]*: *//; s/"//g'; }
+
+# ---- use
+case_help () {
+    "$rookery" help | grep -q '^  train '
+    "$rookery" train --help | grep -q -- '--passes N'
+    "$rookery" help settings | grep -q '^average.every$'
+    for command in train node eval predict plan bench help; do
+        "$rookery" help "$command" | grep -q "^usage: rookery $command"
+    done
+    code=0
+    "$rookery" >usage || code=$?
+    [ $code = 2 ] && grep -q '^usage: rookery' usage
+}
+
+case_train_and_read_back () {
+    "$rookery" train "${tiny[@]}" --passes 2 --json --set run.dir=run >out 2>err
+    [ "$(events out | sed -n '1p;$p' | tr '\n' ' ')" = "start done " ]
+    for name in settings.zpl plan.json metrics.csv; do [ -s run/$name ]; done
+    head -1 run/metrics.csv | grep -q '^event,seconds,pass,samples,loss'
+    grep -c '^pass,' run/metrics.csv | grep -qx 2
+    ls run/checkpoint-*.safetensors >/dev/null
+    "$rookery" eval run --json --quiet >eval.json 2>err
+    [ "$(field out test_accuracy)" = "$(field eval.json test_accuracy)" ] || fail "eval differs from the end of training"
+    "$rookery" eval run --json --quiet --set fleet.layout=2 >eval2.json 2>err
+    [ "$(field eval.json test_accuracy)" = "$(field eval2.json test_accuracy)" ] || fail "two stages evaluate differently"
+    "$rookery" plan run | grep -q "^plan $(field out plan_digest)"
+    "$rookery" plan run --json | grep -q '^{"format":"rookery-plan-1",.*}$'
+    [ "$(wc -l <out)" = "$(events out | wc -l)" ] || fail "stdout is not all JSON lines"
+}
+
+case_plan_is_replayed () {
+    drained=(--set average.mode=drained --set average.every=5)
+    "$rookery" train "${tiny[@]}" "${drained[@]}" --json --set run.dir=one >one.json 2>err
+    "$rookery" train --quiet --json --set run.plan=one/plan.json --set run.dir=two >two.json 2>err
+    [ "$(field one.json plan_digest)" = "$(field two.json plan_digest)" ]
+    [ "$(field one.json params_digest)" = "$(field two.json params_digest)" ] || fail "one plan, two results"
+    # a changed plan is refused, not used: one digit inside the listing
+    sed '/"canonical"/{n;n;s/0/1/}' one/plan.json >bad.json
+    if cmp -s one/plan.json bad.json; then fail "nothing was changed"; fi
+    expect 1 'bad.json' "$rookery" train --quiet --set run.plan=bad.json --set run.dir=three
+    [ ! -e three ]
+}
+
+case_run_file () {
+    cat >run.zpl <<'Z'
+# a comment
+run
+    passes = 1
+    dir = "a run"      # quoted
+model
+    name = mlp-tiny
+data
+    name = synthetic
+fleet
+    node
+        name = fast
+        speed = 1
+        ram_mb = 200
+    node = slow 0.5 200
+    layout = 2
+train.batch = 32
+Z
+    "$rookery" train run.zpl --quiet --json >out 2>err
+    [ "$(field out stages)" = "[2]" ]
+    grep -q 'node = slow 0.5 200' 'a run/settings.zpl'
+    # what a run wrote is a run file
+    "$rookery" train 'a run/settings.zpl' --quiet --json --set run.dir=again >out2 2>err
+    [ "$(field out2 stages)" = "[2]" ]
+}
+
+case_predict () {
+    [ -e "$fashion/t10k-images-idx3-ubyte.gz" ] || exit 77
+    gzip -dc "$fashion/t10k-images-idx3-ubyte.gz" | head -c $((16 + 784 * 3)) >three
+    printf '\000\000\010\003\000\000\000\003' | dd of=three conv=notrunc status=none
+    "$rookery" train --model mlp-tiny --quiet --set run.dir=run --passes 1 >out 2>err
+    "$rookery" predict run --input three --quiet >csv
+    [ "$(sed -n 1p csv)" = index,class,probability ] && [ "$(wc -l <csv)" = 4 ]
+    "$rookery" predict run --input three --json --output file.json --quiet
+    [ "$(sed 's/,"class.*//' file.json | tr '\n' ' ')" = '{"index":0 {"index":1 {"index":2 ' ]
+    expect 1 'none.idx' "$rookery" predict run --input none.idx --output no.json
+    head -c 1000 three >short
+    expect 1 'short' "$rookery" predict run --input short --output no.json
+    [ ! -e no.json ] && [ ! -e no.json.part ]
+}
+
+case_bench () {
+    "$rookery" bench train --model mlp-tiny --seconds 0.1 --json >out
+    [ "$(field out figure)" = train ]
+    for transport in inproc ipc tcp; do
+        "$rookery" bench allreduce --ranks 3 --bytes 4000 --transport $transport --seconds 0.1 --json >out
+        [ "$(field out ranks)" = 3 ] && [ "$(field out bytes)" = 4000 ]
+        "$rookery" bench hop --bytes 4096 --transport $transport --seconds 0.1 --json >out
+        [ "$(field out figure)" = hop ]
+    done
+}
+
+case_interrupt_saves () {
+    "$rookery" train "${tiny[@]}" --passes 100000 --set average.every=2 --json --set run.dir=run >out 2>err &
+    pid=$!
+    until grep -q '"saved"' out 2>/dev/null; do
+        kill -0 $pid || fail "it ended by itself: $(cat err)"
+        sleep 0.05
+    done
+    code=0
+    kill -INT $pid
+    wait $pid || code=$?
+    [ $code = 1 ] || fail "exit code $code"
+    grep -q 'stopped on request; what was trained is in run' err
+    "$rookery" eval run --quiet | grep -q 'test accuracy'
+    rm run/checkpoint-*.safetensors
+    [ "$(echo run/*)" = 'run/metrics.csv run/plan.json run/settings.zpl' ] || fail "left behind: $(echo run/*)"
+}
+
+# ---- wrong use: exit 2
+case_wrong_use () {
+    expect 2 'no command "trian"; valid: train node' "$rookery" trian
+    expect 2 'dbench is not built yet; valid: train' "$rookery" dbench
+    expect 2 'no option --pases; valid: .*--passes' "$rookery" train --pases 2
+    expect 2 '--passes needs a value' "$rookery" train --passes
+    expect 2 'what is "b.zpl"' "$rookery" train a.zpl b.zpl
+    expect 2 'run.passes: "0" is not allowed' "$rookery" train --passes 0
+    expect 2 'no key "mode.name"; the nearest is model.name' "$rookery" train --set mode.name=cnn
+    expect 2 'model.name = cnm: .*valid: .*cnn' "$rookery" train --set model.name=cnm
+    expect 2 'average.codec' "$rookery" train --set average.codec=int4
+    expect 2 'KEY=VALUE' "$rookery" train --set passes
+    expect 2 'no preset "ravnets"' "$rookery" train --preset ravnets
+    expect 2 'needs --nodes' "$rookery" train --listen tcp://127.0.0.1:5600
+    expect 2 'needs --listen' "$rookery" train --nodes 2
+    expect 2 'needs --join' "$rookery" node
+    expect 2 '--speed 2: a number from' "$rookery" node --join tcp://127.0.0.1:5600 --speed 2
+    expect 2 'needs RUN_DIR' "$rookery" eval
+    expect 2 'needs --input' "$rookery" predict run
+    expect 2 'no benchmark "speed"; valid: train, allreduce, hop' "$rookery" bench speed
+    [ ! -e runs ]
+}
+
+# zpl LINE...: run.zpl
+zpl () { printf '%s\n' "$@" >run.zpl; }
+
+case_wrong_run_file () {
+    expect 2 'none.zpl: No such file' "$rookery" plan none.zpl
+    expect 2 'none.zpl: No such file' "$rookery" train none.zpl
+    zpl 'run' '    passes = 1' '' '# note' '    pases = 2'
+    expect 2 'run.zpl: line 5: no key "run.pases"; the nearest is run.passes' "$rookery" train run.zpl
+    zpl 'train' '    batch = many'
+    expect 2 'run.zpl: line 2: train.batch: "many" is not allowed' "$rookery" train run.zpl
+    zpl 'average' '    graph = torus'
+    expect 2 'run.zpl: line 2: average.graph: .*complete' "$rookery" train run.zpl
+    zpl 'run' '  passes = 1'
+    expect 2 'run.zpl: line 2: indent by 4 spaces' "$rookery" train run.zpl
+    zpl 'run' "$(printf '\tpasses = 1')"
+    expect 2 'run.zpl: line 2: tabs' "$rookery" train run.zpl
+    zpl 'run' '        passes = 1'
+    expect 2 'run.zpl: line 2: indented deeper' "$rookery" train run.zpl
+    zpl 'run' '    dir = "half'
+    expect 2 'run.zpl: line 2: the quote is not closed' "$rookery" train run.zpl
+    zpl 'run' '    passes 1'
+    expect 2 'run.zpl: line 2: "=" is expected' "$rookery" train run.zpl
+    zpl 'fleet' '    node' '        name = a' '        sped = 1'
+    expect 2 'run.zpl: line 4: no key "fleet.node.sped"; a node has name, speed and ram_mb' "$rookery" train run.zpl
+    zpl 'fleet' '    node' '        name = a' '        speed = 7'
+    expect 2 'run.zpl: line 2: fleet.node: .*speed' "$rookery" train run.zpl
+    head -c 4096 /dev/zero >run.zpl
+    expect 2 'zero byte' "$rookery" train run.zpl
+    head -c 4096 /dev/urandom | tr '\000' x >run.zpl
+    expect 2 'run.zpl: line' "$rookery" train run.zpl
+    [ ! -e runs ]
+}
+
+# ---- runs that cannot be: exit 1
+case_bad_data () {
+    [ -e "$fashion/t10k-images-idx3-ubyte.gz" ] || exit 77
+    local run=("$rookery" train --quiet --set data.path=data --set run.dir=run)
+    expect 1 'data: neither train-images-idx3-ubyte' "${run[@]}"
+    mkdir data
+    cp "$fashion"/*.gz data
+    truncate -s 1000000 data/train-images-idx3-ubyte.gz
+    expect 1 'train-images-idx3-ubyte.gz: .*(unexpected|cut|short|end)' "${run[@]}"
+    gzip -dc "$fashion/t10k-labels-idx1-ubyte.gz" >data/train-images-idx3-ubyte
+    rm data/train-images-idx3-ubyte.gz
+    expect 1 'train-images-idx3-ubyte: .*(magic|0801|2049)' "${run[@]}"
+    [ ! -e run ] || fail "a run folder was left behind: $(ls run)"
+}
+
+case_impossible_plan () {
+    expect 1 'does not fit: .*lacks [0-9]+ MB for layers' "$rookery" train --quiet --set 'fleet.node=a 1 10' --set run.dir=run
+    expect 1 'lacks [0-9]+ MB' "$rookery" plan --set 'fleet.node=a 1 20,b 1 20' --set fleet.layout=2
+    [ ! -e run ]
+}
+
+case_port_in_use () {
+    # the first one keeps the port while it waits for a node
+    "$rookery" train --model mlp-tiny --listen 'tcp://127.0.0.1:*' --nodes 1 --set run.dir=first >out 2>err &
+    holder=$!
+    until grep -q 'waiting for 1 node' err 2>/dev/null; do
+        kill -0 $holder || fail "$(cat err)"
+        sleep 0.05
+    done
+    endpoint=$(grep -o 'tcp://127.0.0.1:[0-9]*' err)
+    code=0
+    (expect 1 'Address already in use' "$rookery" train "${tiny[@]}" --listen "$endpoint" --nodes 1 --set run.dir=second) || code=1
+    kill -INT $holder
+    wait $holder || true
+    [ $code = 0 ] && [ ! -e second ]
+}
+
+case_not_loopback () {
+    expect 1 '0.0.0.0.*--insecure' "$rookery" train "${tiny[@]}" --listen tcp://0.0.0.0:5601 --nodes 1 --set run.dir=run
+    expect 1 '192.0.2.1.*--insecure' "$rookery" node --join tcp://192.0.2.1:5601
+}
+
+case_bad_run_folder () {
+    expect 1 'none' "$rookery" eval none
+    "$rookery" train "${tiny[@]}" --set run.dir=run >out 2>err
+    expect 1 'holds another run' "$rookery" train "${tiny[@]}" --set run.dir=run
+    latest=$(ls run/checkpoint-* | tail -1)
+    cp "$latest" good
+    for size in 0 4 100 10000; do # cut short
+        head -c $size good >"$latest"
+        expect 1 'checkpoint-' "$rookery" eval run --quiet
+    done
+    cp good "$latest"
+    "$rookery" eval run --quiet >out
+    sed -i 's/mlp-tiny/cnn-tiny/' run/settings.zpl
+    expect 1 'has no conv[12].weight' "$rookery" eval run --quiet
+    expect 1 'has no conv[12].weight' "$rookery" train "${tiny[@]}" --model cnn-tiny --from run --set run.dir=other
+    rm run/checkpoint-*
+    expect 1 'no checkpoint' "$rookery" eval run --quiet
+}
+
+# A full disc: the run fails, the checkpoint that was there stays as it was, nothing half-written remains.
+case_full_disc () {
+    mkdir disc
+    mount -t tmpfs -o size=300k none disc 2>/dev/null || exit 77
+    trap 'umount "$PWD/disc"' EXIT
+    code=0
+    timeout 60 "$rookery" train "${tiny[@]}" --passes 30 --set run.dir=disc/run >out 2>err &
+    pid=$!
+    until ls disc/run/checkpoint-* >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
+    dd if=/dev/zero of=disc/filler bs=1k 2>/dev/null || true
+    wait $pid || code=$?
+    [ $code = 1 ] || fail "exit code $code: $(cat err)"
+    grep -q 'No space left' err || fail "$(cat err)"
+    rm disc/filler
+    "$rookery" eval disc/run --quiet | grep -q 'test accuracy'
+}
+
+for name in help train_and_read_back plan_is_replayed run_file predict bench interrupt_saves wrong_use wrong_run_file \
+    bad_data impossible_plan port_in_use not_loopback bad_run_folder full_disc; do
+    run_case $name case_$name
+done
+finish
