@@ -6,8 +6,9 @@
 #include <string.h>
 #include "cluster/planners/planner.h"
 
-#define MOST_NS UINT64_C (1000000000000000) /* of one layer: eleven days */
-#define MOST_BYTES (UINT64_C (1) << 44)     /* of anything in memory */
+/* Sums over all layers: three years, a petabyte. Products of them stay within 64 bits. */
+#define MOST_NS UINT64_C (100000000000000000)
+#define MOST_BYTES (UINT64_C (1) << 50)
 
 static const rk_planner_t s_planners[] = {{"auto", rk_planner_auto}};
 
@@ -19,22 +20,25 @@ static rk_err_t s_check_node (const rk_fleet_t *fleet, uint32_t i, uint32_t n_la
     if (p->cores == 0 || p->speed_ppm == 0 || p->speed_ppm > 1000000 || !p->forward_ns || !p->backward_ns)
         return rk_error_set (err, RK_EINVAL, "node %u has %u cores, speed %u ppm%s", p->id, p->cores, p->speed_ppm,
                              p->forward_ns && p->backward_ns ? "" : " and no layer times");
+    unsigned __int128 total = 0;
     for (uint32_t l = 0; l < n_layers; l++)
-        if (p->forward_ns[l] > MOST_NS || p->backward_ns[l] > MOST_NS)
-            return rk_error_set (err, RK_EINVAL, "node %u: layer %u takes more than %llu ns", p->id, l,
-                                 (unsigned long long) MOST_NS);
+        total += (unsigned __int128) p->forward_ns[l] + p->backward_ns[l];
+    if (total > MOST_NS)
+        return rk_error_set (err, RK_EINVAL, "node %u: a minibatch takes more than %llu ns", p->id,
+                             (unsigned long long) MOST_NS);
     return RK_OK;
 }
 
 static rk_err_t s_check_model (const rk_model_info_t *model, rk_error_t *err)
 {
+    unsigned __int128 total = model->label_bytes;
     for (uint32_t l = 0; l < model->n_layers; l++) {
         const rk_layer_info_t *layer = &model->layers[l];
-        if (layer->stash_bytes > MOST_BYTES || layer->grad_bytes > MOST_BYTES || layer->work_bytes > MOST_BYTES ||
-            layer->cut_bytes > MOST_BYTES || model->label_bytes > MOST_BYTES || model->optimizer_slots > 16)
-            return rk_error_set (err, RK_EINVAL, "layer %u needs more than %llu bytes of one kind", l,
-                                 (unsigned long long) MOST_BYTES);
+        total += (unsigned __int128) layer->stash_bytes + layer->grad_bytes + layer->work_bytes + layer->cut_bytes;
     }
+    if (total > MOST_BYTES || model->optimizer_slots > 16)
+        return rk_error_set (err, RK_EINVAL, "a model of more than %llu bytes or %u optimiser slots cannot be planned",
+                             (unsigned long long) MOST_BYTES, model->optimizer_slots);
     return RK_OK;
 }
 
@@ -105,7 +109,7 @@ static void s_fill_cluster (rk_plan_t *half, uint32_t cluster, const rk_costs_t 
         turn += busy;
     }
     uint64_t ns = turn / in_flight > slowest ? turn / in_flight : slowest;
-    half->clusters[cluster] = (rk_plan_cluster_t){base, k, RK_PLAN_MAX_RATE / (ns + (ns == 0)), in_flight};
+    half->clusters[cluster] = (rk_plan_cluster_t){base, k, rk_plan_rate (ns), in_flight};
     half->n_stages += k;
 }
 

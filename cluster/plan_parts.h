@@ -36,6 +36,13 @@ uint64_t rk_plan_digest (const rk_plan_t *plan);
 uint64_t rk_stage_memory (const rk_model_info_t *model, const rk_settings_t *settings, uint32_t first, uint32_t last,
                           uint32_t in_flight);
 
+/* Nano-rate of a minibatch every so many ns, within 1 .. RK_PLAN_MAX_RATE. */
+static inline uint64_t rk_plan_rate (uint64_t ns)
+{
+    ns = ns < 10 ? 10 : ns;
+    return ns < RK_PLAN_MAX_BUSY_NS ? RK_PLAN_MAX_BUSY_NS / ns : 1;
+}
+
 /* Lower the rates so that no host is planned beyond its cores (busy time x speed is its CPU time).        */
 void rk_plan_cap_rates (rk_plan_t *plan);
 

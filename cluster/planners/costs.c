@@ -83,6 +83,13 @@ static int s_compare (const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Time for so many bytes at a rate in bytes/s, at most a tenth of what a stage may take. */
+static uint64_t s_ns (uint64_t bytes, uint64_t rate)
+{
+    unsigned __int128 ns = (unsigned __int128) bytes * 1000000000 / rate;
+    return ns < RK_PLAN_MAX_BUSY_NS / 10 ? (uint64_t) ns : RK_PLAN_MAX_BUSY_NS / 10;
+}
+
 /* A node's median measured rate to the others, bytes/s; 0: none measured. */
 static uint64_t s_uplink (const rk_costs_t *costs, uint32_t node)
 {
@@ -106,8 +113,7 @@ static void s_fill_mixing (rk_costs_t *costs)
     for (uint32_t node = 0; node < costs->n_nodes; node++) {
         uint64_t uplink = s_uplink (costs, node);
         for (uint32_t u = 0; uplink > 0 && u <= costs->n_units; u++)
-            costs->mix_ns[(size_t) node * ROW + u] =
-                (uint64_t) ((unsigned __int128) (8 * costs->flat[u] / every) * 1000000000 / uplink);
+            costs->mix_ns[(size_t) node * ROW + u] = s_ns (8 * costs->flat[u] / every, uplink);
     }
 }
 
@@ -152,7 +158,7 @@ uint64_t rk_costs_send_ns (const rk_costs_t *costs, uint32_t from, uint32_t to, 
 {
     const uint64_t *rates = costs->fleet->link_bytes_per_s;
     uint64_t rate = rates ? rates[from * costs->n_nodes + to] : 0;
-    return rate ? (uint64_t) ((unsigned __int128) costs->wire[unit] * 1000000000 / rate) : 0;
+    return rate ? s_ns (costs->wire[unit], rate) : 0;
 }
 
 uint64_t rk_costs_busy_ns (const rk_costs_t *costs, const uint32_t *order, uint32_t k, uint32_t s, uint32_t first,

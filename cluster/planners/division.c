@@ -2,6 +2,7 @@
 #include "cluster/planners/division.h"
 
 #include <string.h>
+#include "cluster/plan_parts.h"
 
 typedef unsigned __int128 s_wide_t;
 
@@ -12,8 +13,7 @@ void rk_search_prepare (rk_search_t *q, rk_costs_t *costs)
     q->n_nodes = costs->n_nodes;
     q->layout = costs->settings->n_layout ? costs->settings->fleet_layout : NULL;
     for (uint32_t i = 0; i < q->n_nodes; i++) {
-        uint64_t ns = rk_costs_ns (costs, i, costs->n_units);
-        q->strength[i] = RK_PLAN_MAX_RATE / (ns + (ns == 0));
+        q->strength[i] = rk_plan_rate (rk_costs_ns (costs, i, costs->n_units));
         q->room[i] = fleet->nodes[i].ram_bytes ? fleet->nodes[i].ram_bytes : UINT64_C (1) << 50;
         uint32_t h = 0, j = 0;
         while (j < i && fleet->nodes[j].host != fleet->nodes[i].host)

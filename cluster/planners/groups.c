@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "cluster/plan_parts.h"
 
 #define N_SLOTS 8192      /* open addressing; a power of two */
 #define MOST_KEPT 4000    /* answers */
@@ -189,7 +190,7 @@ static void s_fill_rate (const rk_costs_t *costs, rk_group_t *g)
         turn += busy;
     }
     uint64_t ns = turn / in_flight > g->slowest_ns ? turn / in_flight : g->slowest_ns;
-    g->rate = RK_PLAN_MAX_RATE / (ns + (ns == 0));
+    g->rate = rk_plan_rate (ns);
 }
 
 static void s_answer (rk_costs_t *costs, rk_group_t *g, uint64_t members, uint64_t effort)

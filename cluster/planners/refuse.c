@@ -43,7 +43,7 @@ static unsigned long long s_mb (uint64_t bytes)
 
 static rk_err_t s_tell (const rk_costs_t *costs, const s_attempt_t *a, rk_error_t *err)
 {
-    const char *hint = costs->settings->fleet_given ? "" : "; declare larger nodes with fleet.node";
+    const char *hint = costs->settings->fleet_given ? "" : "; the built-in nodes are small, declare others: fleet.node = a 1 0, b 1 0";
     for (uint32_t s = 0; s < a->k; s++) {
         uint32_t last = s + 1 < a->k ? a->first[s + 1] : costs->n_units;
         const size_t at = (size_t) a->first[s] * (RK_MAX_UNITS + 1) + last;

@@ -249,7 +249,7 @@ static void test_bad_inputs (void **state)
     f.nodes[3].cores = 0;
     assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
     s_main_job (&f, &m, 64);
-    f.forward[2][3] = UINT64_MAX;
+    f.forward[2][3] = UINT64_C (1) << 60;
     assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
     s_main_job (&f, &m, 64);
     f.fleet.n_nodes = 0;
@@ -260,6 +260,37 @@ static void test_bad_inputs (void **state)
     assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "base", &err), RK_EINVAL);
     assert_int_equal (rk_plan_make (&plan, 1, &f.fleet, &m.info, &s, "a-name-that-is-too-long", &err), RK_EINVAL);
     assert_null (plan);
+}
+
+/* Figures at the edge of what is taken: nothing overflows, the plan still holds together. */
+static void test_extreme_figures (void **state)
+{
+    (void) state;
+    static fixture_fleet_t f;
+    fixture_model_t m;
+    static const uint64_t times[] = {0, 1, UINT64_C (16000000000000000)};
+    for (size_t i = 0; i < 3; i++)
+        for (int links = 0; links < 2; links++) {
+            s_main_job (&f, &m, 0);
+            for (uint32_t n = 0; n < 4; n++)
+                for (uint32_t l = 0; l < 6; l++) {
+                    f.forward[n][l] = l == 2 ? times[i] : 0;
+                    f.backward[n][l] = f.forward[n][l];
+                }
+            m.layers[3].cut_bytes = UINT64_C (1) << 48;
+            m.layers[3].stash_bytes = UINT64_C (1) << 48;
+            for (uint32_t k = 0; k < 16; k++)
+                f.links[k] = 1; /* byte per second */
+            f.fleet.link_bytes_per_s = links ? f.links : NULL;
+            rk_settings_t s = fixture_settings ();
+            rk_plan_t *plan = fixture_make (&f, &m, &s);
+            assert_non_null (plan);
+            assert_int_equal (rk_plan_check (plan, NULL), RK_OK);
+            rk_score_t score;
+            rk_plan_score (plan, &score);
+            assert_true (score.samples_per_1000s > 0 || times[i] > 1);
+            rk_plan_destroy (&plan);
+        }
 }
 
 /* More layers than the planner has places for cuts. */
@@ -303,7 +334,7 @@ int main (void)
         cmocka_unit_test (test_main_job_shape),
         cmocka_unit_test (test_does_not_fit), cmocka_unit_test (test_layout_does_not_fit),
         cmocka_unit_test (test_bad_inputs),
-        cmocka_unit_test (test_deep_model),
+        cmocka_unit_test (test_extreme_figures),     cmocka_unit_test (test_deep_model),
     };
     return cmocka_run_group_tests_name ("cluster/planner", tests, NULL, NULL);
 }
