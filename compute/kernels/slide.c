@@ -174,7 +174,8 @@ static void s_work_panel (const s_job_t *job, const s_panel_t *panel, const floa
     const rk_slide_call_t *call = job->call;
     const rk_border_t *in = &call->slide->in;
     const bool direct = panel->n_runs == 1 && call->slide->col_stride == 1;
-    const bool sliding = panel->n_pieces[0] <= 2 && panel->n_pieces[1] <= 2 && job->l.taps <= RK_SLIDING_TAPS;
+    const bool sliding = call->set->sliding_tile && panel->n_pieces[0] <= 2 && panel->n_pieces[1] <= 2 &&
+                         job->l.taps <= RK_SLIDING_TAPS;
     float *c = direct ? y + panel->runs[0].at : tiles;
     const size_t c_row = direct ? call->slide->plane : call->set->max_cols;
     for (size_t b = 0; b < job->l.n_blocks; b++) {

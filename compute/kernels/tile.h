@@ -62,6 +62,7 @@ typedef struct {
     /* dst[i][l] = src[i][l step] */
     void (*pick) (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst, size_t dst_row);
     void (*unroll) (const rk_unroll_t *u);
+    /* NULL where masked loads cost more than the panel */
     void (*sliding_tile) (size_t rows, size_t cols, const rk_sliding_tile_t *t);
 } rk_tile_set_t;
 

@@ -8,6 +8,7 @@
 #define MAX_ROWS 14
 #define FLAT_ROWS 12
 #define LANES 16
+#define SLIDES
 #define INLINE static inline __attribute__ ((always_inline))
 
 typedef __m512 vec_t;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The tile kernel behind compute/kernels/tile.h, written once over a vector of LANES floats. Included by each
- * tile_<set>.c, which defines before: TILES (name of the table), MAX_ROWS (up to 14), LANES, FLAT_ROWS,
- * vec_t, part_t (which lanes of a vector count) and s_splat, s_load, s_load_part, s_store_part, s_fma,
- * s_mul, s_add, s_part (n lanes), piece_t, s_piece (lanes [lane, lane + len)), s_load_piece
- * and s_merge_piece (zeros or the old lanes beside them), s_even (of two vectors), s_transpose_block (up to LANES x LANES). Not a header for anybody else.        */
+ * tile_<set>.c, which defines before:
+ *   TILES (name of the table), MAX_ROWS (up to 14), LANES, FLAT_ROWS, SLIDES (if masked loads are cheap), INLINE;
+ *   vec_t and s_splat, s_load, s_fma, s_mul, s_add, s_even (of two vectors);
+ *   part_t and s_part (first n lanes), s_load_part, s_store_part;
+ *   piece_t and s_piece (lanes [lane, lane + len)), s_load_piece, s_merge_piece (zeros, or the old lanes, beside);
+ *   s_transpose_block (up to LANES x LANES).
+ * Not a header for anybody else.                                                                      */
 #include <stdbool.h>
 
 #include "compute/kernels/tile.h"
@@ -77,6 +80,7 @@ INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t las
     s_store_tile (rows, vecs, t, last, acc);
 }
 
+#ifdef SLIDES
 /* Two pieces per vector; one of them may be empty. */
 INLINE void s_slide_tile (int rows, const rk_sliding_tile_t *t, part_t last)
 {
@@ -114,8 +118,17 @@ INLINE void s_slide_tile (int rows, const rk_sliding_tile_t *t, part_t last)
         s_store_tile (rows, 1, &t->tile, last, acc);
 }
 
-typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
 typedef void (s_slide_fn_t) (const rk_sliding_tile_t *t, part_t last);
+
+#define DEFINE_SLIDE(rows)                                                                                             \
+    static void s_slide_##rows (const rk_sliding_tile_t *t, part_t last)                                               \
+    {                                                                                                                  \
+        s_slide_tile (rows, t, last);                                                                                  \
+    }
+#define SLIDE_ENTRY(rows) [rows] = s_slide_##rows,
+#endif
+
+typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
 
 #define DEFINE(rows)                                                                                                   \
     static void s_narrow_##rows (const rk_tile_t *t, part_t last)                                                      \
@@ -129,16 +142,11 @@ typedef void (s_slide_fn_t) (const rk_sliding_tile_t *t, part_t last);
     static void s_packed_##rows (const rk_tile_t *t, part_t last)                                                      \
     {                                                                                                                  \
         s_tile (rows, 2, 1, t, last);                                                                                  \
-    }                                                                                                                  \
-    static void s_slide_##rows (const rk_sliding_tile_t *t, part_t last)                                               \
-    {                                                                                                                  \
-        s_slide_tile (rows, t, last);                                                                                  \
     }
 #define ROWS_1_TO_4(x) x (1) x (2) x (3) x (4)
 #define ROWS_5_TO_6(x) x (5) x (6)
 #define ROWS_7_TO_14(x) x (7) x (8) x (9) x (10) x (11) x (12) x (13) x (14)
 #define ENTRY(rows) [rows] = {s_narrow_##rows, s_wide_##rows, s_packed_##rows},
-#define SLIDE_ENTRY(rows) [rows] = s_slide_##rows,
 #if MAX_ROWS == 14
 #define ALL_ROWS(x) ROWS_1_TO_4 (x) ROWS_5_TO_6 (x) ROWS_7_TO_14 (x)
 #elif MAX_ROWS == 6
@@ -150,8 +158,6 @@ typedef void (s_slide_fn_t) (const rk_sliding_tile_t *t, part_t last);
 ALL_ROWS (DEFINE)
 static s_tile_fn_t *const s_fn[MAX_ROWS + 1][3] = {ALL_ROWS (ENTRY)};
 
-static s_slide_fn_t *const s_slide_fn[MAX_ROWS + 1] = {ALL_ROWS (SLIDE_ENTRY)};
-
 static void s_prefetch_c (size_t rows, size_t cols, const rk_tile_t *t)
 {
     for (size_t i = 0; i < rows; i++) {
@@ -160,11 +166,16 @@ static void s_prefetch_c (size_t rows, size_t cols, const rk_tile_t *t)
     }
 }
 
+#ifdef SLIDES
+ALL_ROWS (DEFINE_SLIDE)
+static s_slide_fn_t *const s_slide_fn[MAX_ROWS + 1] = {ALL_ROWS (SLIDE_ENTRY)};
+
 static void s_any_sliding_tile (size_t rows, size_t cols, const rk_sliding_tile_t *t)
 {
     s_prefetch_c (rows, cols, &t->tile);
     s_slide_fn[rows](t, s_part ((cols - 1) % LANES + 1));
 }
+#endif
 
 static void s_any_tile (size_t rows, size_t cols, const rk_tile_t *t)
 {
@@ -323,5 +334,7 @@ const rk_tile_set_t TILES = {
     .transpose = s_transpose,
     .pick = s_pick,
     .unroll = s_unroll,
+#ifdef SLIDES
     .sliding_tile = s_any_sliding_tile,
+#endif
 };
