@@ -4,6 +4,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t) 2 << 20)
 
 void rk_arena_plan_clear (rk_arena_plan_t *plan)
 {
@@ -89,9 +92,13 @@ void *rk_arena_memory (size_t bytes)
 {
     if (bytes > SIZE_MAX - RK_ARENA_ALIGN)
         return NULL;
+    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : RK_ARENA_ALIGN;
     size_t rounded = (bytes + RK_ARENA_ALIGN - 1) / RK_ARENA_ALIGN * RK_ARENA_ALIGN;
-    void *memory = aligned_alloc (RK_ARENA_ALIGN, rounded ? rounded : RK_ARENA_ALIGN);
-    if (memory)
-        memset (memory, 0, rounded);
+    void *memory = NULL;
+    if (posix_memalign (&memory, align, rounded ? rounded : RK_ARENA_ALIGN))
+        return NULL;
+    if (align == HUGE_PAGE)
+        (void) madvise (memory, rounded / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish: nothing fails without */
+    memset (memory, 0, rounded);
     return memory;
 }
