@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/data/pack.h"
 #include "compute/names.h"
 #include "compute/rng.h"
 
@@ -12,6 +13,8 @@
     rk_err_t rk_data_open_##stem (rk_data_t *, const char *, rk_error_t *);
 #include "compute/data/list.h"
 #undef RK_DATA
+
+#define UNPACK_ELEMS 4096 /* a multiple of 8; larger samples are not packed: a batch unpacks on the stack */
 
 static const rk_data_type_t s_types[] = {
 #define RK_DATA(name, path, stem) {name, path, rk_data_describe_##stem, rk_data_open_##stem},
@@ -54,6 +57,9 @@ rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, r
     if (rc)
         return rc;
     rc = type->open (*data_p, path && *path ? path : type->usual_path, err);
+    for (int split = 0; split < 2 && !rc && (*data_p)->elems <= UNPACK_ELEMS; split++)
+        if (rk_data_pack (&(*data_p)->part[split], (*data_p)->elems))
+            rc = rk_error_set (err, RK_ENOMEM, "no memory for data set %s", name);
     if (rc)
         rk_data_close (data_p);
     return rc;
@@ -106,6 +112,7 @@ void rk_data_close (rk_data_t **data_p)
         return;
     for (int s = 0; s < 2; s++) {
         free (self->part[s].bytes);
+        free (self->part[s].packed_at);
         free (self->part[s].floats);
         free (self->part[s].labels);
     }
@@ -130,11 +137,16 @@ size_t rk_data_n (const rk_data_t *self, rk_split_t split)
 
 static void s_copy_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample, float *x)
 {
+    uint8_t unpacked[UNPACK_ELEMS];
     if (part->floats) {
         memcpy (x, part->floats + sample * self->elems, self->elems * sizeof *x);
         return;
     }
-    const uint8_t *bytes = part->bytes + sample * self->elems;
+    const uint8_t *bytes = unpacked;
+    if (part->packed_at)
+        rk_data_unpack (part, sample, self->elems, unpacked);
+    else
+        bytes = part->bytes + sample * self->elems;
     const float scale = 1.0f / (255.0f * self->deviation), shift = -self->mean / self->deviation;
     for (size_t i = 0; i < self->elems; i++)
         x[i] = (float) bytes[i] * scale + shift;
@@ -148,8 +160,12 @@ static size_t s_sample (const rk_permutation_t *permutation, rk_split_t split, s
 /* Samples lie in random places of tens of megabytes: half of the time of a batch was waiting for them. */
 static void s_prefetch_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample)
 {
-    for (size_t at = 0; part->bytes && at < self->elems; at += 64)
-        __builtin_prefetch (part->bytes + sample * self->elems + at);
+    if (!part->bytes)
+        return;
+    const uint8_t *at = part->bytes + (part->packed_at ? part->packed_at[sample] : sample * self->elems);
+    const uint8_t *end = part->packed_at ? part->bytes + part->packed_at[sample + 1] : at + self->elems;
+    for (; at < end; at += 64)
+        __builtin_prefetch (at);
 }
 
 size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,

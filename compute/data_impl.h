@@ -7,7 +7,8 @@
 /* Samples as bytes or floats, whichever the source has; both NULL: made on demand by `make`. */
 typedef struct {
     size_t n;
-    uint8_t *bytes;  /* (n, elems); owned */
+    uint8_t *bytes;  /* (n, elems), or packed; owned */
+    uint32_t *packed_at; /* (n + 1) first byte of each packed sample; owned; NULL: bytes are as they are */
     float *floats;   /* (n, elems); owned */
     uint8_t *labels; /* (n); owned; NULL: none (prediction) */
 } rk_data_part_t;

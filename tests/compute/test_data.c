@@ -11,7 +11,8 @@
 #include <zlib.h>
 #include <cmocka.h>
 
-#include "compute/data_impl.h"
+#include "compute/data/pack.h"
+#include "compute/rng.h"
 
 #define N_TRAIN 7
 #define N_TEST 3
@@ -297,11 +298,41 @@ static void test_input_file (void **state)
     assert_int_equal (rk_data_open_input (&data, "fashion-mnist", "/nowhere", &err), RK_EIO);
 }
 
+/* What is packed comes back, the first samples dense and larger than they were; dense sets stay as they are. */
+static void test_packing (void **state)
+{
+    static const size_t lengths[] = {1, 7, 8, 13, 784};
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (int dense = 0; dense < 2; dense++) {
+            const size_t elems = lengths[l], n = 50, raw = n * elems;
+            rk_data_part_t part = {.n = n, .bytes = malloc (raw)};
+            uint8_t *kept = malloc (raw), sample[784];
+            uint32_t words[4];
+            for (size_t i = 0; i < raw; i++) {
+                rk_rng_block (1, rk_rng_stream (RK_RNG_TEST, l), i, words);
+                const bool zero = !dense && i >= 3 * elems && words[0] % 10 < 7;
+                kept[i] = part.bytes[i] = zero ? 0 : (uint8_t) (words[1] % 255 + 1);
+            }
+            assert_int_equal (rk_data_pack (&part, elems), RK_OK);
+            assert_int_equal (part.packed_at != NULL, !dense && elems > 1);
+            for (size_t s = 0; s < n && part.packed_at; s++) {
+                rk_data_unpack (&part, s, elems, sample);
+                assert_memory_equal (sample, kept + s * elems, elems);
+            }
+            if (!part.packed_at)
+                assert_memory_equal (part.bytes, kept, raw);
+            free (part.bytes);
+            free (part.packed_at);
+            free (kept);
+        }
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown (test_reads_plain_and_gzip, s_setup, s_teardown),
         cmocka_unit_test (test_each_sample_once),
+        cmocka_unit_test (test_packing),
         cmocka_unit_test_setup_teardown (test_wrong_files, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_files_that_disagree, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_damaged_gzip, s_setup, s_teardown),
