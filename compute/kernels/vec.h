@@ -23,6 +23,11 @@ typedef struct {
     float correct1, correct2; /* 1 - beta^t, t counting from 1 */
 } rk_vec_adam_t;
 
+/* A channel of a minibatch: n planes of `size` floats, the first floats of two of them `stride` apart. */
+typedef struct {
+    size_t n, size, stride;
+} rk_planes_t;
+
 typedef struct {
     /* ---- elementwise, n floats */
     void (*copy) (size_t n, const void *x, float *y);
@@ -32,21 +37,22 @@ typedef struct {
     void (*scale) (size_t n, float alpha, const void *x, float *y);                /* y = alpha x */
     void (*axpy) (size_t n, float alpha, const void *x, float *y);                 /* y += alpha x */
     void (*sum_scaled) (size_t n, float alpha, const float *x, const void *in, float *y); /* y = in + alpha x */
-    void (*affine) (size_t n, float a, const float *x, float b, float *y);         /* y = a x + b */
-    void (*affine_relu) (size_t n, float a, const float *x, float b, float *y);    /* y = max (a x + b, 0) */
-    void (*affine2) (size_t n, float a, const float *u, float b, const float *v, float c, float *y); /* y = a u + b v + c */
 
     /* ---- rows and channels */
     void (*bias_rows) (size_t rows, size_t n, const float *bias, float *y);       /* y[r][j] += bias[j] */
     void (*bias_rows_grad) (size_t rows, size_t n, const float *dy, float *db);   /* db[j] += sum over r, ascending */
-    /* y (samples, channels, plane) += bias[channel];  db[channel] += sum of its planes, samples ascending */
+    /* y (samples, channels, plane) += bias[channel];  db[channel] += sum of its planes */
     void (*bias_planes) (size_t samples, size_t channels, size_t plane, const float *bias, float *y);
     void (*bias_planes_grad) (size_t samples, size_t channels, size_t plane, const float *dy, float *db);
-    /* Sums of one plane: 64 float lanes added pairwise, then double. */
+    void (*affine) (rk_planes_t at, float a, const float *x, float b, float *y); /* y = a x + b */
+    void (*affine2) (rk_planes_t at, float a, const float *u, float b, const float *v, float c, float *y); /* y = a u + b v + c */
+
+    /* ---- sums: 64 float lanes, emptied pairwise into a double about every 4096 floats */
     double (*sum) (size_t n, const float *x);
-    void (*moments) (size_t n, const float *x, float shift, double out[2]);       /* sum (x - shift), sum (x - shift)^2 */
+    /* sum (x - shift), sum (x - shift)^2 */
+    void (*moments) (rk_planes_t at, const float *x, float shift, double out[2]);
     /* sum dy, sum dy (x - shift) */
-    void (*co_moments) (size_t n, const float *dy, const float *x, float shift, double out[2]);
+    void (*co_moments) (rk_planes_t at, const float *dy, const float *x, float shift, double out[2]);
 
     /* ---- 2 x 2 windows side by side. x: (2 rows.., x_row)   y, place: (rows, cols), place 0 to 3 in its window,
      * the first of equals, NaN before anything. Backward writes all of the windows; when x_row > 2 cols it

@@ -72,27 +72,22 @@ static void s_sum_scaled (size_t n, float alpha, const float *x, const void *in_
         y[i] = in[i] + alpha * x[i];
 }
 
-static void s_affine (size_t n, float a, const float *x, float b, float *y)
+static void s_affine (rk_planes_t at, float a, const float *x, float b, float *y)
 {
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++)
-        y[i] = a * x[i] + b;
-}
-
-static void s_affine_relu (size_t n, float a, const float *x, float b, float *y)
-{
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++) {
-        float v = a * x[i] + b;
-        y[i] = v <= 0.0f ? 0.0f : v;
+    for (size_t p = 0; p < at.n; p++, x += at.stride, y += at.stride) {
+        RK_IVDEP
+        for (size_t i = 0; i < at.size; i++)
+            y[i] = a * x[i] + b;
     }
 }
 
-static void s_affine2 (size_t n, float a, const float *u, float b, const float *v, float c, float *y)
+static void s_affine2 (rk_planes_t at, float a, const float *u, float b, const float *v, float c, float *y)
 {
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++)
-        y[i] = (a * u[i] + b * v[i]) + c;
+    for (size_t p = 0; p < at.n; p++, u += at.stride, v += at.stride, y += at.stride) {
+        RK_IVDEP
+        for (size_t i = 0; i < at.size; i++)
+            y[i] = (a * u[i] + b * v[i]) + c;
+    }
 }
 
 static void s_bias_rows (size_t rows, size_t n, const float *bias, float *y)
@@ -118,6 +113,12 @@ static void s_bias_planes (size_t samples, size_t channels, size_t plane, const 
         }
 }
 
+/* Sums of terms f (i) and g (i) in lanes: float i of a plane belongs to lane i mod LANES. */
+typedef struct {
+    float first[LANES], second[LANES];
+    size_t n; /* terms in them */
+} s_lanes_t;
+
 /* Lanes are added pairwise, halves first, whatever the vector width. */
 static double s_fold (float *lane)
 {
@@ -127,64 +128,88 @@ static double s_fold (float *lane)
     return lane[0];
 }
 
-static double s_sum (size_t n, const float *x)
+static void s_empty (s_lanes_t *lanes, double out[2])
+{
+    out[0] += s_fold (lanes->first);
+    out[1] += s_fold (lanes->second);
+    memset (lanes, 0, sizeof *lanes);
+}
+
+/* n terms, of floats that start at lane `lane`. */
+static inline void s_add_terms (s_lanes_t *lanes, size_t lane, size_t n, const float *x, const float *y, float shift)
+{
+    RK_IVDEP
+    for (size_t l = 0; l < n; l++) {
+        const float v = x[l] - shift;
+        lanes->first[lane + l] += y ? y[l] : v;
+        lanes->second[lane + l] += y ? y[l] * v : v * v;
+    }
+}
+
+static inline void s_add_plane (s_lanes_t *lanes, size_t n, const float *x, const float *y, float shift)
+{
+    size_t i = 0, lane = 0;
+    for (; i + LANES <= n; i += LANES)
+        s_add_terms (lanes, 0, LANES, x + i, y ? y + i : NULL, shift);
+    for (; i + 16 <= n; i += 16, lane += 16)
+        s_add_terms (lanes, lane, 16, x + i, y ? y + i : NULL, shift);
+    s_add_terms (lanes, lane, n - i, x + i, y ? y + i : NULL, shift);
+    lanes->n += n;
+}
+
+/* y: NULL for the moments of x alone; known to the compiler at each call. */
+static inline void s_sums (rk_planes_t at, const float *x, const float *y, float shift, double out[2])
+{
+    s_lanes_t lanes = {.n = 0};
+    out[0] = out[1] = 0;
+    for (size_t p = 0; p < at.n; p++) {
+        s_add_plane (&lanes, at.size, x + p * at.stride, y ? y + p * at.stride : NULL, shift);
+        if (lanes.n >= 4096)
+            s_empty (&lanes, out);
+    }
+    s_empty (&lanes, out);
+}
+
+static void s_moments (rk_planes_t at, const float *x, float shift, double out[2])
+{
+    s_sums (at, x, NULL, shift, out);
+}
+
+static void s_co_moments (rk_planes_t at, const float *dy, const float *x, float shift, double out[2])
+{
+    s_sums (at, x, dy, shift, out);
+}
+
+static double s_sum_planes (rk_planes_t at, const float *x)
 {
     float lane[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
+    double total = 0;
+    for (size_t p = 0, n = 0; p < at.n; p++, x += at.stride) {
+        size_t i = 0;
+        for (; i + LANES <= at.size; i += LANES)
+            for (size_t l = 0; l < LANES; l++)
+                lane[l] += x[i + l];
+        for (size_t l = 0; i + l < at.size; l++)
             lane[l] += x[i + l];
-    for (size_t l = 0; i + l < n; l++)
-        lane[l] += x[i + l];
-    return s_fold (lane);
+        n += at.size;
+        if (n >= 4096 || p + 1 == at.n) {
+            total += s_fold (lane);
+            memset (lane, 0, sizeof lane);
+            n = 0;
+        }
+    }
+    return total;
+}
+
+static double s_sum (size_t n, const float *x)
+{
+    return s_sum_planes ((rk_planes_t){1, n, n}, x);
 }
 
 static void s_bias_planes_grad (size_t samples, size_t channels, size_t plane, const float *dy, float *db)
 {
-    for (size_t c = 0; c < channels; c++) {
-        double sum = 0;
-        for (size_t s = 0; s < samples; s++)
-            sum += s_sum (plane, dy + (s * channels + c) * plane);
-        db[c] += (float) sum;
-    }
-}
-
-static void s_moments (size_t n, const float *x, float shift, double out[2])
-{
-    float sum[LANES] = {0}, square[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            float v = x[i + l] - shift;
-            sum[l] += v;
-            square[l] += v * v;
-        }
-    for (size_t l = 0; i + l < n; l++) {
-        float v = x[i + l] - shift;
-        sum[l] += v;
-        square[l] += v * v;
-    }
-    out[0] = s_fold (sum);
-    out[1] = s_fold (square);
-}
-
-static void s_co_moments (size_t n, const float *dy, const float *x, float shift, double out[2])
-{
-    float sum[LANES] = {0}, product[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            float g = dy[i + l];
-            sum[l] += g;
-            product[l] += g * (x[i + l] - shift);
-        }
-    for (size_t l = 0; i + l < n; l++) {
-        float g = dy[i + l];
-        sum[l] += g;
-        product[l] += g * (x[i + l] - shift);
-    }
-    out[0] = s_fold (sum);
-    out[1] = s_fold (product);
+    for (size_t c = 0; c < channels; c++)
+        db[c] += (float) s_sum_planes ((rk_planes_t){samples, plane, channels * plane}, dy + c * plane);
 }
 
 #define WINDOWS 16 /* taken at once, even past the end of a row: what that spoils is written afterwards */
@@ -432,7 +457,6 @@ const rk_vec_t RK_VEC_TABLE = {
     .axpy = s_axpy,
     .sum_scaled = s_sum_scaled,
     .affine = s_affine,
-    .affine_relu = s_affine_relu,
     .affine2 = s_affine2,
     .bias_rows = s_bias_rows,
     .bias_rows_grad = s_bias_rows_grad,

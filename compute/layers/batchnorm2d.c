@@ -46,26 +46,28 @@ static s_save_t s_save (const rk_layer_call_t *call)
     return (s_save_t) {save, save + n_channels, save + 2 * n_channels, save + 3 * n_channels};
 }
 
-static size_t s_plane (const rk_layer_call_t *call)
+/* A channel of the minibatch. */
+static rk_planes_t s_planes (const rk_layer_call_t *call)
 {
-    return call->layer->shape.dim[1] * call->layer->shape.dim[2];
+    return (rk_planes_t) {call->n, call->layer->shape.dim[1] * call->layer->shape.dim[2], call->layer->elems};
+}
+
+static double s_count (const rk_layer_call_t *call)
+{
+    return (double) call->n * (double) s_planes (call).size;
 }
 
 /* Mean and biased variance of channel c over the minibatch. Shifted by one of its values, so that a large
  * mean does not eat the digits of the variance.                                                      */
 static void s_moments (const rk_layer_call_t *call, size_t c, double *mean, double *variance)
 {
-    const size_t plane = s_plane (call), stride = call->layer->elems;
-    const float *x = call->x[0] + c * plane, shift = x[0];
-    double sum = 0, squares = 0, part[2];
-    for (size_t i = 0; i < call->n; i++) {
-        rk_vec ()->moments (plane, x + i * stride, shift, part);
-        sum += part[0];
-        squares += part[1];
-    }
-    const double count = (double) call->n * (double) plane, offset = sum / count;
+    const rk_planes_t at = s_planes (call);
+    const float *x = call->x[0] + c * at.size, shift = x[0];
+    double sums[2];
+    rk_vec ()->moments (at, x, shift, sums);
+    const double count = s_count (call), offset = sums[0] / count;
     *mean = offset + (double) shift;
-    *variance = squares / count - offset * offset;
+    *variance = sums[1] / count - offset * offset;
     if (*variance < 0)
         *variance = 0;
 }
@@ -74,7 +76,7 @@ static void s_move (const rk_layer_call_t *call, size_t c, double mean, double v
 {
     if (!call->stats)
         return;
-    const double count = (double) call->n * (double) s_plane (call);
+    const double count = s_count (call);
     float *running_mean = call->stats + call->layer->offset[RUNNING_MEAN] + c;
     float *running_var = call->stats + call->layer->offset[RUNNING_VAR] + c;
     const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
@@ -86,7 +88,7 @@ static void s_move (const rk_layer_call_t *call, size_t c, double mean, double v
 static void s_forward_channel (void *arg, size_t c, size_t worker)
 {
     const rk_layer_call_t *call = arg;
-    const size_t plane = s_plane (call), stride = call->layer->elems;
+    const rk_planes_t at = s_planes (call);
     const s_save_t save = s_save (call);
     double mean, variance;
     if (call->mode == RK_MODE_TRAIN) {
@@ -102,10 +104,7 @@ static void s_forward_channel (void *arg, size_t c, size_t worker)
     save.inverse[c] = (float) (1.0 / sqrt (variance + EPSILON));
     const float a = rk_layer_param (call, WEIGHT)[c] * save.inverse[c];
     const float b = rk_layer_param (call, BIAS)[c] - save.mean[c] * a;
-    for (size_t i = 0; i < call->n; i++) {
-        const size_t at = i * stride + c * plane;
-        rk_vec ()->affine (plane, a, call->x[0] + at, b, call->y + at);
-    }
+    rk_vec ()->affine (at, a, call->x[0] + c * at.size, b, call->y + c * at.size);
 }
 
 static void s_forward (const rk_layer_call_t *call)
@@ -118,27 +117,20 @@ static void s_forward (const rk_layer_call_t *call)
 static void s_backward_channel (void *arg, size_t c, size_t worker)
 {
     const rk_layer_call_t *call = arg;
-    const size_t plane = s_plane (call), stride = call->layer->elems;
+    const rk_planes_t at = s_planes (call);
     const s_save_t save = s_save (call);
-    double sum_dy = 0, sum_dyx = 0, part[2];
-    for (size_t i = 0; i < call->n; i++) {
-        const size_t at = i * stride + c * plane;
-        rk_vec ()->co_moments (plane, call->gy + at, call->x[0] + at, save.mean[c], part);
-        sum_dy += part[0];
-        sum_dyx += part[1];
-    }
-    save.sum_dy[c] = (float) sum_dy;
-    save.sum_dyx[c] = (float) sum_dyx;
+    const float *gy = call->gy + c * at.size, *x = call->x[0] + c * at.size;
+    double sums[2];
+    rk_vec ()->co_moments (at, gy, x, save.mean[c], sums);
+    save.sum_dy[c] = (float) sums[0];
+    save.sum_dyx[c] = (float) sums[1];
     if (!call->gx[0])
         return;
-    const double count = (double) call->n * (double) plane, inverse = (double) save.inverse[c];
+    const double count = s_count (call), inverse = (double) save.inverse[c];
     const double a = (double) rk_layer_param (call, WEIGHT)[c] * inverse;
-    const double b = -a * inverse * inverse * sum_dyx / count;
-    const float shift = (float) (-a * sum_dy / count - b * (double) save.mean[c]);
-    for (size_t i = 0; i < call->n; i++) {
-        const size_t at = i * stride + c * plane;
-        rk_vec ()->affine2 (plane, (float) a, call->gy + at, (float) b, call->x[0] + at, shift, call->gx[0] + at);
-    }
+    const double b = -a * inverse * inverse * sums[1] / count;
+    const float shift = (float) (-a * sums[0] / count - b * (double) save.mean[c]);
+    rk_vec ()->affine2 (at, (float) a, gy, (float) b, x, shift, call->gx[0] + c * at.size);
 }
 
 static void s_backward_input (const rk_layer_call_t *call)

@@ -60,13 +60,10 @@ static void s_elementwise (void **state)
         v->sum_scaled (N, 0.7f, a, odd, y);
         for (size_t i = 0; i < N; i++)
             assert_true (s_near (y[i], 0.7 * a[i] + b[i], 2e-7));
-        v->affine (N, 0.7f, a, 0.2f, y);
+        v->affine ((rk_planes_t){1, N, N}, 0.7f, a, 0.2f, y);
         for (size_t i = 0; i < N; i++)
             assert_true (s_near (y[i], 0.7 * a[i] + 0.2, 2e-7));
-        v->affine_relu (N, 0.7f, a, 0.2f, y);
-        for (size_t i = 0; i < N; i++)
-            assert_true (s_near (y[i], fmax (0.7 * a[i] + 0.2, 0), 2e-7));
-        v->affine2 (N, 0.7f, a, -0.4f, b, 0.2f, y);
+        v->affine2 ((rk_planes_t){1, N, N}, 0.7f, a, -0.4f, b, 0.2f, y);
         for (size_t i = 0; i < N; i++)
             assert_true (s_near (y[i], 0.7 * a[i] - 0.4 * b[i] + 0.2, 3e-7));
         v->copy (N, odd, y);
@@ -92,11 +89,34 @@ static void s_reductions (void **state)
                 want[2] += g[i];
                 want[3] += g[i] * (x[i] - 0.25);
             }
-            v->moments (n, x, 0.25f, out);
+            v->moments ((rk_planes_t){1, n, n}, x, 0.25f, out);
             assert_true (s_near (out[0], want[0], 1e-4) && s_near (out[1], want[1], 1e-4));
-            v->co_moments (n, g, x, 0.25f, out);
+            v->co_moments ((rk_planes_t){1, n, n}, g, x, 0.25f, out);
             assert_true (s_near (out[0], want[2], 1e-4) && s_near (out[1], want[3], 1e-4));
             assert_true (s_near (v->sum (n, g), want[2], 1e-4));
+        }
+        for (size_t size = 1; size < 140; size += 1 + size / 3) { /* planes, and what lies between them */
+            rk_planes_t at = {N / (size + 5), size, size + 5};
+            double want[4] = {0}, out[2];
+            for (size_t i = 0; i < at.n * at.stride; i++)
+                if (i % at.stride < size) {
+                    want[0] += x[i] - 0.25;
+                    want[1] += (x[i] - 0.25) * (x[i] - 0.25);
+                    want[2] += g[i];
+                    want[3] += g[i] * (x[i] - 0.25);
+                }
+            v->moments (at, x, 0.25f, out);
+            assert_true (s_near (out[0], want[0], 1e-4) && s_near (out[1], want[1], 1e-4));
+            v->co_moments (at, g, x, 0.25f, out);
+            assert_true (s_near (out[0], want[2], 1e-4) && s_near (out[1], want[3], 1e-4));
+            memcpy (y, x, sizeof x);
+            v->affine (at, 2.0f, x, 0.5f, y);
+            for (size_t i = 0; i < N; i++)
+                assert_true (y[i] == (i < at.n * at.stride && i % at.stride < size ? 2 * x[i] + 0.5f : x[i]));
+            v->affine2 (at, 2.0f, x, 4.0f, g, 0.5f, y);
+            for (size_t i = 0; i < at.n * at.stride; i++)
+                if (i % at.stride < size)
+                    assert_true (s_near (y[i], 2.0 * x[i] + 4.0 * g[i] + 0.5, 1e-6));
         }
         noise_fill (&noise, 7, bias);
         memcpy (y, x, sizeof x);
@@ -328,10 +348,9 @@ static void s_run_all (s_all_t *o)
     noise_fill (&noise, N, b);
     noise_fill (&noise, N, m);
     v->scale (N, 37.7f, a, scaled);
-    v->affine (N, 0.37f, a, 0.11f, o->floats[0]);
-    v->affine2 (N, 0.37f, a, 0.77f, b, 0.11f, o->floats[1]);
+    v->affine ((rk_planes_t){7, 100, 143}, 0.37f, a, 0.11f, o->floats[0]);
+    v->affine2 ((rk_planes_t){1, N, N}, 0.37f, a, 0.77f, b, 0.11f, o->floats[1]);
     v->softmax_rows (N / 59, 59, scaled, o->floats[2], o->floats[3]);
-    v->affine_relu (N, -0.37f, a, 0.11f, o->floats[4]);
     rk_vec_sgd_t sgd = {0.1f, 0.9f, 0.01f, 0.3f, true};
     memcpy (o->floats[5], m, sizeof m);
     v->sgd (&sgd, N, a, o->floats[6], b, o->floats[5]);
@@ -348,8 +367,8 @@ static void s_run_all (s_all_t *o)
     v->f32_to_bf16 (N, scaled, o->halves[1]);
     v->bf16_to_f32 (N, o->halves[1], o->floats[14]);
     o->sums[0] = v->sum (N, a);
-    v->moments (N, a, 0.1f, &o->sums[1]);
-    v->co_moments (N, a, b, 0.1f, &o->sums[3]);
+    v->moments ((rk_planes_t){9, 70, 111}, a, 0.1f, &o->sums[1]);
+    v->co_moments ((rk_planes_t){9, 49, 111}, a, b, 0.1f, &o->sums[3]);
 }
 
 static void s_same_bits (void **state)
