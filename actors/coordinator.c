@@ -54,23 +54,37 @@ static bool s_has_deadline (const rk_coordinator_t *self)
 }
 
 /* ---- the clock */
-static void s_beat (rk_coordinator_t *self)
+
+/* A heartbeat that finds no connection, to a process of this machine that is no more: nothing to wait for. */
+static void s_beat_process (rk_coordinator_t *self, uint32_t process)
 {
     rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms}};
-    if (self->leads)
-        rk_coordinator_to_others (self, &beat, NULL, 0);
-    else
+    const rk_roster_entry_t *e = &self->roster.list[process];
+    rk_error_t err;
+    rk_err_t rc = rk_loop_send (self->loop, rk_address (RK_ACTOR_COORDINATOR, process), &beat, NULL, 0, &err);
+    if (rc && e->host == self->roster.list[RK_LEADER].host && rk_host_process_gone (e->pid))
+        rk_coordinator_lost (self, process, "its process has ended");
+}
+
+static void s_beat (rk_coordinator_t *self)
+{
+    if (!self->leads) {
+        rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms}};
         rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &beat, NULL, 0);
+    }
+    for (uint32_t p = 1; self->leads && p < self->roster.n; p++)
+        if (!(self->roster.list[p].steps & (RK_STEP_LOST | RK_STEP_STOPPED)))
+            s_beat_process (self, p);
     self->next_beat_ms = self->now_ms + RK_HEARTBEAT_MS;
 }
 
 static void s_gather_line (rk_coordinator_t *self)
 {
     if (self->leads)
-        rk_log (RK_LOG_INFO, "WAITING", "for=nodes joined=%u of=%u at=%s", self->roster.n - 1, self->n_processes,
+        rk_log (RK_LOG_WARNING, "WAITING", "for=nodes joined=%u of=%u at=%s", self->roster.n - 1, self->n_processes,
                 rk_loop_endpoint (self->loop));
     else
-        rk_log (RK_LOG_INFO, "WAITING", "for=leader at=%s", self->join);
+        rk_log (RK_LOG_WARNING, "WAITING", "for=leader at=%s", self->join);
     self->next_line_ms = self->now_ms + LINE_EVERY_MS;
 }
 
@@ -85,8 +99,12 @@ static int64_t s_tick_others (rk_coordinator_t *self)
         s_beat (self);
     int64_t silent_ms = 0;
     uint32_t process = rk_member_suspect (self->member, self->now_ms, &silent_ms);
-    if (process != UINT32_MAX)
-        rk_coordinator_lost (self, process, silent_ms);
+    if (process != UINT32_MAX) {
+        char why[96];
+        snprintf (why, sizeof why, "no heartbeat for %lld ms (limit %lld ms)", (long long) silent_ms,
+                  (long long) rk_member_deadline_ms (self->member, process));
+        rk_coordinator_lost (self, process, why);
+    }
     int64_t look_ms = rk_member_next_ms (self->member, self->now_ms);
     return look_ms < self->next_beat_ms ? look_ms : self->next_beat_ms;
 }

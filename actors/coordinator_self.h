@@ -128,7 +128,7 @@ uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t most, 
 void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...) RK_PRINTF (3, 4);
 void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address);
 void rk_coordinator_check_stopped (rk_coordinator_t *self);
-void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, int64_t silent_ms);
+void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why);
 void rk_coordinator_late (rk_coordinator_t *self); /* the deadline of the state has passed */
 void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why);
 

@@ -69,17 +69,15 @@ void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt,
 }
 
 /* ---- what makes a run end early */
-void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, int64_t silent_ms)
+void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why)
 {
     char name[96] = "the leading process";
-    int64_t limit_ms = rk_member_deadline_ms (self->member, process);
     rk_member_leave (self->member, process);
     if (self->leads) {
         rk_roster_name (&self->roster, process, name, sizeof name);
         rk_roster_mark (&self->roster, process, RK_STEP_LOST);
     }
-    rk_coordinator_end (self, RK_EPEER, "%s is lost: no heartbeat for %lld ms (limit %lld ms)", name, (long long) silent_ms,
-                        (long long) limit_ms);
+    rk_coordinator_end (self, RK_EPEER, "%s is lost: %s", name, why);
     rk_coordinator_check_stopped (self);
 }
 
@@ -143,11 +141,9 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
     /* The parent knows that the actor's thread has ended; an actor that says so itself may live on. */
     if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
         s_count_out (self, failed->node);
-    if (!self->leads) {
+    if (!self->leads) /* the leader answers with Stop to everybody */
         rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &packet->msg, NULL, 0);
-        rk_patience_start (&self->patience, self->patience.floor_ms < 5000 ? self->patience.floor_ms : 5000,
-                           rk_coordinator_now_ms ());
-    } else if (origin.kind == RK_FROM_PROCESS) {
+    else if (origin.kind == RK_FROM_PROCESS) {
         char name[96];
         rk_roster_name (&self->roster, origin.process, name, sizeof name);
         rk_coordinator_end (self, RK_EPEER, "%s failed: %s", name, failed->text);

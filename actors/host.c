@@ -98,3 +98,13 @@ void rk_host_look (rk_host_t *host)
         free_bytes = v1;
     *host = (rk_host_t){.id = s_id (), .cores = s_cores (), .ram_bytes = free_bytes};
 }
+
+bool rk_host_process_gone (uint32_t pid)
+{
+    char path[64], text[512];
+    snprintf (path, sizeof path, "/proc/%u/stat", pid);
+    s_line (path, text, sizeof text);
+    /* "pid (name) state ...": the name may hold anything, so the last parenthesis counts. */
+    const char *end = strrchr (text, ')');
+    return !end || end[1] != ' ' || end[2] == 'Z' || end[2] == 'X';
+}

@@ -2,6 +2,7 @@
  * The machine this process runs on, as integers: what may be used, not what is built in.                  */
 #ifndef RK_ACTORS_HOST_H
 #define RK_ACTORS_HOST_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "compute/error.h"
@@ -12,5 +13,7 @@ typedef struct {
     uint64_t ram_bytes; /* free: MemAvailable, or what the cgroup leaves when that is less */
 } rk_host_t;
 void rk_host_look (rk_host_t *host);
+/* True when no process of this machine has that pid, or only its remains. */
+bool rk_host_process_gone (uint32_t pid);
 
 #endif
