@@ -5,11 +5,22 @@
 
 #include <stdatomic.h>
 
-/* `passed` counts the two points at which memory changes hands between the threads: the boot reply and the
- * end. The pipe orders them already; the atomic says so to tools that cannot see into libzmq.             */
+/* Memory changes hands between the two threads twice: at the boot reply and at the end. The pipe orders both;
+ * this says so to tools that cannot see into libzmq. Whoever lets go last frees it: when the pipe is full,
+ * zactor_destroy does not wait for the thread.                                                             */
+typedef struct {
+    atomic_int holders;
+} handover_t;
+
+static void s_let_go (handover_t *handover)
+{
+    if (atomic_fetch_sub_explicit (&handover->holders, 1, memory_order_acq_rel) == 1)
+        free (handover);
+}
+
 struct rk_actor {
     zactor_t *zactor;
-    atomic_int passed;
+    handover_t *handover;
     uint32_t address;
     char endpoint[RK_LOOP_ENDPOINT];
 };
@@ -19,7 +30,7 @@ typedef struct {
     const rk_actor_class_t *klass;
     const rk_actor_plumbing_t *plumbing;
     const void *config;
-    atomic_int *passed; /* in the parent's handle, which outlives the thread */
+    handover_t *handover;
 } boot_t;
 
 /* Boot reply: code, text, endpoint. The parent frees `boot` as soon as it has read this. */
@@ -48,8 +59,8 @@ static void s_thread (zsock_t *pipe, void *args)
     }
     loop.plumbing = NULL;
     const rk_actor_class_t *klass = boot->klass;
-    atomic_int *passed = boot->passed;
-    atomic_fetch_add_explicit (passed, 1, memory_order_release);
+    handover_t *handover = boot->handover;
+    atomic_fetch_add_explicit (&handover->holders, 0, memory_order_release);
     s_reply (pipe, code, code == RK_OK ? "" : err.text, loop.endpoint);
     if (code == RK_OK)
         rk_loop_run (&loop);
@@ -57,20 +68,22 @@ static void s_thread (zsock_t *pipe, void *args)
         klass->close (loop.self);
     rk_loop_close (&loop);
     free (loop.self);
-    atomic_fetch_add_explicit (passed, 1, memory_order_release);
+    s_let_go (handover);
 }
 
 static rk_err_t s_boot (rk_actor_t *actor, const boot_t *boot, rk_error_t *err)
 {
     actor->zactor = zactor_new (s_thread, (void *) boot);
-    if (!actor->zactor)
+    if (!actor->zactor) {
+        s_let_go (actor->handover); /* the thread's share */
         return rk_error_set (err, RK_ENOMEM, "no thread for a %s", rk_actor_kind_name (boot->klass->kind));
+    }
     /* Commands must not block on an actor that has left. */
     zsock_set_sndtimeo (zactor_sock (actor->zactor), 0);
     char *code_text = NULL, *text = NULL, *endpoint = NULL;
     rk_err_t code = RK_ENOMEM;
     if (zstr_recvx (actor->zactor, &code_text, &text, &endpoint, NULL) == 3) {
-        atomic_load_explicit (&actor->passed, memory_order_acquire);
+        atomic_load_explicit (&actor->handover->holders, memory_order_acquire);
         code = (rk_err_t) atoi (code_text);
         snprintf (actor->endpoint, sizeof actor->endpoint, "%s", endpoint);
     }
@@ -88,10 +101,16 @@ rk_err_t rk_actor_start (rk_actor_t **actor_p, const rk_actor_class_t *klass, co
 {
     *actor_p = NULL;
     rk_actor_t *actor = calloc (1, sizeof *actor);
-    if (!actor)
+    handover_t *handover = malloc (sizeof *handover);
+    if (!actor || !handover) {
+        free (actor);
+        free (handover);
         return rk_error_set (err, RK_ENOMEM, "no memory for an actor");
+    }
+    atomic_init (&handover->holders, 2);
+    actor->handover = handover;
     actor->address = rk_address (klass->kind, plumbing->node);
-    boot_t boot = {klass, plumbing, config, &actor->passed};
+    boot_t boot = {klass, plumbing, config, handover};
     rk_err_t code = s_boot (actor, &boot, err);
     if (code != RK_OK)
         rk_actor_stop (&actor);
@@ -104,7 +123,7 @@ void rk_actor_stop (rk_actor_t **actor_p)
     if (!*actor_p)
         return;
     zactor_destroy (&(*actor_p)->zactor);
-    atomic_load_explicit (&(*actor_p)->passed, memory_order_acquire);
+    s_let_go ((*actor_p)->handover);
     free (*actor_p);
     *actor_p = NULL;
 }
