@@ -66,12 +66,20 @@ static void s_beat_process (rk_coordinator_t *self, uint32_t process)
         rk_coordinator_lost (self, process, "its process has ended");
 }
 
+static void s_beat_leader (rk_coordinator_t *self)
+{
+    rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms}};
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &beat, NULL, 0);
+    if (self->leader_pid && rk_host_process_gone (self->leader_pid)) {
+        self->leader_pid = 0;
+        rk_coordinator_lost (self, RK_LEADER, "its process has ended");
+    }
+}
+
 static void s_beat (rk_coordinator_t *self)
 {
-    if (!self->leads) {
-        rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms}};
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &beat, NULL, 0);
-    }
+    if (!self->leads)
+        s_beat_leader (self);
     for (uint32_t p = 1; self->leads && p < self->roster.n; p++)
         if (!(self->roster.list[p].steps & (RK_STEP_LOST | RK_STEP_STOPPED)))
             s_beat_process (self, p);

@@ -44,7 +44,9 @@ static rk_err_t s_welcome (rk_coordinator_t *self, uint32_t process, uint32_t no
     if (!text)
         return rk_error_set (err, RK_ENOMEM, "%zu bytes of settings", size);
     rk_settings_write (&self->settings, text, size);
-    rk_msg_t msg = {.kind = RK_MSG_WELCOME, .welcome = {.node = node, .settings = text, .leader = RK_LEADER}};
+    rk_msg_t msg = {.kind = RK_MSG_WELCOME, .welcome = {.node = node, .settings = text, .leader = RK_LEADER,
+                                                           .host = self->roster.list[RK_LEADER].host,
+                                                           .pid = self->roster.list[RK_LEADER].pid}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);
     free (text);
     return RK_OK;
@@ -126,6 +128,9 @@ rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *
         return rk_error_wrap (err, RK_EFORMAT, "settings of the run");
     if (rk_member_join (self->member, RK_LEADER, rk_coordinator_now_ms ()))
         return rk_error_set (err, RK_ENOMEM, "no memory for the leader");
+    rk_host_t host;
+    rk_host_look (&host);
+    self->leader_pid = host.id == welcome->host && !rk_host_process_gone (welcome->pid) ? welcome->pid : 0;
     /* Other nodes may be long in coming: the leader's heartbeats are what this process goes by now. */
     rk_coordinator_enter (self, RK_STATE_PROFILE);
     rk_coordinator_to_parent (self, &packet->msg, NULL, 0);

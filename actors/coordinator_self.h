@@ -44,6 +44,7 @@ typedef struct rk_coordinator {
     uint64_t n_forward_only;
     int64_t patience_ms;
     char join[256], name[32];
+    uint32_t leader_pid;       /* follower: 0 when the leader is not a process this one can see */
     /* who is there */
     rk_known_t *known;
     size_t n_known, known_capacity;

@@ -37,7 +37,7 @@
 #define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps)
 #define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
-#define WELCOME(N, S, L) N (node) S (settings) N (leader)
+#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
 #define READY(N, S, L) N (digest)
 #define START(N, S, L) N (first_round)

@@ -59,7 +59,7 @@ typedef struct { uint64_t round; uint32_t n_planes; uint64_t bytes_sent; } rk_me
 typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uint32_t n_planes; uint64_t steps; } rk_slice_msg_t;
 typedef struct { uint64_t f; uint32_t n, n_classes; } rk_prediction_t;
 typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
-typedef struct { uint32_t node; const char *settings; uint32_t leader; } rk_welcome_t;
+typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
                  size_t n_layers; const uint64_t *forward_ns, *backward_ns; } rk_node_profile_t;
