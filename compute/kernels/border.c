@@ -54,17 +54,27 @@ void rk_border_copy (const rk_border_t *b, const rk_tile_set_t *set, size_t from
                      out + c * b->channel_stride + top * b->pitch, left);
 }
 
-void rk_border_pieces (const rk_border_t *b, const rk_tile_set_t *set, size_t from, size_t cols, rk_piece_t *pieces,
-                       size_t n_pieces[2])
+void rk_border_pieces (const rk_border_t *b, const rk_tile_set_t *set, rk_place_t *place, size_t cols,
+                       rk_piece_t *pieces, size_t n_pieces[2])
 {
-    const size_t lanes = set->max_cols / 2, plane = b->rows * b->cols;
-    n_pieces[0] = n_pieces[1] = 0;
-    for (size_t at = 0; at < cols;) {
-        const size_t sample = (from + at) / plane, row = (from + at) % plane / b->cols;
-        const size_t col = (from + at) % plane % b->cols, lane = at % lanes;
-        const size_t len = s_least (s_least (b->cols - col, cols - at), lanes - lane);
-        n_pieces[at / lanes]++;
-        *pieces++ = (rk_piece_t){sample * b->sample_stride + row * b->step * b->pitch + col, lane, len};
-        at += len;
+    rk_place_t p = *place;
+    for (size_t v = 0; v < 2; v++) {
+        const size_t begin = v * set->max_cols / 2, end = s_least (begin + set->max_cols / 2, cols);
+        n_pieces[v] = 0;
+        for (size_t at = begin; at < end; n_pieces[v]++) {
+            const size_t len = s_least (b->cols - p.col, end - at);
+            *pieces++ = (rk_piece_t){p.sample * b->sample_stride + p.row * b->step * b->pitch + p.col, at - begin, len};
+            at += len;
+            p.col += len;
+            if (p.col == b->cols) {
+                p.col = 0;
+                p.row++;
+            }
+            if (p.row == b->rows) {
+                p.row = 0;
+                p.sample++;
+            }
+        }
     }
+    *place = p;
 }

@@ -24,10 +24,14 @@ void rk_border_layout (rk_border_t *b);
 void rk_border_copy (const rk_border_t *b, const rk_tile_set_t *set, size_t from, size_t to, const float *x,
                      float *out);
 
-/* The pieces that make up `cols` outputs from position `from` on, counted over (sample, row, column); room for
- * max_cols pieces.                                                                                    */
-void rk_border_pieces (const rk_border_t *b, const rk_tile_set_t *set, size_t from, size_t cols, rk_piece_t *pieces,
-                       size_t n_pieces[2]);
+/* An output. */
+typedef struct {
+    size_t sample, row, col;
+} rk_place_t;
+
+/* The pieces that make up `cols` outputs from *place on, which moves on; room for max_cols pieces. */
+void rk_border_pieces (const rk_border_t *b, const rk_tile_set_t *set, rk_place_t *place, size_t cols,
+                       rk_piece_t *pieces, size_t n_pieces[2]);
 
 static inline size_t rk_border_tap (const rk_border_t *b, size_t i, size_t j)
 {

@@ -148,20 +148,21 @@ static void s_add_sums (const s_job_t *job)
 
 /* ---- few input channels */
 
-/* The unrolled input of positions [from, from + count), turned: (count, taps), row stride `wide`. */
-static void s_turn_input (const s_job_t *job, const float *padded, size_t from, size_t count, float *turned,
+/* The unrolled input of rows [row, ..), count positions, turned: (count, taps), row stride `wide`. */
+static void s_turn_input (const s_job_t *job, const float *padded, size_t row, size_t count, float *turned,
                           size_t wide)
 {
     const rk_conv_shape_t *s = job->shape;
     const s_layout_t *l = &job->l;
     const size_t width = job->set->max_cols, k = s->c_in * l->taps;
+    rk_place_t place = {0, row, 0};
     float *unrolled = turned + l->rows * l->in.cols * wide;
     rk_piece_t pieces[MAX_COLS];
     for (size_t at = 0; at < count; at += width) {
         const size_t cols = count - at < width ? count - at : width;
         rk_unroll_t u = {padded, s->c_in, l->in.channel_stride, s->kernel, s->kernel, l->in.pitch, l->in.sub, pieces,
                          {0, 0}, unrolled};
-        rk_border_pieces (&l->in, job->set, from + at, cols, pieces, u.n_pieces);
+        rk_border_pieces (&l->in, job->set, &place, cols, pieces, u.n_pieces);
         job->set->unroll (&u);
         job->set->transpose (k, cols, unrolled, width, turned + at * wide, wide);
     }
@@ -182,7 +183,7 @@ static void s_few_task (void *arg, size_t task, size_t worker)
         s_pad (job, sample, 0, s->c_in, padded);
         for (size_t row = 0; row < l->in.rows; row += l->rows) {
             t.k_run = (l->in.rows - row < l->rows ? l->in.rows - row : l->rows) * l->in.cols;
-            s_turn_input (job, padded, row * l->in.cols, t.k_run, turned, wide);
+            s_turn_input (job, padded, row, t.k_run, turned, wide);
             for (size_t tile = 0; tile < n_tiles; tile++) {
                 const size_t co = first + n_co * tile / n_tiles, end = first + n_co * (tile + 1) / n_tiles;
                 t.a = job->dy + (sample * s->c_out + co) * plane + row * l->in.cols;

@@ -93,21 +93,25 @@ typedef struct {
     s_run_t runs[MAX_COLS];
 } s_panel_t;
 
-static void s_describe (const s_job_t *job, size_t from, size_t cols, s_panel_t *panel)
+/* The next `cols` outputs from *place on. */
+static void s_describe (const s_job_t *job, rk_place_t *place, size_t cols, s_panel_t *panel)
 {
     const rk_slide_t *s = job->call->slide;
     const bool flat = s->col_stride == 1 && s->row_stride == s->in.cols; /* runs do not end with a row */
-    const size_t longest = flat ? job->l.positions : s->in.cols;
+    rk_place_t p = *place;
     panel->cols = cols;
     panel->n_runs = 0;
     for (size_t j = 0; j < cols;) {
-        const size_t sample = (from + j) / job->l.positions, place = (from + j) % job->l.positions;
-        const size_t left = longest - place % longest, len = left < cols - j ? left : cols - j;
-        const size_t at = place / s->in.cols * s->row_stride + place % s->in.cols * s->col_stride;
-        panel->runs[panel->n_runs++] = (s_run_t){sample * s->n_out * s->plane + at, len, j};
+        const size_t left = flat ? job->l.positions - p.row * s->in.cols - p.col : s->in.cols - p.col;
+        const size_t len = left < cols - j ? left : cols - j;
+        const size_t at = p.sample * s->n_out * s->plane + p.row * s->row_stride + p.col * s->col_stride;
+        panel->runs[panel->n_runs++] = (s_run_t){at, len, j};
         j += len;
+        if (len < left)
+            break; /* the panel is full */
+        p = flat || p.row + 1 == s->in.rows ? (rk_place_t){p.sample + 1, 0, 0} : (rk_place_t){p.sample, p.row + 1, 0};
     }
-    rk_border_pieces (&s->in, job->call->set, from, cols, panel->pieces, panel->n_pieces);
+    rk_border_pieces (&s->in, job->call->set, place, cols, panel->pieces, panel->n_pieces);
 }
 
 /* All tiles of a panel for one block of channels; c: row m at c + m c_row. */
@@ -139,12 +143,7 @@ static void s_scatter (const rk_slide_t *s, const rk_tile_set_t *set, const s_pa
             set->copy (s->n_out, run->len, tiles + run->from, set->max_cols, y + run->at, s->plane);
             continue;
         }
-        for (size_t m = 0; m < s->n_out; m++) {
-            const float *from = tiles + m * set->max_cols + run->from;
-            float *to = y + run->at + m * s->plane;
-            for (size_t i = 0; i < run->len; i++)
-                to[i * s->col_stride] = from[i];
-        }
+        set->spread (s->n_out, run->len, tiles + run->from, set->max_cols, s->col_stride, y + run->at, s->plane);
     }
 }
 
@@ -205,12 +204,13 @@ static void s_group (void *arg, size_t task, size_t worker)
     float *padded = call->scratch + worker * job->n_scratch, *unrolled = padded + l->padded;
     float *tiles = unrolled + l->panel, *y = call->y + s->first + first * s->n_out * s->plane;
     s_panel_t panel;
+    rk_place_t place = {0, 0, 0};
     for (size_t i = 0; i < n; i++)
         rk_border_copy (&s->in, call->set, 0, s->in.channels, call->x + (first + i) * in_sample,
                         padded + i * s->in.sample_stride);
     for (size_t from = 0; from < n * l->positions; from += width) {
         const size_t left = n * l->positions - from;
-        s_describe (job, from, left < width ? left : width, &panel);
+        s_describe (job, &place, left < width ? left : width, &panel);
         s_work_panel (job, &panel, padded, unrolled, tiles, y);
     }
 }

@@ -62,6 +62,15 @@ INLINE vec_t s_even (vec_t low, vec_t high)
     return _mm256_castpd_ps (_mm256_permute4x64_pd (mixed, 0xd8));
 }
 
+INLINE void s_store_even (size_t n, float *x, vec_t v)
+{
+    const __m256i low = _mm256_setr_epi32 (0, 0, 1, 1, 2, 2, 3, 3), high = _mm256_setr_epi32 (4, 4, 5, 5, 6, 6, 7, 7);
+    const __m256i even = _mm256_setr_epi32 (-1, 0, -1, 0, -1, 0, -1, 0);
+    const part_t first = s_part (2 * n < LANES ? 2 * n : LANES), second = s_part (2 * n > LANES ? 2 * n - LANES : 0);
+    _mm256_maskstore_ps (x, _mm256_and_si256 (first, even), _mm256_permutevar8x32_ps (v, low));
+    _mm256_maskstore_ps (x + LANES, _mm256_and_si256 (second, even), _mm256_permutevar8x32_ps (v, high));
+}
+
 INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)
 {
     return _mm256_fmadd_ps (a, b, c);

@@ -3,6 +3,7 @@
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define TILES rk_tiles_avx512
 #define MAX_ROWS 14
@@ -58,6 +59,15 @@ INLINE vec_t s_even (vec_t low, vec_t high)
 {
     const __m512i places = _mm512_setr_epi32 (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return _mm512_permutex2var_ps (low, places, high);
+}
+
+INLINE void s_store_even (size_t n, float *x, vec_t v)
+{
+    const __m512i low = _mm512_setr_epi32 (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    const __m512i high = _mm512_add_epi32 (low, _mm512_set1_epi32 (8));
+    const uint32_t floats = (uint32_t) (0x55555555u & (0xffffffffu >> (32 - 2 * n)));
+    _mm512_mask_storeu_ps (x, (__mmask16) floats, _mm512_permutexvar_ps (low, v));
+    _mm512_mask_storeu_ps (x + LANES, (__mmask16) (floats >> 16), _mm512_permutexvar_ps (high, v));
 }
 
 INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)

@@ -71,6 +71,12 @@ INLINE vec_t s_even (vec_t low, vec_t high)
     return (vec_t){low[0], low[2], high[0], high[2]};
 }
 
+INLINE void s_store_even (size_t n, float *x, vec_t v)
+{
+    for (size_t l = 0; l < n; l++)
+        x[2 * l] = v[l];
+}
+
 INLINE vec_t s_fma (vec_t a, vec_t b, vec_t c)
 {
     return a * b + c;

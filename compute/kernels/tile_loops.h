@@ -2,7 +2,7 @@
  * The tile kernel behind compute/kernels/tile.h, written once over a vector of LANES floats. Included by each
  * tile_<set>.c, which defines before:
  *   TILES (name of the table), MAX_ROWS (up to 14), LANES, FLAT_ROWS, SLIDES (if masked loads are cheap), INLINE;
- *   vec_t and s_splat, s_load, s_fma, s_mul, s_add, s_even (of two vectors);
+ *   vec_t and s_splat, s_load, s_fma, s_mul, s_add, s_even (of two vectors), s_store_even (n lanes, a gap between);
  *   part_t and s_part (first n lanes), s_load_part, s_store_part;
  *   piece_t and s_piece (lanes [lane, lane + len)), s_load_piece, s_merge_piece (zeros, or the old lanes, beside);
  *   s_transpose_block (up to LANES x LANES).
@@ -234,6 +234,20 @@ static void s_pick (size_t rows, size_t cols, const float *src, size_t src_row, 
                 dst[l] = src[l * step];
 }
 
+static void s_spread (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst,
+                      size_t dst_row)
+{
+    for (size_t i = 0; i < rows; i++, src += src_row, dst += dst_row)
+        if (step == 2)
+            for (size_t l = 0; l < cols; l += LANES) {
+                const size_t n = cols - l < LANES ? cols - l : LANES;
+                s_store_even (n, dst + 2 * l, s_load_part (s_part (n), src + l));
+            }
+        else
+            for (size_t l = 0; l < cols; l++)
+                dst[l * step] = src[l];
+}
+
 /* One vector of a panel row. n is known to the compiler in the usual cases, so that places and masks stay in
  * registers.                                                                                          */
 INLINE vec_t s_assemble (size_t n, const ptrdiff_t *at, const piece_t *piece, const float *src)
@@ -333,6 +347,7 @@ const rk_tile_set_t TILES = {
     .copy = s_copy,
     .transpose = s_transpose,
     .pick = s_pick,
+    .spread = s_spread,
     .unroll = s_unroll,
 #ifdef SLIDES
     .sliding_tile = s_any_sliding_tile,
