@@ -45,6 +45,24 @@ static void s_help_settings (void)
     }
 }
 
+/* docs/settings.md is this, so that page and program cannot differ (tests/e2e/cli.sh compares them). */
+static void s_help_page (void)
+{
+    printf ("<!-- SPDX-License-Identifier: MPL-2.0 -->\n# Settings\n\n"
+            "Every key of a run file. Written by `rookery help settings-page` from the table that the parser, `--set` and the\n"
+            "error messages use. [usage.md](usage.md) says how run files look.\n\n"
+            "| key | allowed | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < rk_settings_n_keys (); i++) {
+        rk_settings_key_t key;
+        rk_settings_key (i, &key);
+        printf ("| `%s` | ", key.key);
+        for (const char *c = key.allowed; *c; c++) /* a bar would end the cell */
+            printf (*c == '|' ? "\\%c" : "%c", *c);
+        printf (" | %s%s%s | %s |\n", *key.fallback ? "`" : "", *key.fallback ? key.fallback : "empty", *key.fallback ? "`" : "",
+                key.help);
+    }
+}
+
 int rk_command_help (const rk_args_t *args)
 {
     const char *topic = args->n_words ? args->words[0] : NULL;
@@ -54,6 +72,10 @@ int rk_command_help (const rk_args_t *args)
     }
     if (!strcmp (topic, "settings")) {
         s_help_settings ();
+        return RK_EXIT_DONE;
+    }
+    if (!strcmp (topic, "settings-page")) {
+        s_help_page ();
         return RK_EXIT_DONE;
     }
     for (const rk_subcommand_t *sub = rk_subcommands; sub->name; sub++)

@@ -17,6 +17,7 @@ case_help () {
     "$rookery" help | grep -q '^  train '
     "$rookery" train --help | grep -q -- '--passes N'
     "$rookery" help settings | grep -q '^average.every$'
+    "$rookery" help settings-page | diff - "$RK_SOURCE_DIR/docs/settings.md" || fail "docs/settings.md is old: rookery help settings-page"
     for command in train node eval predict plan bench help; do
         "$rookery" help "$command" | grep -q "^usage: rookery $command"
     done
