@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tests/support/chain.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compute/arena.h"
 #include "compute/rng.h"
-
-static void s_must (rk_err_t rc, const rk_error_t *err)
-{
-    if (rc)
-        fprintf (stderr, "chain: %s\n", err->text);
-    assert (!rc);
-}
+#include "tests/support/must.h"
 
 static size_t s_boundary_elems (const rk_chain_t *self, int s)
 {
@@ -30,7 +23,7 @@ rk_chain_t *rk_chain_new (const rk_model_t *model, const int *cuts, int n_slices
 {
     rk_error_t err = {0};
     rk_chain_t *self = calloc (1, sizeof *self);
-    assert (self && n_slices <= RK_CHAIN_MAX);
+    RK_MUST_HOLD (self && n_slices <= RK_CHAIN_MAX);
     self->model = model;
     self->n_slices = n_slices;
     self->n_contexts = config->n_contexts;
@@ -43,15 +36,15 @@ rk_chain_t *rk_chain_new (const rk_model_t *model, const int *cuts, int n_slices
         one.model = model;
         one.first = self->cut[s];
         one.last = self->cut[s + 1];
-        s_must (rk_slice_new (&self->slices[s], &one, &err), &err);
+        rk_must (rk_slice_new (&self->slices[s], &one, &err), &err);
         self->values[s] = rk_arena_memory (s_boundary_elems (self, s) * room);
         self->grads_at[s] = rk_arena_memory (s_boundary_elems (self, s) * room);
-        assert (self->values[s] && self->grads_at[s]);
+        RK_MUST_HOLD (self->values[s] && self->grads_at[s]);
     }
     self->x = rk_arena_memory (rk_shape_elems (rk_model_tensor_shape (model, 0)) * room);
     self->labels = rk_arena_memory (room);
     self->grads = rk_arena_memory (rk_model_flat_at (model, rk_model_n_layers (model)) * sizeof (float));
-    assert (self->x && self->labels && self->grads);
+    RK_MUST_HOLD (self->x && self->labels && self->grads);
     return self;
 }
 
@@ -127,7 +120,7 @@ void rk_chain_forward (rk_chain_t *self, int ctx, uint64_t f, size_t n, float *f
         const rk_forward_t call = {
             .ctx = ctx, .mode = RK_MODE_TRAIN, .f = f, .n = n, .flat = flat + base, .stats = stats ? stats + base : NULL,
             .in = (const float *const *) in, .out = out, .labels = labels, .loss = &self->loss};
-        s_must (rk_slice_forward (self->slices[s], &call, &err), &err);
+        rk_must (rk_slice_forward (self->slices[s], &call, &err), &err);
     }
 }
 
@@ -154,8 +147,8 @@ void rk_chain_backward (rk_chain_t *self, int ctx, const float *flat)
             s_at_cut (self, s + 1, ctx, self->grads_at[s + 1], gout);
         s_at_cut (self, s, ctx, self->grads_at[s], gin);
         const size_t base = rk_model_flat_at (self->model, self->cut[s]);
-        s_must (rk_slice_backward_input (self->slices[s], ctx, flat + base, (const float *const *) gout, gin, &err), &err);
-        s_must (rk_slice_backward_params (self->slices[s], ctx, flat + base, self->grads + base, &err), &err);
+        rk_must (rk_slice_backward_input (self->slices[s], ctx, flat + base, (const float *const *) gout, gin, &err), &err);
+        rk_must (rk_slice_backward_params (self->slices[s], ctx, flat + base, self->grads + base, &err), &err);
         rk_slice_release (self->slices[s], ctx);
     }
 }
