@@ -3,6 +3,8 @@
  * function that joins both halves.                                                                         */
 #include "actors/loop.h"
 
+#include <pthread.h>
+
 #include <stdatomic.h>
 
 /* Memory changes hands between the two threads twice: at the boot reply and at the end. The pipe orders both;
@@ -41,14 +43,23 @@ static void s_reply (zsock_t *pipe, rk_err_t code, const char *text, const char 
     zstr_sendx (pipe, digits, text, endpoint, NULL);
 }
 
+/* What top -H and debuggers show; 15 characters. */
+static void s_name_thread (const boot_t *boot)
+{
+    char name[16];
+    snprintf (name, sizeof name, "%.9s %u", rk_actor_kind_name (boot->klass->kind), boot->plumbing->node % 100000);
+    pthread_setname_np (pthread_self (), name);
+}
+
 static void s_thread (zsock_t *pipe, void *args)
 {
     /* The signal comes first and always: zactor_new waits for it, and an actor that returned without one
      * could hang zactor_destroy. Failures travel in the boot reply.                                        */
     zsock_signal (pipe, 0);
     const boot_t *boot = args;
+    s_name_thread (boot);
     rk_error_t err = {RK_OK, ""};
-    rk_loop_t loop = {.timer = -1};
+    rk_loop_t loop = {0};
     loop.self = calloc (1, boot->klass->self_size ? boot->klass->self_size : 1);
     rk_err_t code = loop.self ? rk_loop_open (&loop, pipe, boot->klass, boot->plumbing, &err)
                               : rk_error_set (&err, RK_ENOMEM, "no memory for an actor");

