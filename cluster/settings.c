@@ -123,7 +123,8 @@ static const s_pair_t s_ravnest[] = {
     {"average.weights", "equal"},   {"average.mode", "drained"},    {"average.every", "pass"},
     {"average.graph", "complete"},  {"average.codec", "f32"},       {"average.optimizer_state", "off"},
     {"plan.rings", "min-size"},     {"pipeline.wire", "f16"},       {"pipeline.recompute", "on"},
-    {"pipeline.update_every", "1"}, {"pipeline.in_flight", "0"},    {NULL, NULL},
+    {"pipeline.update_every", "1"}, {"pipeline.in_flight", "0"},    {"train.batch", "64"},
+    {"train.schedule", "constant"}, {NULL, NULL},
 };
 
 static const struct {

@@ -48,6 +48,7 @@ static rk_settings_t s_settings (rk_average_mode_t mode)
     snprintf (s.data_name, sizeof s.data_name, "synthetic");
     s.train_batch = 32;
     s.train_lr = 0.05;
+    snprintf (s.train_schedule, sizeof s.train_schedule, "constant");
     s.average_every = 8;
     s.average_mode = mode;
     return s;

@@ -89,7 +89,9 @@ static void test_main_job (void **state)
     assert_string_equal (s.data_name, "fashion-mnist");
     assert_string_equal (s.train_optimizer, "sgd");
     assert_int_equal (s.train_batch, 64);
-    assert_true (s.train_lr == 0.02 && s.train_momentum == 0.9);
+    assert_true (s.train_lr == 0.06 && s.train_momentum == 0.9);
+    assert_string_equal (s.train_schedule, "cosine");
+    assert_int_equal (s.average_every, 4);
     assert_int_equal (s.run_passes, 2);
     assert_int_equal (s.pipeline_in_flight, 0);
     assert_int_equal (s.pipeline_update_every, 1);

@@ -92,7 +92,7 @@ static void test_learns (void **state)
         const char *model, *optimizer;
         float lr;
         uint64_t steps;
-    } cases[] = {{"mlp-tiny", "sgd", 0.02f, 128}, {"mlp-tiny", "adam", 0.002f, 128}, {"cnn-tiny", "sgd", 0.03f, 384},
+    } cases[] = {{"mlp-tiny", "sgd", 0.02f, 128}, {"mlp-tiny", "adam", 0.002f, 128}, {"cnn-tiny", "sgd", 0.03f, 256},
                  {"dense-tiny", "sgd", 0.005f, 128}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rk_plain_t *plain = s_new (cases[i].model, cases[i].optimizer, cases[i].lr, 1);
