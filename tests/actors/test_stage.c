@@ -254,6 +254,33 @@ static void malformed_messages_are_dropped_and_counted (void **state)
     }
 }
 
+/* A frame larger than the plan can mean ends the sender's connection; everybody else is heard as before. */
+static void oversized_messages_end_the_connection (void **state)
+{
+    bench_t b;
+    s_open (&b, RK_AVERAGE_OVERLAPPED, RK_WIRE_F32);
+    rk_error_t err;
+    rk_actor_t *stage = NULL;
+    const rk_stage_config_t config = {.plan = b.plan, .node = 1, .model = b.model, .bind = "tcp://127.0.0.1:*"};
+    s_ok (rk_stage_new (&stage, &config, &err), &err);
+    s_ok (rk_actor_connect (stage, b.after.sender, b.after.endpoint, &err), &err);
+    zsock_t *stranger = zsock_new_dealer (rk_actor_endpoint (stage));
+    size_t size = 1 << 26;
+    uint8_t *large = calloc (1, size);
+    assert_non_null (large);
+    zmq_send (zsock_resolve (stranger), large, size, 0);
+    zmq_send (zsock_resolve (stranger), large, 100, 0); /* what comes after it is nonsense, too */
+    free (large);
+    zsock_destroy (&b.before.dealer);
+    mock_connect (&b.before, stage);
+    s_send_activation (&b, s_activation (0));
+    assert_int_equal (mock_receive (&b.after, RK_MSG_ACTIVATION)->activation.f, 0);
+    rk_packet_clear (b.after.packet);
+    zsock_destroy (&stranger);
+    rk_actor_stop (&stage);
+    s_close (&b);
+}
+
 static void drained_order_is_the_plan_s (void **state)
 {
     bench_t b;
@@ -398,6 +425,7 @@ int main (void)
     setenv ("RK_LOG", "error", 0); /* these tests provoke warnings */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (malformed_messages_are_dropped_and_counted),
+        cmocka_unit_test (oversized_messages_end_the_connection),
         cmocka_unit_test (drained_order_is_the_plan_s),
         cmocka_unit_test (a_round_ends_when_it_is_closed_and_done),
         cmocka_unit_test (halves_travel_when_the_plan_says_so),

@@ -64,6 +64,8 @@ typedef struct {
     rk_weights_t weights;
     rk_wire_dtype_t wire;
     rk_rings_t rings;
+    rk_bn_t bn;
+    bool optimizer_state, recompute;
     const char *transport;
 } drained_t;
 
@@ -76,11 +78,15 @@ static bool s_equals_simulation (const drained_t *d)
     config.settings.average_weights = d->weights;
     config.settings.pipeline_wire = d->wire;
     config.settings.plan_rings = d->rings;
+    config.settings.average_bn = d->bn;
+    config.settings.average_optimizer_state = d->optimizer_state;
+    config.settings.pipeline_recompute = d->recompute;
     config.corrupt = d->corrupt;
     rig_result_t result;
     rig_run (&config, &result);
     float *expected = rk_simulate (result.plan, d->model, config.data);
-    bool equal = memcmp (expected, result.mean[0], result.plan->n_flat * sizeof *expected) == 0 && !result.unequal_rounds &&
+    bool equal = memcmp (expected, result.mean[0], result.plan->n_flat * sizeof *expected) == 0 &&
+                 (!result.unequal_rounds || d->bn == RK_BN_RECALIBRATE) && /* then statistics stay local */
                  result.complete_rounds == result.rounds;
     free (expected);
     rig_clear (&result);
@@ -111,6 +117,20 @@ static void replicas_equal_the_mean_in_ring_order (void **state)
         &(drained_t){.model = s_mlp, .n_clusters = 3, .counts = {2, 3, 1}, .weights = RK_WEIGHTS_EQUAL, .wire = RK_WIRE_F16}));
     assert_true (s_equals_simulation (
         &(drained_t){.model = s_residual, .n_clusters = 2, .counts = {3, 4}, .wire = RK_WIRE_F16, .transport = "tcp"}));
+}
+
+static void options_of_averaging_and_memory_are_exact (void **state)
+{
+    const drained_t plain = {.model = s_residual, .n_clusters = 2, .counts = {3, 2}};
+    drained_t d = plain;
+    d.optimizer_state = true;
+    assert_true (s_equals_simulation (&d));
+    d = plain;
+    d.bn = RK_BN_RECALIBRATE;
+    assert_true (s_equals_simulation (&d));
+    d = plain;
+    d.recompute = true;
+    assert_true (s_equals_simulation (&d));
 }
 
 static void faults_of_averaging_are_seen (void **state)
@@ -271,6 +291,7 @@ int main (void)
         cmocka_unit_test (gradients_are_taken_at_the_version_of_the_forward),
         cmocka_unit_test (stale_version_is_seen),
         cmocka_unit_test (replicas_equal_the_mean_in_ring_order),
+        cmocka_unit_test (options_of_averaging_and_memory_are_exact),
         cmocka_unit_test (faults_of_averaging_are_seen),
         cmocka_unit_test (drained_staleness_is_stages_behind),
         cmocka_unit_test (every_overlapped_mean_is_the_same_everywhere),

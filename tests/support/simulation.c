@@ -45,6 +45,7 @@ typedef struct {
     stage_t *stages;
     int32_t *labels[RK_MAX_CLUSTERS][MOST_FLIGHT];
     uint64_t samples[RK_MAX_CLUSTERS];
+    bool *local; /* by float: BatchNorm statistics that are not averaged */
 } sim_t;
 
 static void s_ok (rk_err_t code, const rk_error_t *err)
@@ -234,14 +235,15 @@ static void s_round (sim_t *sim, uint32_t cluster, const uint64_t *dealt, uint64
 
 /* ---- the mean */
 
-/* Where the float `at` of the flat vector lies in cluster c. */
-static float *s_at (sim_t *sim, uint32_t cluster, uint32_t segment, uint64_t at)
+/* Where the float `at` of a plane (0: parameters, then optimiser state) lies in cluster c. */
+static float *s_at (sim_t *sim, uint32_t plane, uint32_t cluster, uint32_t segment, uint64_t at)
 {
     uint32_t owner = sim->plan->owners[sim->plan->segments[segment].first_owner + cluster];
-    return sim->stages[owner].live + at - sim->plan->stages[owner].flat_lo;
+    stage_t *stage = &sim->stages[owner];
+    return (plane ? stage->slots[plane - 1] : stage->live) + at - sim->plan->stages[owner].flat_lo;
 }
 
-static void s_average_piece (sim_t *sim, uint32_t segment, uint32_t piece)
+static void s_average_piece (sim_t *sim, uint32_t plane, uint32_t segment, uint32_t piece)
 {
     uint32_t n = sim->plan->n_clusters, first = 0;
     const bool equal = sim->plan->settings.average_weights == RK_WEIGHTS_EQUAL;
@@ -255,19 +257,32 @@ static void s_average_piece (sim_t *sim, uint32_t segment, uint32_t piece)
         float sum = 0;
         for (uint32_t i = 0; i < n; i++) {
             uint32_t c = (first + i) % n;
-            float x = (float) (equal ? 1 : sim->samples[c]) * *s_at (sim, c, segment, at);
+            float x = (float) (equal ? 1 : sim->samples[c]) * *s_at (sim, plane, c, segment, at);
             sum = i ? sum + x : x;
         }
-        for (uint32_t c = 0; c < n; c++)
-            *s_at (sim, c, segment, at) = sum / (float) total;
+        for (uint32_t c = 0; c < n && !(plane == 0 && sim->local[at]); c++)
+            *s_at (sim, plane, c, segment, at) = sum / (float) total;
     }
 }
 
 static void s_average (sim_t *sim)
 {
-    for (uint32_t s = 0; s < sim->plan->n_segments && sim->plan->n_clusters > 1; s++)
-        for (uint32_t p = 0; p < sim->plan->n_clusters; p++)
-            s_average_piece (sim, s, p);
+    uint32_t n_planes = 1 + (sim->plan->settings.average_optimizer_state ? (uint32_t) sim->training.optim->n_slots : 0);
+    for (uint32_t plane = 0; plane < n_planes && sim->plan->n_clusters > 1; plane++)
+        for (uint32_t s = 0; s < sim->plan->n_segments; s++)
+            for (uint32_t p = 0; p < sim->plan->n_clusters; p++)
+                s_average_piece (sim, plane, s, p);
+}
+
+static void s_mark_local (sim_t *sim)
+{
+    sim->local = calloc (sim->plan->n_flat + 1, sizeof *sim->local);
+    assert_non_null (sim->local);
+    for (size_t i = 0; i < rk_model_n_tensors (sim->model) && sim->plan->settings.average_bn == RK_BN_RECALIBRATE; i++) {
+        const rk_param_t *param = rk_model_param (sim->model, i);
+        for (size_t k = 0; k < param->count && !param->trainable; k++)
+            sim->local[param->offset + k] = true;
+    }
 }
 
 /* ---- all of it */
@@ -316,6 +331,7 @@ float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_dat
         for (uint32_t i = 0; i < MOST_FLIGHT; i++)
             sim->labels[c][i] = (int32_t *) (void *) s_floats (plan->settings.train_batch);
     }
+    s_mark_local (sim);
     s_train (sim);
     float *mean = s_floats (plan->n_flat);
     for (uint32_t s = 0; s < plan->clusters[0].n_stages; s++)
@@ -325,6 +341,7 @@ float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_dat
     for (uint32_t c = 0; c < plan->n_clusters; c++)
         for (int i = 0; i < MOST_FLIGHT; i++)
             free (sim->labels[c][i]);
+    free (sim->local);
     free (sim->stages);
     free (sim);
     return mean;
