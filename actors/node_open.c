@@ -9,15 +9,37 @@
 #include "actors/profiler.h"
 #include "compute/blas.h"
 
-#define SOCKETS_PER_NODE 64 /* pipes, inboxes and DEALERs of stage, reducer and feeder, twice over */
+/* Counted in runs of 8 and 56 nodes, with room to spare: a socket has a descriptor of its own (18 per node) and
+ * over tcp one per connection (another 12).                                                                */
+#define SOCKETS_PER_NODE 64
 #define SOCKETS_PER_PROCESS 128
+#define FILES_PER_NODE 40
+#define FILES_PER_PROCESS 64
+#define FILES_PER_FOLLOWER 8
 
 /* ---- the process */
 
+/* Without descriptors CZMQ would end the process, so they are made sure of beforehand. */
+static rk_err_t s_raise_file_limit (uint64_t needed, rk_error_t *err)
+{
+    struct rlimit files;
+    if (getrlimit (RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= needed)
+        return RK_OK;
+    files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
+    if (files.rlim_cur < needed || setrlimit (RLIMIT_NOFILE, &files) != 0)
+        return rk_error_set (err, RK_EIO, "this run needs %llu open files and sockets, the process may have %llu (ulimit -Hn)",
+                             (unsigned long long) needed, (unsigned long long) files.rlim_max);
+    return RK_OK;
+}
+
 /* CZMQ makes its context with a limit of sockets and with signal handlers of its own; the limit comes from
  * the fleet, the handlers stay the caller's.                                                              */
-static void s_prepare_process (uint32_t n_nodes)
+static rk_err_t s_prepare_process (uint32_t n_nodes, uint32_t n_followers, rk_error_t *err)
 {
+    rk_err_t rc = s_raise_file_limit (FILES_PER_PROCESS + (uint64_t) FILES_PER_NODE * n_nodes +
+                                          (uint64_t) FILES_PER_FOLLOWER * n_followers, err);
+    if (rc)
+        return rc;
     struct sigaction on_int, on_term;
     sigaction (SIGINT, NULL, &on_int);
     sigaction (SIGTERM, NULL, &on_term);
@@ -27,14 +49,7 @@ static void s_prepare_process (uint32_t n_nodes)
     int wanted = SOCKETS_PER_PROCESS + SOCKETS_PER_NODE * (int) n_nodes;
     if (context && zmq_ctx_get (context, ZMQ_MAX_SOCKETS) < wanted)
         zmq_ctx_set (context, ZMQ_MAX_SOCKETS, wanted); /* no effect once there are sockets */
-    struct rlimit files;
-    rlim_t needed = (rlim_t) (3 * wanted); /* a socket has a descriptor of its own and one per connection */
-    if (getrlimit (RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < needed) {
-        files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
-        if (setrlimit (RLIMIT_NOFILE, &files) != 0)
-            rk_log (RK_LOG_WARNING, "FILES", "limit=%llu wanted=%llu", (unsigned long long) files.rlim_cur,
-                    (unsigned long long) needed);
-    }
+    return RK_OK;
 }
 
 static rk_err_t s_open_control (rk_node_t *self, rk_error_t *err)
@@ -173,7 +188,9 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     if (rc)
         return rc;
     uint32_t n_nodes = c->plan ? c->plan->n_nodes : self->settings.n_fleet;
-    s_prepare_process (c->n_processes ? 0 : n_nodes);
+    rc = s_prepare_process (c->n_processes ? 0 : n_nodes, c->n_processes, err);
+    if (rc)
+        return rc;
     rk_node_host_of (c->n_processes ? c->listen : "", self->host, sizeof self->host);
     if (!self->host[0])
         snprintf (self->host, sizeof self->host, "127.0.0.1");
@@ -199,9 +216,10 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
     rk_err_t rc = rk_node_check_endpoint (c->join, c->insecure, err);
     if (!rc)
         rc = rk_blas_init ("auto", err);
+    if (!rc)
+        rc = s_prepare_process (1, 0, err);
     if (rc)
         return rc;
-    s_prepare_process (1);
     rk_node_host_of (c->join, self->leader_host, sizeof self->leader_host);
     rk_node_interface (self->leader_host, self->host, sizeof self->host);
     rk_endpoint_unique (self->observer, sizeof self->observer, "inproc", NULL);

@@ -100,14 +100,20 @@ typedef struct {
     party_t parent, checkpointer, stages[4], feeders[2];
 } cast_t;
 
-static void s_start (cast_t *c, bool drained, int64_t patience_ms)
+static void s_start_passes (cast_t *c, bool drained, uint64_t passes, int64_t patience_ms)
 {
     *c = (cast_t){.settings = s_settings (drained)};
+    c->settings.run_passes = passes;
     c->plan = s_plan (&c->settings);
     rk_coordinator_config_t config = {.settings = &c->settings, .model = &s_model, .plan = c->plan, .patience_ms = patience_ms};
     rk_error_t err = {0};
     if (rk_coordinator_new (&c->coordinator, &config, &err))
         fail_msg ("%s", err.text);
+}
+
+static void s_start (cast_t *c, bool drained, int64_t patience_ms)
+{
+    s_start_passes (c, drained, 1, patience_ms);
 }
 
 static void s_feeder_of (cast_t *c, uint32_t cluster)

@@ -112,7 +112,7 @@ static void test_overlapped_opens_one_ahead (void **state)
 {
     (void) state;
     cast_t c;
-    s_start (&c, false, 0);
+    s_start_passes (&c, false, 2, 0);
     s_wire (&c);
     s_request (&c, 0, 4);
     assert_int_equal (s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT)->lease_grant.n, 4);
@@ -127,6 +127,14 @@ static void test_overlapped_opens_one_ahead (void **state)
     const rk_msg_t *grant = s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT); /* the pass is over: test minibatches */
     assert_int_equal (grant->lease_grant.mode, RK_MB_EVAL);
     assert_int_equal (grant->lease_grant.n, 3);
+    s_request (&c, 0, 1);
+    for (uint64_t f = 0; f < 3; f++)
+        s_say (&c.stages[1], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = {f, 2, 1, 1, 2}}, NULL, 0);
+    assert_false (s_hear (&c.stages[0], RK_MSG_SAVE_REQUEST)->save_request.final);
+    grant = s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT); /* and on it goes; nobody waits for the checkpoint */
+    assert_int_equal (grant->lease_grant.mode, RK_MB_TRAIN);
+    assert_int_equal (grant->lease_grant.round, 2);
+    assert_int_equal (grant->lease_grant.f[0], 8);
     s_end (&c);
 }
 
