@@ -176,10 +176,12 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
     if (rc)
         return rk_error_set (err, rc, "no memory for %u processes", self->n_processes);
     if (config->plan && self->n_processes && config->plan->n_nodes != self->n_processes)
-        return rk_error_set (err, RK_EPLAN, "the plan is for %u nodes, %u are to join", config->plan->n_nodes, self->n_processes);
+        return rk_error_set (err, RK_EPLAN, "the plan is for %u nodes, %u are to join", config->plan->n_nodes,
+                             self->n_processes);
     rk_host_t host;
     rk_host_look (&host);
-    rk_roster_entry_t own = {.node = RK_ROSTER_NO_NODE, .host = host.id, .cores = host.cores, .pid = (uint32_t) getpid ()};
+    rk_roster_entry_t own = {
+        .node = RK_ROSTER_NO_NODE, .host = host.id, .cores = host.cores, .pid = (uint32_t) getpid ()};
     snprintf (own.name, sizeof own.name, "leader");
     snprintf (own.kernels, sizeof own.kernels, "%s", rk_blas_kernels ());
     uint32_t process;
@@ -209,7 +211,8 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     self->now_ms = rk_now_ns () / 1000000;
     self->next_line_ms = self->now_ms + LINE_EVERY_MS;
     if (self->n_processes >= RK_MAX_PROCESSES || (self->leads && (!config->settings || !config->model)))
-        return rk_error_set (err, RK_EINVAL, "%u processes, %s settings", self->n_processes, config->settings ? "with" : "without");
+        return rk_error_set (err, RK_EINVAL, "%u processes, %s settings", self->n_processes,
+                             config->settings ? "with" : "without");
     if (rk_member_new (&self->member, 1 + self->n_processes))
         return rk_error_set (err, RK_ENOMEM, "no memory for %u processes", self->n_processes);
     rk_coordinator_enter (self, RK_STATE_GATHER);

@@ -14,9 +14,9 @@
  *   Peers; they connect and answer Ready) -> RUN -> EVALUATE (at the end of a pass, leases held) -> RUN -> ... ->
  *   SAVE -> STOPPING (Stop to all, Stopped from all) -> ENDED (DONE or FAILED to the parent).
  * the parent takes part as an actor of kind RK_ACTOR_NODE with a DEALER of its own (no data on the pipe):
- *   it is sent Welcome, ProfileRequest (also to the profiler), Profile, Plan, Peers, Start, Evaluated, Saved and
- *   Stop, and sends Ready with digest 0 first, then Wired, Ready with the plan's digest, Failed (an actor of
- *   its own ended) and Stop (interrupted: end in order).
+ *   it is sent Welcome, Profile (the table), Plan, Peers, Start, Evaluated (the sum), Saved and Stop, and sends
+ *   Ready with digest 0 first, then Wired, Ready with the plan's digest, Failed (an actor of its own ended) and
+ *   Stop (interrupted: end in order).
  * leases: LeaseRequest -> LeaseGrant now or as soon as one can be had. RoundClosed to every stage when the last
  *   id of a round is granted; RoundApplied from every stage commits it -> RoundCommitted to every stage.
  * evaluation: leases held; LeaseRequests are answered with test minibatches, Evaluated summed in order of f, the
@@ -43,6 +43,7 @@ typedef struct {
     uint64_t n_forward_only;       /* RK_RUN_EVAL, RK_RUN_PREDICT: minibatches */
     int64_t patience_ms;           /* least deadline of a state; 0: the built-in one (tests shorten it) */
 } rk_coordinator_config_t;
-rk_err_t rk_coordinator_new (rk_actor_t **actor_p, const rk_coordinator_config_t *config, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_coordinator_new (rk_actor_t **actor_p, const rk_coordinator_config_t *config,
+                             rk_error_t *err) RK_MUST_CHECK;
 
 #endif

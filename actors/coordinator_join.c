@@ -247,7 +247,8 @@ void rk_coordinator_after_profile (rk_coordinator_t *self)
     rk_fleet_t fleet = {.nodes = self->profiles.nodes, .n_nodes = self->profiles.n};
     rk_plan_t *plan = NULL;
     rk_error_t err = {RK_OK, ""};
-    rk_err_t rc = rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster), &err);
+    rk_err_t rc =
+        rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster), &err);
     if (rc)
         rk_coordinator_end (self, rc, "%s", err.text);
     else

@@ -57,7 +57,8 @@ rk_err_t rk_coordinator_know (rk_coordinator_t *self, uint32_t address, const rk
 rk_err_t rk_coordinator_refuse (const rk_packet_t *packet, const char *why, rk_error_t *err)
 {
     return rk_error_set (err, RK_EFORMAT, "%s from %s %u refused: %s", rk_msg_kind_name (packet->msg.kind),
-                         rk_actor_kind_name (rk_address_kind (packet->msg.sender)), rk_address_node (packet->msg.sender), why);
+                         rk_actor_kind_name (rk_address_kind (packet->msg.sender)),
+                         rk_address_node (packet->msg.sender), why);
 }
 
 uint32_t rk_coordinator_host_of (const rk_coordinator_t *self, uint32_t node)
@@ -78,7 +79,8 @@ bool rk_coordinator_speaks_for (const rk_coordinator_t *self, rk_origin_t origin
 }
 
 /* ---- sending */
-void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames)
+void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames,
+                          int n_frames)
 {
     rk_error_t err = {RK_OK, ""};
     if (rk_loop_send (self->loop, address, msg, frames, n_frames, &err) != RK_OK)
@@ -115,7 +117,8 @@ void rk_coordinator_to_node (rk_coordinator_t *self, rk_actor_kind_t kind, uint3
     if (rk_coordinator_find (self, local))
         rk_coordinator_send (self, local, msg, NULL, 0);
     else
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, rk_coordinator_host_of (self, node)), msg, NULL, 0);
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, rk_coordinator_host_of (self, node)), msg, NULL,
+                             0);
 }
 
 rk_err_t rk_coordinator_relay_up (rk_coordinator_t *self, rk_packet_t *packet, rk_error_t *err)

@@ -28,7 +28,8 @@ rk_err_t rk_coordinator_on_evaluated (void *arg, rk_packet_t *packet, rk_error_t
     if (rk_coordinator_origin (self, packet).kind == RK_FROM_STRANGER)
         return rk_coordinator_refuse (packet, "it is no member", err);
     if (self->state != RK_STATE_EVALUATE)
-        return rk_error_set (err, RK_ESTALE, "Evaluated of minibatch %llu outside an evaluation", (unsigned long long) e->f);
+        return rk_error_set (err, RK_ESTALE, "Evaluated of minibatch %llu outside an evaluation",
+                             (unsigned long long) e->f);
     rk_evaluation_part_t part = {e->loss_sum, e->n_correct, e->n};
     rk_err_t rc = rk_evaluation_answer (&self->evaluation, e->f, part, err);
     if (rc)
@@ -54,12 +55,20 @@ static bool s_has_checkpointer (rk_coordinator_t *self)
     return rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER)) != NULL;
 }
 
+static void s_end (rk_coordinator_t *self)
+{
+    if (self->interrupted)
+        rk_coordinator_end (self, RK_ECANCELED, "interrupted");
+    else
+        rk_coordinator_end (self, RK_OK, "done");
+}
+
 /* The last checkpoint of a run, then the end. With no round committed there is nothing to save. */
 void rk_coordinator_save_and_end (rk_coordinator_t *self)
 {
     uint64_t n_rounds = rk_lease_committed (self->leases);
     if (!n_rounds || !s_has_checkpointer (self)) {
-        rk_coordinator_end (self, self->interrupted ? RK_ECANCELED : RK_OK, "%s", self->interrupted ? "interrupted" : "done");
+        s_end (self);
         return;
     }
     rk_coordinator_enter (self, RK_STATE_SAVE);
@@ -95,13 +104,14 @@ rk_err_t rk_coordinator_on_saved (void *arg, rk_packet_t *packet, rk_error_t *er
 {
     rk_coordinator_t *self = arg;
     rk_origin_t origin = rk_coordinator_origin (self, packet);
-    if (!self->leads || origin.kind != RK_FROM_LOCAL || rk_address_kind (origin.known->address) != RK_ACTOR_CHECKPOINTER)
+    if (!self->leads || origin.kind != RK_FROM_LOCAL ||
+        rk_address_kind (origin.known->address) != RK_ACTOR_CHECKPOINTER)
         return rk_coordinator_refuse (packet, "only the checkpointer says that", err);
     rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &packet->msg, NULL, 0);
     rk_coordinator_progress (self);
     if (self->state == RK_STATE_SAVE && packet->msg.saved.round + 1 == rk_lease_committed (self->leases))
-        rk_coordinator_end (self, self->interrupted ? RK_ECANCELED : RK_OK, "%s", self->interrupted ? "interrupted" : "done");
+        s_end (self);
     return RK_OK;
 }

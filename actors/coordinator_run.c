@@ -27,7 +27,8 @@ static void s_to_stages (rk_coordinator_t *self, rk_msg_t *msg)
 static void s_announce_closed (rk_coordinator_t *self)
 {
     uint64_t n_rounds = rk_round_n (self->plan);
-    while (self->next_close < n_rounds && rk_lease_closed (self->leases, self->next_close, self->counts, self->samples)) {
+    while (self->next_close < n_rounds &&
+           rk_lease_closed (self->leases, self->next_close, self->counts, self->samples)) {
         rk_msg_t msg = {.kind = RK_MSG_ROUND_CLOSED,
                         .round_closed = {self->next_close, self->plan->n_clusters, self->counts, self->samples}};
         s_to_stages (self, &msg);
@@ -54,7 +55,8 @@ static uint32_t s_take (rk_coordinator_t *self, uint32_t cluster, uint32_t most,
 static bool s_grant (rk_coordinator_t *self, uint32_t cluster)
 {
     uint64_t f[RK_GRANT_MOST];
-    rk_msg_t msg = {.kind = RK_MSG_LEASE_GRANT, .lease_grant = {.f = f, .round = rk_lease_committed (self->leases), .cluster = cluster}};
+    rk_msg_t msg = {.kind = RK_MSG_LEASE_GRANT,
+                    .lease_grant = {.f = f, .round = rk_lease_committed (self->leases), .cluster = cluster}};
     uint32_t most = self->pending[cluster] < RK_GRANT_MOST ? self->pending[cluster] : RK_GRANT_MOST;
     msg.lease_grant.n = most ? s_take (self, cluster, most, f, &msg.lease_grant) : 0;
     if (msg.lease_grant.n == 0)
@@ -104,7 +106,8 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
         return RK_OK;
     if (!self->plan || applied->stage >= self->plan->n_stages)
         return rk_coordinator_refuse (packet, "no such stage", err);
-    if (!rk_coordinator_speaks_for (self, rk_coordinator_origin (self, packet), self->plan->stages[applied->stage].node))
+    if (!rk_coordinator_speaks_for (self, rk_coordinator_origin (self, packet),
+                                    self->plan->stages[applied->stage].node))
         return rk_coordinator_refuse (packet, "another node hosts that stage", err);
     bool committed = false;
     rk_err_t rc = rk_lease_applied (self->leases, applied->round, applied->stage, &committed, err);
@@ -117,7 +120,8 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     s_to_stages (self, &msg);
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
-    if (self->state == RK_STATE_SAVE) { /* stopped while this round was averaged: some stages saved it, some the one before */
+    /* Interrupted while this round was averaged: some stages have saved it, some the one before. */
+    if (self->state == RK_STATE_SAVE) {
         rk_coordinator_save_and_end (self);
         return RK_OK;
     }
@@ -134,7 +138,8 @@ rk_err_t rk_coordinator_on_lease_grant (void *arg, rk_packet_t *packet, rk_error
 {
     rk_coordinator_t *self = arg;
     const rk_lease_grant_t *grant = &packet->msg.lease_grant;
-    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || !self->plan || grant->cluster >= self->plan->n_clusters)
+    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || !self->plan ||
+        grant->cluster >= self->plan->n_clusters)
         return rk_coordinator_refuse (packet, "not from the leader, or no such cluster", err);
     uint32_t node = self->plan->stages[self->plan->clusters[grant->cluster].first_stage].node;
     if (!rk_coordinator_find (self, rk_address (RK_ACTOR_FEEDER, node)))

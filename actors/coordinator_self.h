@@ -97,7 +97,8 @@ typedef struct {
     uint32_t process;  /* number: 0 for local ones on the leader */
 } rk_origin_t;
 rk_origin_t rk_coordinator_origin (rk_coordinator_t *self, const rk_packet_t *packet);
-rk_err_t rk_coordinator_know (rk_coordinator_t *self, uint32_t address, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_coordinator_know (rk_coordinator_t *self, uint32_t address, const rk_packet_t *packet,
+                              rk_error_t *err) RK_MUST_CHECK;
 rk_known_t *rk_coordinator_find (rk_coordinator_t *self, uint32_t address);
 /* A message that is not allowed from there: RK_EFORMAT with a text, which the loop counts and logs. */
 rk_err_t rk_coordinator_refuse (const rk_packet_t *packet, const char *why, rk_error_t *err) RK_MUST_CHECK;
@@ -107,7 +108,8 @@ uint32_t rk_coordinator_host_of (const rk_coordinator_t *self, uint32_t node);
 bool rk_coordinator_speaks_for (const rk_coordinator_t *self, rk_origin_t origin, uint32_t node);
 
 /* Sending. A party that cannot be reached is logged: its silence has consequences of its own. */
-void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);
+void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames,
+                          int n_frames);
 void rk_coordinator_to_kind (rk_coordinator_t *self, rk_actor_kind_t kind, rk_msg_t *msg); /* all local ones */
 void rk_coordinator_to_parent (rk_coordinator_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);
 void rk_coordinator_to_others (rk_coordinator_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);

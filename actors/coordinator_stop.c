@@ -84,10 +84,12 @@ void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *
 /* Who a state waits for, as text. */
 static void s_missing (rk_coordinator_t *self, char *text, size_t size)
 {
-    static const unsigned step[RK_N_STATES] = {[RK_STATE_PROFILE] = RK_STEP_PROFILED, [RK_STATE_STOPPING] = RK_STEP_STOPPED};
+    static const unsigned step[RK_N_STATES] = {
+        [RK_STATE_PROFILE] = RK_STEP_PROFILED, [RK_STATE_STOPPING] = RK_STEP_STOPPED};
     rk_known_t *stage = s_running_stage (self);
     if (self->leads && self->state == RK_STATE_WIRING)
-        rk_roster_missing (&self->roster, rk_roster_all (&self->roster, RK_STEP_WIRED) ? RK_STEP_READY : RK_STEP_WIRED, text, size);
+        rk_roster_missing (&self->roster,
+                           rk_roster_all (&self->roster, RK_STEP_WIRED) ? RK_STEP_READY : RK_STEP_WIRED, text, size);
     else if (self->state == RK_STATE_STOPPING && stage)
         snprintf (text, size, "the stage on node %u", rk_address_node (stage->address));
     else if (self->leads && step[self->state])
@@ -127,7 +129,8 @@ void rk_coordinator_late (rk_coordinator_t *self)
 static void s_count_out (rk_coordinator_t *self, uint32_t node)
 {
     for (size_t i = 0; i < self->n_known; i++)
-        if (rk_address_kind (self->known[i].address) == RK_ACTOR_STAGE && rk_address_node (self->known[i].address) == node)
+        if (rk_address_kind (self->known[i].address) == RK_ACTOR_STAGE &&
+            rk_address_node (self->known[i].address) == node)
             self->known[i].stopped = true;
 }
 

@@ -10,9 +10,15 @@ static void s_send_table (rk_coordinator_t *self)
         return;
     for (uint32_t i = 0; i < self->profiles.n; i++) {
         const rk_profile_t *p = &self->profiles.nodes[i];
-        nodes[i] = (rk_node_profile_t){.node = p->id, .name = p->name, .host = p->host, .cores = p->cores,
-                                       .speed_ppm = p->speed_ppm, .ram_bytes = p->ram_bytes, .gemm_mflops = p->gemm_mflops,
-                                       .n_layers = self->profiles.n_layers, .forward_ns = p->forward_ns,
+        nodes[i] = (rk_node_profile_t){.node = p->id,
+                                       .name = p->name,
+                                       .host = p->host,
+                                       .cores = p->cores,
+                                       .speed_ppm = p->speed_ppm,
+                                       .ram_bytes = p->ram_bytes,
+                                       .gemm_mflops = p->gemm_mflops,
+                                       .n_layers = self->profiles.n_layers,
+                                       .forward_ns = p->forward_ns,
                                        .backward_ns = p->backward_ns};
     }
     rk_msg_t msg = {.kind = RK_MSG_PROFILE, .profile = {self->profiles.n, nodes}};
@@ -74,7 +80,8 @@ rk_err_t rk_coordinator_on_plan (void *arg, rk_packet_t *packet, rk_error_t *err
         return rk_coordinator_refuse (packet, "not from the leader, or a second one", err);
     rk_err_t rc = rk_plan_decode (&self->plan, zmq_msg_data (&packet->frame[0]), zmq_msg_size (&packet->frame[0]), err);
     if (rc || self->plan->digest != packet->msg.plan.digest) {
-        rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.node = 0, .text = rc && err ? err->text : "the plan's digest is wrong"}};
+        rk_msg_t failed = {.kind = RK_MSG_FAILED,
+                           .failed = {.node = 0, .text = rc && err ? err->text : "the plan's digest is wrong"}};
         rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &failed, NULL, 0);
         return RK_EFORMAT;
     }
@@ -139,7 +146,8 @@ rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *er
         return code;
     if (!self->leads)
         return rk_coordinator_relay_up (self, packet, err);
-    if (!(parent || origin.kind == RK_FROM_PROCESS) || self->state != RK_STATE_WIRING || self->roster.list[origin.process].steps & RK_STEP_WIRED)
+    if (!(parent || origin.kind == RK_FROM_PROCESS) || self->state != RK_STATE_WIRING ||
+        self->roster.list[origin.process].steps & RK_STEP_WIRED)
         return rk_coordinator_refuse (packet, "not expected", err);
     const rk_endpoints_t *list = &packet->msg.wired;
     for (size_t i = 0; i < list->n; i++)

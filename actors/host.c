@@ -91,7 +91,8 @@ void rk_host_look (rk_host_t *host)
 {
     uint64_t free_bytes = s_available ();
     uint64_t v2 = s_cgroup_left ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current");
-    uint64_t v1 = s_cgroup_left ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes");
+    uint64_t v1 =
+        s_cgroup_left ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes");
     if (v2 < free_bytes)
         free_bytes = v2;
     if (v1 < free_bytes)

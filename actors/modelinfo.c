@@ -49,10 +49,15 @@ rk_err_t rk_model_info_new (rk_model_info_t **info_p, const rk_model_t *model, c
                                       .cut_bytes = s_cut_bytes (model, l, batch)};
     }
     rk_shape_t shape = rk_model_tensor_shape (model, 0);
-    *info = (rk_model_info_t){.n_layers = (uint32_t) n_layers, .layers = layers, .n_flat = rk_model_flat_at (model, n_layers),
-                              .label_bytes = batch * sizeof (int32_t), .optimizer_slots = slots,
-                              .train_samples = train_samples, .test_samples = test_samples,
-                              .n_dims = (uint32_t) shape.n_dims, .n_classes = (uint32_t) rk_model_n_classes (model)};
+    *info = (rk_model_info_t){.n_layers = (uint32_t) n_layers,
+                              .layers = layers,
+                              .n_flat = rk_model_flat_at (model, n_layers),
+                              .label_bytes = batch * sizeof (int32_t),
+                              .optimizer_slots = slots,
+                              .train_samples = train_samples,
+                              .test_samples = test_samples,
+                              .n_dims = (uint32_t) shape.n_dims,
+                              .n_classes = (uint32_t) rk_model_n_classes (model)};
     for (int d = 0; d < shape.n_dims; d++)
         info->dims[d] = (uint32_t) shape.dim[d];
     *info_p = info;
@@ -72,7 +77,8 @@ rk_err_t rk_shape_of_dims (rk_shape_t *shape, const uint64_t *dims, size_t n_dim
     *shape = (rk_shape_t){.n_dims = (int) n_dims};
     for (size_t d = 0; d < n_dims; d++) {
         if (dims[d] < 1 || dims[d] > UINT32_MAX)
-            return rk_error_set (err, RK_EFORMAT, "samples with dimension %zu of %llu", d, (unsigned long long) dims[d]);
+            return rk_error_set (err, RK_EFORMAT, "samples with dimension %zu of %llu", d,
+                                 (unsigned long long) dims[d]);
         shape->dim[d] = dims[d];
     }
     return RK_OK;

@@ -178,7 +178,8 @@ static rk_err_t s_poll_once (rk_node_t *self, zmq_pollitem_t **items, size_t *ca
     size_t n = self->n_actors;
     (*items)[0] = (zmq_pollitem_t){.socket = zsock_resolve (self->control), .events = ZMQ_POLLIN};
     for (size_t i = 0; i < n; i++)
-        (*items)[i + 1] = (zmq_pollitem_t){.socket = zsock_resolve (rk_actor_pipe (self->actors[i].actor)), .events = ZMQ_POLLIN};
+        (*items)[i + 1] =
+            (zmq_pollitem_t){.socket = zsock_resolve (rk_actor_pipe (self->actors[i].actor)), .events = ZMQ_POLLIN};
     if (zmq_poll (*items, (int) n + 1, LOOK_MS) <= 0)
         return RK_OK; /* nothing, or a signal */
     for (size_t i = 0; i < n; i++)
@@ -226,8 +227,9 @@ static void s_stop_kind (rk_node_t *self, rk_actor_kind_t kind)
 
 static void s_close (rk_node_t *self)
 {
-    static const rk_actor_kind_t order[] = {RK_ACTOR_FEEDER,   RK_ACTOR_STAGE,    RK_ACTOR_REDUCER,    RK_ACTOR_PROFILER,
-                                            RK_ACTOR_CHECKPOINTER, RK_ACTOR_OBSERVER, RK_ACTOR_COORDINATOR};
+    static const rk_actor_kind_t order[] = {RK_ACTOR_FEEDER,     RK_ACTOR_STAGE,        RK_ACTOR_REDUCER,
+                                            RK_ACTOR_PROFILER,   RK_ACTOR_CHECKPOINTER, RK_ACTOR_OBSERVER,
+                                            RK_ACTOR_COORDINATOR};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         s_stop_kind (self, order[i]);
     zsock_destroy (&self->control);
@@ -251,7 +253,8 @@ static void s_fill_result (rk_node_t *self)
         r->seconds = (double) (self->stop_ns - self->start_ns) * 1e-9;
 }
 
-rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err)
+rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result,
+                      rk_error_t *err)
 {
     rk_node_result_t unused;
     rk_node_t self = {.config = config, .interrupted = interrupted, .result = result ? result : &unused};

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Node: everything one process runs, wired and supervised: coordinator, profiler, observer, checkpointer and,
  * for each of its (virtual) nodes in the plan, stage, reducer and feeder. rk_node_run blocks the caller (the
- * main thread) until the run has ended or *interrupted becomes true, then stops all actors in order.         */
+ * main thread) until the run has ended or *interrupted becomes true, then stops all actors in order.
+ * processes: one hosts all nodes; or a leader hosts none and each follower one. The leader reads the data set for
+ *   its size; a follower opens it only when it holds a first stage.
+ * endpoints: in one process net.transport for all pairs. Between processes tcp, bound on the interface that leads
+ *   to the leader (ipc when asked for and all nodes are on one host), and inproc inside each process unless
+ *   net.transport says otherwise. tcp beyond loopback only with `insecure`.
+ * errors: what ended the run. RK_EINVAL (settings, addresses), RK_EIO (data, port in use, too few open files),
+ *   RK_EPLAN (the model does not fit), RK_EPEER (a node failed or is lost, by name; also on every other process),
+ *   RK_ETIMEDOUT (who waited for whom), RK_ECANCELED (*interrupted; the last committed round is saved first).  */
 #ifndef RK_ACTORS_NODE_H
 #define RK_ACTORS_NODE_H
 #include "actors/coordinator.h"
@@ -34,6 +42,7 @@ typedef struct {
     uint32_t n_clusters, n_stages;
 } rk_node_result_t;
 
-rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result,
+                      rk_error_t *err) RK_MUST_CHECK;
 
 #endif

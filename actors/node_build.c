@@ -76,8 +76,13 @@ static rk_err_t s_keep (rk_node_t *self, rk_actor_t *actor, const place_t *place
 static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
 {
     place_t place = s_place (self);
-    rk_stage_config_t config = {.plan = self->plan, .node = node, .model = self->model, .bind = place.bind,
-                                .coordinator = self->coordinator, .observer = self->observer, .initial = self->config->initial};
+    rk_stage_config_t config = {.plan = self->plan,
+                                .node = node,
+                                .model = self->model,
+                                .bind = place.bind,
+                                .coordinator = self->coordinator,
+                                .observer = self->observer,
+                                .initial = self->config->initial};
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_stage_new (&actor, &config, err);
     return rc ? rc : s_keep (self, actor, &place, false, err);
@@ -86,7 +91,10 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
 static rk_err_t s_build_reducer (rk_node_t *self, uint32_t node, rk_error_t *err)
 {
     place_t place = s_place (self);
-    rk_reducer_config_t config = {.plan = self->plan, .node = node, .bind = place.bind, .coordinator = self->coordinator,
+    rk_reducer_config_t config = {.plan = self->plan,
+                                  .node = node,
+                                  .bind = place.bind,
+                                  .coordinator = self->coordinator,
                                   .observer = self->observer};
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_reducer_new (&actor, &config, err);
@@ -192,8 +200,8 @@ static rk_err_t s_connect (rk_node_t *self, const rk_endpoints_t *peers, uint32_
 {
     const char *endpoint = s_endpoint_of (self, peers, to);
     if (!endpoint)
-        return rk_error_set (err, RK_EPEER, "nobody said where the %s of node %u is", rk_actor_kind_name (rk_address_kind (to)),
-                             rk_address_node (to));
+        return rk_error_set (err, RK_EPEER, "nobody said where the %s of node %u is",
+                             rk_actor_kind_name (rk_address_kind (to)), rk_address_node (to));
     char seen[RK_NODE_ENDPOINT];
     rk_node_seen_from (endpoint, self->leader_host, seen, sizeof seen);
     return rk_actor_connect (rk_node_find (self, from)->actor, to, seen, err);
@@ -222,7 +230,8 @@ static rk_err_t s_connect_stage (rk_node_t *self, const rk_endpoints_t *peers, u
     uint32_t cluster, stage, own = rk_plan_stage_of_node (plan, node, &cluster, &stage);
     uint32_t from = rk_address (RK_ACTOR_STAGE, node);
     bool last = stage + 1 == plan->clusters[cluster].n_stages;
-    uint32_t before = stage ? rk_address (RK_ACTOR_STAGE, plan->stages[own - 1].node) : rk_address (RK_ACTOR_FEEDER, node);
+    uint32_t before =
+        stage ? rk_address (RK_ACTOR_STAGE, plan->stages[own - 1].node) : rk_address (RK_ACTOR_FEEDER, node);
     rk_err_t rc = s_connect (self, peers, from, before, err);
     if (!rc && !last)
         rc = s_connect (self, peers, from, rk_address (RK_ACTOR_STAGE, plan->stages[own + 1].node), err);

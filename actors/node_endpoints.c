@@ -34,9 +34,11 @@ rk_err_t rk_node_check_endpoint (const char *endpoint, bool insecure, rk_error_t
     if (!host[0])
         return rk_error_set (err, RK_EINVAL, "\"%s\" is no address: tcp://HOST:PORT or ipc://FILE", endpoint);
     if (!insecure && !s_loopback (host))
-        return rk_error_set (err, RK_EINVAL,
-                             "%s is not a loopback address and encryption is not built yet: anybody on the way could read and "
-                             "change the run; --insecure allows it", endpoint);
+        return rk_error_set (
+            err, RK_EINVAL,
+            "%s is not a loopback address and encryption is not built yet: anybody on the way could read and "
+            "change the run; --insecure allows it",
+            endpoint);
     return RK_OK;
 }
 
@@ -80,6 +82,7 @@ const char *rk_node_transport (const rk_node_t *self)
     if (!self->follows && !self->config->n_processes)
         return self->settings.net_transport;
     /* The leader's own actors are reached by nodes of which it knows nothing yet: always tcp. */
-    bool ipc = self->follows && self->plan && strcmp (self->settings.net_transport, "ipc") == 0 && s_one_host (self->plan);
+    bool ipc =
+        self->follows && self->plan && strcmp (self->settings.net_transport, "ipc") == 0 && s_one_host (self->plan);
     return ipc ? "ipc" : "tcp";
 }

@@ -27,7 +27,8 @@ static rk_err_t s_raise_file_limit (uint64_t needed, rk_error_t *err)
         return RK_OK;
     files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
     if (files.rlim_cur < needed || setrlimit (RLIMIT_NOFILE, &files) != 0)
-        return rk_error_set (err, RK_EIO, "this run needs %llu open files and sockets, the process may have %llu (ulimit -Hn)",
+        return rk_error_set (err, RK_EIO,
+                             "this run needs %llu open files and sockets, the process may have %llu (ulimit -Hn)",
                              (unsigned long long) needed, (unsigned long long) files.rlim_max);
     return RK_OK;
 }
@@ -80,8 +81,8 @@ static rk_err_t s_start_coordinator (rk_node_t *self, const rk_coordinator_confi
         return rc;
     }
     if (config->bind && !self->config->quiet) /* a person would wonder; the port may have been "*" */
-        fprintf (stderr, "waiting for %u node%s: rookery node --join %s\n", config->n_processes, config->n_processes == 1 ? "" : "s",
-                 rk_actor_endpoint (coordinator));
+        fprintf (stderr, "waiting for %u node%s: rookery node --join %s\n", config->n_processes,
+                 config->n_processes == 1 ? "" : "s", rk_actor_endpoint (coordinator));
     rc = rk_node_keep (self, coordinator, self->coordinator, true, err);
     return rc ? rc : s_open_control (self, err);
 }
@@ -93,9 +94,13 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
     bool remote = !self->follows && self->config->n_processes;
     if (remote)
         rk_endpoint_unique (bind, sizeof bind, "tcp", self->host);
-    rk_observer_config_t config = {.bind = remote ? bind : self->observer, .leader = leader, .json = self->config->json,
-                                   .quiet = self->config->quiet, .kind = self->config->kind,
-                                   .run_dir = self->follows || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
+    rk_observer_config_t config = {
+        .bind = remote ? bind : self->observer,
+        .leader = leader,
+        .json = self->config->json,
+        .quiet = self->config->quiet,
+        .kind = self->config->kind,
+        .run_dir = self->follows || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
     rk_actor_t *observer = NULL;
     rk_err_t rc = rk_observer_new (&observer, &config, err);
     if (!rc && remote)
@@ -111,7 +116,8 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
 static uint32_t s_profiled_nodes (const rk_node_t *self, rk_profiler_node_t *nodes)
 {
     if (self->follows) {
-        nodes[0] = (rk_profiler_node_t){.node = self->node, .speed = self->config->speed, .ram_mb = self->config->ram_mb};
+        nodes[0] =
+            (rk_profiler_node_t){.node = self->node, .speed = self->config->speed, .ram_mb = self->config->ram_mb};
         snprintf (nodes[0].name, sizeof nodes[0].name, "%s", self->config->name ? self->config->name : "");
         return 1;
     }
@@ -168,7 +174,8 @@ static rk_err_t s_check_leader (const rk_node_t *self, rk_error_t *err)
 {
     const rk_node_config_t *c = self->config;
     if (c->n_processes && !c->listen)
-        return rk_error_set (err, RK_EINVAL, "%u nodes are to join, but there is no address to listen on", c->n_processes);
+        return rk_error_set (err, RK_EINVAL, "%u nodes are to join, but there is no address to listen on",
+                             c->n_processes);
     rk_err_t rc = c->listen && c->n_processes ? rk_node_check_endpoint (c->listen, c->insecure, err) : RK_OK;
     return rc ? rc : rk_settings_check (&self->settings, err);
 }
@@ -199,9 +206,14 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     uint64_t batch = self->settings.train_batch;
     self->n_forward_only = c->kind == RK_RUN_TRAIN ? 0 : (rk_data_n (self->data, RK_SPLIT_TEST) + batch - 1) / batch;
     rc = rk_node_start_observer (self, NULL, err);
-    rk_coordinator_config_t config = {.settings = &self->settings, .model = self->info, .plan = c->plan,
-                                      .n_processes = c->n_processes, .bind = c->n_processes ? c->listen : NULL,
-                                      .observer = self->observer, .kind = c->kind, .n_forward_only = self->n_forward_only};
+    rk_coordinator_config_t config = {.settings = &self->settings,
+                                      .model = self->info,
+                                      .plan = c->plan,
+                                      .n_processes = c->n_processes,
+                                      .bind = c->n_processes ? c->listen : NULL,
+                                      .observer = self->observer,
+                                      .kind = c->kind,
+                                      .n_forward_only = self->n_forward_only};
     if (!rc)
         rc = s_start_coordinator (self, &config, err);
     if (!rc && !c->plan && !c->n_processes)

@@ -49,17 +49,25 @@ static void s_declare (const self_t *self, const figures_t *figures, const rk_pr
     ppm = ppm < 1 ? 1 : ppm > 1000000 ? 1000000 : ppm;
     for (size_t i = 0; i < 2 * figures->n_layers; i++)
         times[i] = figures->times[i] * 1000000 / ppm;
-    *out = (rk_node_profile_t){.node = node->node, .name = node->name, .host = figures->host.id, .cores = figures->host.cores,
-                               .speed_ppm = (uint32_t) ppm, .ram_bytes = s_ram_bytes (self, figures, node),
-                               .gemm_mflops = figures->gemm_mflops * ppm / 1000000, .n_layers = figures->n_layers,
-                               .forward_ns = times, .backward_ns = times + figures->n_layers};
+    *out = (rk_node_profile_t){.node = node->node,
+                               .name = node->name,
+                               .host = figures->host.id,
+                               .cores = figures->host.cores,
+                               .speed_ppm = (uint32_t) ppm,
+                               .ram_bytes = s_ram_bytes (self, figures, node),
+                               .gemm_mflops = figures->gemm_mflops * ppm / 1000000,
+                               .n_layers = figures->n_layers,
+                               .forward_ns = times,
+                               .backward_ns = times + figures->n_layers};
 }
 
 static rk_err_t s_answer (self_t *self, const figures_t *figures, rk_error_t *err)
 {
     rk_node_profile_t *nodes = calloc (self->n_nodes, sizeof *nodes);
     uint64_t *times = calloc (self->n_nodes * 2 * figures->n_layers, sizeof *times);
-    rk_err_t rc = nodes && times ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for the profiles of %u nodes", self->n_nodes);
+    rk_err_t rc = nodes && times
+                      ? RK_OK
+                      : rk_error_set (err, RK_ENOMEM, "no memory for the profiles of %u nodes", self->n_nodes);
     for (uint32_t i = 0; !rc && i < self->n_nodes; i++)
         s_declare (self, figures, &self->nodes[i], times + i * 2 * figures->n_layers, &nodes[i]);
     rk_msg_t msg = {.kind = RK_MSG_PROFILE, .profile = {self->n_nodes, nodes}};

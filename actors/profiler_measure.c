@@ -62,7 +62,8 @@ static void s_tensors (bench_t *b)
 
 static rk_err_t s_open (bench_t *b, const rk_model_t *model, int layer, size_t batch, rk_error_t *err)
 {
-    rk_slice_config_t config = {.model = model, .first = layer, .last = layer + 1, .batch = batch, .n_contexts = 1, .seed = 1};
+    rk_slice_config_t config = {
+        .model = model, .first = layer, .last = layer + 1, .batch = batch, .n_contexts = 1, .seed = 1};
     rk_err_t rc = rk_slice_new (&b->slice, &config, err);
     if (rc)
         return rc;

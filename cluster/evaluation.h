@@ -23,7 +23,8 @@ void rk_evaluation_begin (rk_evaluation_t *e); /* again from the start */
 /* Up to `most` ids into f; returns how many. */
 uint32_t rk_evaluation_deal (rk_evaluation_t *e, uint32_t most, uint64_t *f);
 /* errors: RK_ESTALE: f was not dealt or is answered already. */
-rk_err_t rk_evaluation_answer (rk_evaluation_t *e, uint64_t f, rk_evaluation_part_t part, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_evaluation_answer (rk_evaluation_t *e, uint64_t f, rk_evaluation_part_t part,
+                               rk_error_t *err) RK_MUST_CHECK;
 bool rk_evaluation_done (const rk_evaluation_t *e);
 rk_evaluation_part_t rk_evaluation_sum (const rk_evaluation_t *e);
 /* The first minibatch that was dealt and not answered, or n_all. */

@@ -29,8 +29,8 @@ static rk_err_t s_check (const rk_profiles_t *table, const rk_profile_t *p, size
         return rk_error_set (err, RK_EFORMAT, "node %u measured %zu layers, the model has %u", p->id, n_layers,
                              table->n_layers);
     if (p->cores == 0 || p->speed_ppm == 0 || p->speed_ppm > 1000000 || p->ram_bytes > MOST_RAM_BYTES)
-        return rk_error_set (err, RK_EFORMAT, "node %u: %u cores, speed %u ppm, %llu bytes", p->id, p->cores, p->speed_ppm,
-                             (unsigned long long) p->ram_bytes);
+        return rk_error_set (err, RK_EFORMAT, "node %u: %u cores, speed %u ppm, %llu bytes", p->id, p->cores,
+                             p->speed_ppm, (unsigned long long) p->ram_bytes);
     for (size_t i = 0; i < n_layers; i++)
         if (p->forward_ns[i] > MOST_LAYER_NS || p->backward_ns[i] > MOST_LAYER_NS)
             return rk_error_set (err, RK_EFORMAT, "node %u: layer %zu takes longer than an hour", p->id, i);

@@ -14,6 +14,7 @@ rk_err_t rk_profiles_init (rk_profiles_t *table, uint32_t capacity, uint32_t n_l
 void rk_profiles_clear (rk_profiles_t *table);
 /* Copies a profile with `n_layers` layer times. errors: RK_EFORMAT (wrong number of layers, figures that no
  * machine has), RK_ESTATE (a second profile of a node, or more than capacity).                            */
-rk_err_t rk_profiles_add (rk_profiles_t *table, const rk_profile_t *profile, size_t n_layers, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_profiles_add (rk_profiles_t *table, const rk_profile_t *profile, size_t n_layers,
+                          rk_error_t *err) RK_MUST_CHECK;
 
 #endif

@@ -36,7 +36,8 @@ typedef struct {
 rk_err_t rk_roster_init (rk_roster_t *roster, uint32_t capacity) RK_MUST_CHECK;
 void rk_roster_clear (rk_roster_t *roster);
 /* The number of the new process. errors: RK_ESTATE when all expected ones are in. */
-rk_err_t rk_roster_add (rk_roster_t *roster, const rk_roster_entry_t *entry, uint32_t *process, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_roster_add (rk_roster_t *roster, const rk_roster_entry_t *entry, uint32_t *process,
+                        rk_error_t *err) RK_MUST_CHECK;
 void rk_roster_mark (rk_roster_t *roster, uint32_t process, unsigned step);
 /* Every process that is not lost has taken the step. */
 bool rk_roster_all (const rk_roster_t *roster, unsigned step);

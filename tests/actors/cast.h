@@ -9,8 +9,10 @@
 #define LAYERS 4
 
 /* ---- the run they play: 2 clusters of 2 stages, 8 minibatches of 4, rounds of 4, 3 test minibatches */
-static const rk_layer_info_t s_layers[LAYERS] = {
-    {.flat_at = 0, .cut_bytes = 64}, {.flat_at = 64, .cut_bytes = 64}, {.flat_at = 128, .cut_bytes = 64}, {.flat_at = 192, .cut_bytes = 64}};
+static const rk_layer_info_t s_layers[LAYERS] = {{.flat_at = 0, .cut_bytes = 64},
+                                                 {.flat_at = 64, .cut_bytes = 64},
+                                                 {.flat_at = 128, .cut_bytes = 64},
+                                                 {.flat_at = 192, .cut_bytes = 64}};
 static const rk_model_info_t s_model = {.n_layers = LAYERS, .layers = s_layers, .n_flat = 256, .label_bytes = 16,
                                         .optimizer_slots = 1, .train_samples = 32, .test_samples = 10, .n_dims = 1,
                                         .dims = {4}, .n_classes = 2};
@@ -105,7 +107,8 @@ static void s_start_passes (cast_t *c, bool drained, uint64_t passes, int64_t pa
     *c = (cast_t){.settings = s_settings (drained)};
     c->settings.run_passes = passes;
     c->plan = s_plan (&c->settings);
-    rk_coordinator_config_t config = {.settings = &c->settings, .model = &s_model, .plan = c->plan, .patience_ms = patience_ms};
+    rk_coordinator_config_t config = {
+        .settings = &c->settings, .model = &s_model, .plan = c->plan, .patience_ms = patience_ms};
     rk_error_t err = {0};
     if (rk_coordinator_new (&c->coordinator, &config, &err))
         fail_msg ("%s", err.text);

@@ -25,7 +25,8 @@ static void s_take_grant (cast_t *c, uint32_t cluster, uint32_t n, uint64_t roun
 /* Cluster 0 trains the first two or three, as it likes when rounds are not dealt; marks what was granted. */
 static void s_train_round (cast_t *c, uint64_t round, unsigned *granted)
 {
-    const uint64_t counts[2] = {c->settings.average_mode == RK_AVERAGE_DRAINED ? 2 : 3, c->settings.average_mode == RK_AVERAGE_DRAINED ? 2 : 1};
+    const uint64_t counts[2] = {c->settings.average_mode == RK_AVERAGE_DRAINED ? 2 : 3,
+                                c->settings.average_mode == RK_AVERAGE_DRAINED ? 2 : 1};
     s_take_grant (c, 0, 1, round, granted);
     s_take_grant (c, 1, (uint32_t) counts[1], round, granted);
     s_take_grant (c, 0, (uint32_t) counts[0] - 1, round, granted);
@@ -177,7 +178,10 @@ static void test_hello_after_start_is_answered (void **state)
     s_wire (&c);
     party_t late;
     s_join (&late, rk_actor_endpoint (c.coordinator), rk_address (RK_ACTOR_COORDINATOR, 0xffffff));
-    s_say (&late, (rk_msg_t){.kind = RK_MSG_HELLO, .hello = {.name = "late", .control = "", .kernels = "blis", .software = "rookery-1"}}, NULL, 0);
+    s_say (&late,
+           (rk_msg_t){.kind = RK_MSG_HELLO,
+                      .hello = {.name = "late", .control = "", .kernels = "blis", .software = "rookery-1"}},
+           NULL, 0);
     const rk_msg_t *stop = s_hear (&late, RK_MSG_STOP);
     assert_int_equal (stop->stop.code, 1);
     assert_non_null (strstr (stop->stop.reason, "started already"));
@@ -254,8 +258,16 @@ static void test_interrupt_saves (void **state)
 /* ---- several processes */
 static void s_hello (party_t *p, const char *name)
 {
-    s_say (p, (rk_msg_t){.kind = RK_MSG_HELLO, .hello = {.name = name, .control = "", .host = 7, .cores = 2, .pid = 4711,
-                                                         .kernels = "blis", .software = "rookery-1"}}, NULL, 0);
+    s_say (p,
+           (rk_msg_t){.kind = RK_MSG_HELLO,
+                      .hello = {.name = name,
+                                .control = "",
+                                .host = 7,
+                                .cores = 2,
+                                .pid = 4711,
+                                .kernels = "blis",
+                                .software = "rookery-1"}},
+           NULL, 0);
 }
 
 static void s_beat (party_t *p)
@@ -267,7 +279,8 @@ static void test_lost_process_is_named (void **state)
 {
     (void) state;
     rk_settings_t settings = s_settings (true);
-    rk_coordinator_config_t config = {.settings = &settings, .model = &s_model, .n_processes = 2, .bind = "tcp://127.0.0.1:*"};
+    rk_coordinator_config_t config = {
+        .settings = &settings, .model = &s_model, .n_processes = 2, .bind = "tcp://127.0.0.1:*"};
     cast_t c = {0};
     assert_int_equal (rk_coordinator_new (&c.coordinator, &config, NULL), RK_OK);
     const char *endpoint = rk_actor_endpoint (c.coordinator);
@@ -326,10 +339,11 @@ static void test_follower (void **state)
     uint8_t routing[255];
     size_t n_routing = leader.packet->n_routing;
     memcpy (routing, leader.packet->routing, n_routing);
-#define DOWN(frames, n, ...)                                                                                          \
-    do {                                                                                                              \
-        rk_msg_t down = {.view = 1, .sender = leader.sender, __VA_ARGS__};                                            \
-        assert_int_equal (rk_wire_send (zsock_resolve (leader.inbox), routing, n_routing, &down, frames, n, NULL, NULL), RK_OK); \
+#define DOWN(frames, n, ...)                                                                                         \
+    do {                                                                                                             \
+        rk_msg_t down = {.view = 1, .sender = leader.sender, __VA_ARGS__};                                           \
+        assert_int_equal (                                                                                           \
+            rk_wire_send (zsock_resolve (leader.inbox), routing, n_routing, &down, frames, n, NULL, NULL), RK_OK);   \
     } while (0)
     char text[8192];
     rk_settings_write (&c.settings, text, sizeof text);
@@ -383,7 +397,8 @@ static void test_port_in_use (void **state)
 {
     (void) state;
     rk_settings_t settings = s_settings (true);
-    rk_coordinator_config_t config = {.settings = &settings, .model = &s_model, .n_processes = 1, .bind = "tcp://127.0.0.1:*"};
+    rk_coordinator_config_t config = {
+        .settings = &settings, .model = &s_model, .n_processes = 1, .bind = "tcp://127.0.0.1:*"};
     rk_actor_t *first = NULL, *second = NULL;
     rk_error_t err = {0};
     assert_int_equal (rk_coordinator_new (&first, &config, &err), RK_OK);

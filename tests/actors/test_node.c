@@ -69,7 +69,8 @@ static rk_plan_t *s_plan (const fixture_t *f, const rk_settings_t *s, const layo
     rk_model_info_t *info = NULL;
     rk_plan_t *plan = NULL;
     rk_error_t err = {0};
-    if (rk_model_info_new (&info, f->model, s, rk_data_n (f->data, RK_SPLIT_TRAIN), rk_data_n (f->data, RK_SPLIT_TEST), &err) ||
+    if (rk_model_info_new (&info, f->model, s, rk_data_n (f->data, RK_SPLIT_TRAIN),
+                           rk_data_n (f->data, RK_SPLIT_TEST), &err) ||
         rk_plan_by_hand (&plan, 1, info, s, layout->n_clusters, layout->counts, layout->cuts, NULL, &err))
         fail_msg ("%s", err.text);
     rk_model_info_destroy (&info);
@@ -157,7 +158,8 @@ static void test_evaluation_only (void **state)
     const fixture_t *f = *state;
     rk_settings_t s = s_settings (RK_AVERAGE_OVERLAPPED);
     rk_plan_t *plan = s_plan (f, &s, &s_123);
-    rk_node_config_t config = {.settings = s, .plan = plan, .model = f->model, .data = f->data, .quiet = true, .kind = RK_RUN_EVAL};
+    rk_node_config_t config = {
+        .settings = s, .plan = plan, .model = f->model, .data = f->data, .quiet = true, .kind = RK_RUN_EVAL};
     rk_node_result_t r;
     rk_error_t err = {0};
     if (rk_node_run (&config, NULL, &r, &err))
@@ -171,8 +173,12 @@ static void test_refuses (void **state)
 {
     const fixture_t *f = *state;
     rk_error_t err = {0};
-    rk_node_config_t config = {.settings = s_settings (RK_AVERAGE_DRAINED), .model = f->model, .data = f->data, .quiet = true,
-                               .listen = "tcp://192.0.2.1:5555", .n_processes = 1};
+    rk_node_config_t config = {.settings = s_settings (RK_AVERAGE_DRAINED),
+                               .model = f->model,
+                               .data = f->data,
+                               .quiet = true,
+                               .listen = "tcp://192.0.2.1:5555",
+                               .n_processes = 1};
     assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "--insecure"));
     config.listen = "somewhere";
@@ -184,8 +190,9 @@ static void test_refuses (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_one_stage),       cmocka_unit_test (test_two_by_two), cmocka_unit_test (test_one_two_three),
-        cmocka_unit_test (test_drained_repeats), cmocka_unit_test (test_interrupt),  cmocka_unit_test (test_evaluation_only),
+        cmocka_unit_test (test_one_stage),     cmocka_unit_test (test_two_by_two),
+        cmocka_unit_test (test_one_two_three), cmocka_unit_test (test_drained_repeats),
+        cmocka_unit_test (test_interrupt),     cmocka_unit_test (test_evaluation_only),
         cmocka_unit_test (test_refuses),
     };
     return cmocka_run_group_tests (tests, s_setup, s_teardown);

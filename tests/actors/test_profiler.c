@@ -59,16 +59,18 @@ static void test_declared_nodes (void **state)
     rk_settings_default (&settings);
     snprintf (settings.model_name, sizeof settings.model_name, "mlp-tiny");
     settings.train_batch = 8;
-    const rk_profiler_node_t nodes[] = {{.node = 3, .name = "strong", .ram_mb = 100}, {.node = 4, .name = "weak", .speed = 0.25}};
-    rk_profiler_config_t config = {.coordinator = coordinator.endpoint, .settings = &settings, .nodes = nodes, .n_nodes = 2,
-                                   .budget_ms = 20};
+    const rk_profiler_node_t nodes[] = {{.node = 3, .name = "strong", .ram_mb = 100},
+                                        {.node = 4, .name = "weak", .speed = 0.25}};
+    rk_profiler_config_t config = {
+        .coordinator = coordinator.endpoint, .settings = &settings, .nodes = nodes, .n_nodes = 2, .budget_ms = 20};
     rk_actor_t *profiler = NULL;
     assert_int_equal (rk_profiler_new (&profiler, &config, NULL), RK_OK);
     mock_receive (&coordinator, RK_MSG_READY);
     const uint64_t dims[] = {1, 6, 6};
     rk_msg_t request = {.kind = RK_MSG_PROFILE_REQUEST, .sender = coordinator.sender, .profile_request = {3, dims, 10}};
-    assert_int_equal (rk_wire_send (zsock_resolve (coordinator.inbox), coordinator.packet->routing, coordinator.packet->n_routing,
-                                    &request, NULL, 0, NULL, NULL), RK_OK);
+    assert_int_equal (rk_wire_send (zsock_resolve (coordinator.inbox), coordinator.packet->routing,
+                                    coordinator.packet->n_routing, &request, NULL, 0, NULL, NULL),
+                      RK_OK);
     const rk_profile_msg_t *profile = &mock_receive (&coordinator, RK_MSG_PROFILE)->profile;
     rk_host_t host;
     rk_host_look (&host);
@@ -99,14 +101,16 @@ static void test_impossible_request (void **state)
     rk_settings_t settings;
     rk_settings_default (&settings);
     const rk_profiler_node_t node = {.name = "x"};
-    rk_profiler_config_t config = {.coordinator = coordinator.endpoint, .settings = &settings, .nodes = &node, .n_nodes = 1};
+    rk_profiler_config_t config = {
+        .coordinator = coordinator.endpoint, .settings = &settings, .nodes = &node, .n_nodes = 1};
     rk_actor_t *profiler = NULL;
     assert_int_equal (rk_profiler_new (&profiler, &config, NULL), RK_OK);
     mock_receive (&coordinator, RK_MSG_READY);
     const uint64_t dims[] = {0};
     rk_msg_t request = {.kind = RK_MSG_PROFILE_REQUEST, .sender = coordinator.sender, .profile_request = {1, dims, 10}};
-    assert_int_equal (rk_wire_send (zsock_resolve (coordinator.inbox), coordinator.packet->routing, coordinator.packet->n_routing,
-                                    &request, NULL, 0, NULL, NULL), RK_OK);
+    assert_int_equal (rk_wire_send (zsock_resolve (coordinator.inbox), coordinator.packet->routing,
+                                    coordinator.packet->n_routing, &request, NULL, 0, NULL, NULL),
+                      RK_OK);
     char word[32];
     assert_int_equal (mock_said (profiler, word), RK_EINVAL);
     assert_string_equal (word, "FAILED");
