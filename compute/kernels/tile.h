@@ -7,6 +7,16 @@
 #define RK_COMPUTE_KERNELS_TILE_H
 #include <stddef.h>
 
+/* The next loop has at most n turns: where their number is constant take them apart, so that arrays become
+ * registers.                                                                                          */
+#define RK_PRAGMA(text) _Pragma (#text)
+#if defined(__clang__)
+#define RK_UNROLL(n) RK_PRAGMA (clang loop unroll (full))
+#pragma clang diagnostic ignored "-Wpass-failed"
+#else
+#define RK_UNROLL(n) RK_PRAGMA (GCC unroll n)
+#endif
+
 /* C = beta C + alpha A B + bias, rounded after each operation; beta == 0 does not read C.
  * k runs over n_runs runs of k_run products each:
  *   A (i, run, p) = a[i a_row + run a_run + p a_k]     B (run, p, j) = b[(run k_run + p) b_k + j]      */

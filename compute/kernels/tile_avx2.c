@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compute/kernels/tile.h"
+
 #define TILES rk_tiles_avx2
 #define MAX_ROWS 6
 #define FLAT_ROWS 6
@@ -90,27 +92,27 @@ INLINE void s_transpose_block (size_t rows, size_t cols, const float *src, size_
 {
     __m256 x[8], y[8];
     const part_t wide = s_part (cols), high = s_part (rows);
-#pragma GCC unroll 8
+    RK_UNROLL (8)
     for (int i = 0; i < 8; i++)
         x[i] = (size_t) i < rows ? s_load_part (wide, src + (size_t) i * src_row) : _mm256_setzero_ps ();
-#pragma GCC unroll 4
+    RK_UNROLL (4)
     for (int i = 0; i < 8; i += 2) {
         y[i] = _mm256_unpacklo_ps (x[i], x[i + 1]);
         y[i + 1] = _mm256_unpackhi_ps (x[i], x[i + 1]);
     }
-#pragma GCC unroll 2
+    RK_UNROLL (2)
     for (int i = 0; i < 8; i += 4)
-#pragma GCC unroll 2
+        RK_UNROLL (2)
         for (int j = 0; j < 2; j++) {
             const __m256d first = _mm256_castps_pd (y[i + j]), second = _mm256_castps_pd (y[i + j + 2]);
             x[i + 2 * j] = _mm256_castpd_ps (_mm256_unpacklo_pd (first, second));
             x[i + 2 * j + 1] = _mm256_castpd_ps (_mm256_unpackhi_pd (first, second));
         }
-#pragma GCC unroll 4
+    RK_UNROLL (4)
     for (int j = 0; j < 4; j++) { /* x[4 q + j], lane l: column 4 l + j of rows 4 q .. 4 q + 3 */
         const __m256 column[2] = {_mm256_permute2f128_ps (x[j], x[4 + j], 0x20),
                                   _mm256_permute2f128_ps (x[j], x[4 + j], 0x31)};
-#pragma GCC unroll 2
+        RK_UNROLL (2)
         for (size_t l = 0; l < 2; l++)
             if (l * 4 + (size_t) j < cols)
                 s_store_part (high, dst + (l * 4 + (size_t) j) * dst_row, column[l]);

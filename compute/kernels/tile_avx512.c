@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compute/kernels/tile.h"
+
 #define TILES rk_tiles_avx512
 #define MAX_ROWS 14
 #define FLAT_ROWS 12
@@ -90,30 +92,30 @@ INLINE void s_transpose_block (size_t rows, size_t cols, const float *src, size_
 {
     __m512 x[16], y[16];
     const part_t wide = s_part (cols), high = s_part (rows);
-#pragma GCC unroll 16
+    RK_UNROLL (16)
     for (int i = 0; i < 16; i++)
         x[i] = (size_t) i < rows ? s_load_part (wide, src + (size_t) i * src_row) : _mm512_setzero_ps ();
-#pragma GCC unroll 8
+    RK_UNROLL (8)
     for (int i = 0; i < 16; i += 2) {
         y[i] = _mm512_unpacklo_ps (x[i], x[i + 1]);
         y[i + 1] = _mm512_unpackhi_ps (x[i], x[i + 1]);
     }
-#pragma GCC unroll 4
+    RK_UNROLL (4)
     for (int i = 0; i < 16; i += 4)
-#pragma GCC unroll 2
+        RK_UNROLL (2)
         for (int j = 0; j < 2; j++) {
             const __m512d first = _mm512_castps_pd (y[i + j]), second = _mm512_castps_pd (y[i + j + 2]);
             x[i + 2 * j] = _mm512_castpd_ps (_mm512_unpacklo_pd (first, second));
             x[i + 2 * j + 1] = _mm512_castpd_ps (_mm512_unpackhi_pd (first, second));
         }
-#pragma GCC unroll 4
+    RK_UNROLL (4)
     for (int j = 0; j < 4; j++) { /* x[4 q + j], lane l: column 4 l + j of rows 4 q .. 4 q + 3 */
         const __m512 a = _mm512_shuffle_f32x4 (x[j], x[4 + j], 0x88), b = _mm512_shuffle_f32x4 (x[j], x[4 + j], 0xdd);
         const __m512 c = _mm512_shuffle_f32x4 (x[8 + j], x[12 + j], 0x88);
         const __m512 d = _mm512_shuffle_f32x4 (x[8 + j], x[12 + j], 0xdd);
         const __m512 column[4] = {_mm512_shuffle_f32x4 (a, c, 0x88), _mm512_shuffle_f32x4 (b, d, 0x88),
                                   _mm512_shuffle_f32x4 (a, c, 0xdd), _mm512_shuffle_f32x4 (b, d, 0xdd)};
-#pragma GCC unroll 4
+        RK_UNROLL (4)
         for (size_t l = 0; l < 4; l++)
             if (l * 4 + (size_t) j < cols)
                 s_store_part (high, dst + (l * 4 + (size_t) j) * dst_row, column[l]);

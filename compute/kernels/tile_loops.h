@@ -22,7 +22,7 @@ typedef struct {
 
 INLINE void s_next_k (s_rows_t *a, int rows, size_t bytes)
 {
-#pragma GCC unroll 5
+    RK_UNROLL (5)
     for (int g = 0; g * 3 < rows; g++) {
         a->third[g] += bytes;
         __asm__ ("" : "+r"(a->third[g])); /* keeps the compiler from making a pointer per row */
@@ -32,10 +32,10 @@ INLINE void s_next_k (s_rows_t *a, int rows, size_t bytes)
 INLINE void s_store_tile (int rows, int vecs, const rk_tile_t *t, part_t last, vec_t acc[MAX_ROWS][2])
 {
     const vec_t alpha = s_splat (t->alpha), beta = s_splat (t->beta);
-#pragma GCC unroll 14
+    RK_UNROLL (14)
     for (int i = 0; i < rows; i++) {
         float *c = t->c + (size_t) i * t->c_row;
-#pragma GCC unroll 2
+        RK_UNROLL (2)
         for (int v = 0; v < vecs; v++) {
             const part_t part = v == vecs - 1 ? last : s_part (LANES);
             vec_t value = s_mul (alpha, acc[i][v]);
@@ -54,18 +54,18 @@ INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t las
     vec_t acc[MAX_ROWS][2];
     const float *b = t->b;
     const size_t step = t->a_k * sizeof (float);
-#pragma GCC unroll 14
+    RK_UNROLL (14)
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = s_splat (0.0f);
     for (size_t run = 0; run < t->n_runs; run++) {
         s_rows_t a = {.row = t->a_row * sizeof (float)};
-#pragma GCC unroll 5
+        RK_UNROLL (5)
         for (int g = 0; g < S_THIRDS; g++)
             a.third[g] = (const char *) (t->a + run * t->a_run) + (size_t) g * 3 * a.row;
         for (size_t p = 0; p < t->k_run; p++) {
             const vec_t b0 = vecs == 1 ? s_load_part (last, b) : s_load (b);
             const vec_t b1 = vecs == 1 ? b0 : s_load_part (last, b + LANES);
-#pragma GCC unroll 14
+            RK_UNROLL (14)
             for (int i = 0; i < rows; i++) {
                 const char *at = unit ? a.third[0] + (size_t) i * sizeof (float) : a.third[i / 3] + (size_t) (i % 3) * a.row;
                 const vec_t ai = s_splat (*(const float *) at);
@@ -88,14 +88,14 @@ INLINE void s_slide_tile (int rows, const rk_sliding_tile_t *t, part_t last)
     ptrdiff_t at[4];
     piece_t piece[4];
     const float *a = t->tile.a;
-#pragma GCC unroll 4
+    RK_UNROLL (4)
     for (size_t c = 0; c < 4; c++) {
         const size_t v = c / 2, idx = (v ? t->n_pieces[0] : 0) + c % 2;
         const bool used = c % 2 < t->n_pieces[v];
         at[c] = used ? (ptrdiff_t) t->pieces[idx].from - (ptrdiff_t) t->pieces[idx].lane : 0;
         piece[c] = used ? s_piece (t->pieces[idx].lane, t->pieces[idx].len) : s_piece (0, 0);
     }
-#pragma GCC unroll 14
+    RK_UNROLL (14)
     for (int i = 0; i < rows; i++)
         acc[i][0] = acc[i][1] = s_splat (0.0f);
     for (size_t channel = 0; channel < t->channels; channel++) {
@@ -104,7 +104,7 @@ INLINE void s_slide_tile (int rows, const rk_sliding_tile_t *t, part_t last)
             const float *src = plane + t->taps[tap];
             const vec_t b0 = s_merge_piece (s_load_piece (piece[0], src + at[0]), piece[1], src + at[1]);
             const vec_t b1 = s_merge_piece (s_load_piece (piece[2], src + at[2]), piece[3], src + at[3]);
-#pragma GCC unroll 14
+            RK_UNROLL (14)
             for (int i = 0; i < rows; i++) {
                 const vec_t ai = s_splat (a[i]);
                 acc[i][0] = s_fma (ai, b0, acc[i][0]);
@@ -253,7 +253,7 @@ static void s_spread (size_t rows, size_t cols, const float *src, size_t src_row
 INLINE vec_t s_assemble (size_t n, const ptrdiff_t *at, const piece_t *piece, const float *src)
 {
     vec_t v = s_load_piece (piece[0], src + at[0]);
-#pragma GCC unroll 3
+    RK_UNROLL (3)
     for (size_t c = 1; c < n; c++)
         v = s_merge_piece (v, piece[c], src + at[c]);
     return v;
@@ -274,7 +274,7 @@ INLINE void s_unroll_by (const rk_unroll_t *u, size_t n_first, size_t n_second, 
     piece_t piece[2 * LANES];
     const size_t pitch = u->pitch, sub = u->sub, tap_rows = u->tap_rows, tap_cols = u->tap_cols;
     float *dst = u->dst;
-#pragma GCC unroll 6
+    RK_UNROLL (6)
     for (size_t c = 0; c < n_first + n_second; c++) {
         at[c] = (ptrdiff_t) u->pieces[c].from - (ptrdiff_t) u->pieces[c].lane;
         piece[c] = s_piece (u->pieces[c].lane, u->pieces[c].len);
@@ -283,7 +283,7 @@ INLINE void s_unroll_by (const rk_unroll_t *u, size_t n_first, size_t n_second, 
         const float *row = u->src + channel * u->channel_stride;
         for (size_t i = 0; i < tap_rows; i++, row += pitch) {
             if (three) {
-#pragma GCC unroll 3
+                RK_UNROLL (3)
                 for (size_t j = 0; j < 3; j++)
                     s_unroll_tap (n_first, n_second, at, piece, row + j, dst + j * 2 * LANES);
                 dst += 3 * 2 * LANES;

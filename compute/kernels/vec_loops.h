@@ -219,7 +219,7 @@ static inline void s_larger (size_t n, const float *a, const float *b, float *ma
 {
     RK_IVDEP
     for (size_t j = 0; j < n; j++) {
-        const int32_t second = (b[j] <= a[j]) | (a[j] != a[j]) ? 0 : 1;
+        const int32_t second = ((b[j] <= a[j]) | (a[j] != a[j])) ? 0 : 1;
         max[j] = second ? b[j] : a[j];
         which[j] = second;
     }
