@@ -45,7 +45,7 @@ static void join (int from, int to)
     must (rk_actor_connect (actors[from], rk_actor_address (actors[to]), rk_actor_endpoint (actors[to]), &err));
 }
 
-static void start_actors (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data)
+static void start_actors (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data, rk_endpoint_t *list)
 {
     const char *leader = rk_actor_endpoint (actors[LEADER]);
     for (uint32_t node = 0; node < N; node++) {
@@ -63,6 +63,8 @@ static void start_actors (const rk_plan_t *plan, const rk_model_t *model, const 
         join (reducer, stage);               /* means */
         join (reducer, N + (stage + 1) % N); /* chunks, around the ring */
     }
+    for (int i = 0; i < LEADER; i++)
+        list[i] = (rk_endpoint_t){rk_actor_address (actors[i]), rk_actor_endpoint (actors[i])};
 }
 
 static void say (zsock_t *dealer, rk_msg_t msg)
@@ -71,7 +73,7 @@ static void say (zsock_t *dealer, rk_msg_t msg)
 }
 
 /* The node's part of the conversation; returns when the run has ended. */
-static void converse (uint64_t digest)
+static void converse (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data)
 {
     zsock_t *dealer = zsock_new_dealer (rk_actor_endpoint (actors[LEADER]));
     zpoller_t *poller = zpoller_new (dealer, rk_actor_pipe (actors[LEADER]), NULL);
@@ -79,15 +81,14 @@ static void converse (uint64_t digest)
     rk_endpoint_t list[LEADER];
     rk_packet_t *packet;
     must (rk_packet_new (&packet));
-    for (int i = 0; i < LEADER; i++)
-        list[i] = (rk_endpoint_t){rk_actor_address (actors[i]), rk_actor_endpoint (actors[i])};
     say (dealer, (rk_msg_t){.sender = me, .kind = RK_MSG_READY});
     while (zpoller_wait (poller, -1) == dealer) { /* else the coordinator has something to say: the end */
         must (rk_wire_receive (zsock_resolve (dealer), false, packet, &err));
-        if (packet->msg.kind == RK_MSG_PLAN)
+        if (packet->msg.kind == RK_MSG_PLAN) {
+            start_actors (plan, model, data, list);
             say (dealer, (rk_msg_t){.sender = me, .kind = RK_MSG_WIRED, .wired = {LEADER, list}});
-        else if (packet->msg.kind == RK_MSG_PEERS)
-            say (dealer, (rk_msg_t){.sender = me, .kind = RK_MSG_READY, .ready = {digest}});
+        } else if (packet->msg.kind == RK_MSG_PEERS)
+            say (dealer, (rk_msg_t){.sender = me, .kind = RK_MSG_READY, .ready = {plan->digest}});
         else if (packet->msg.kind == RK_MSG_EVALUATED)
             printf ("test accuracy %.2f\n", (double) packet->msg.evaluated.n_correct / packet->msg.evaluated.n);
     }
@@ -109,8 +110,7 @@ int main (void)
     must (rk_data_open (&data, "synthetic", NULL, &err));
     must (rk_model_by_name (&model, "mlp", rk_data_shape (data), rk_data_n_classes (data), &err));
     rk_plan_t *plan = plan_by_hand (model, data, &settings);
-    start_actors (plan, model, data);
-    converse (plan->digest);
+    converse (plan, model, data);
     for (int i = 0; i <= LEADER; i++)
         rk_actor_stop (&actors[i]);
     rk_plan_destroy (&plan);
