@@ -31,5 +31,6 @@ void rk_log (rk_log_level_t level, const char *id, const char *fmt, ...)
     va_start (args, fmt);
     vsnprintf (line + at, sizeof line - (size_t) at, fmt, args);
     va_end (args);
-    fprintf (stderr, "%s\n", line); /* one call: lines of several threads do not mix */
+    /* One call: lines of several threads do not mix. A terminal may hold the observer's live line: written over. */
+    fprintf (stderr, "%s%s\n", isatty (STDERR_FILENO) == 1 ? "\r\033[K" : "", line);
 }
