@@ -13,7 +13,7 @@
 typedef enum { RK_N = 0, RK_T = 1 } rk_trans_t;
 
 /* Choose kernels by CPUID (or by name: "auto", "avx512", "avx2", "blis"); idempotent; any thread.
- * The name in force is part of a plan: the same set gives the same bits.                             */
+ * The name in force is part of a plan: the same set gives the same bits, and avx512 and avx2 agree.  */
 rk_err_t rk_blas_init (const char *kernels, rk_error_t *err) RK_MUST_CHECK;
 const char *rk_blas_kernels (void);
 

@@ -2,23 +2,13 @@
  * The loops behind compute/kernels/vec.h, as plain C: included once by each vec_<set>.c, which the build
  * compiles for its processor and which names its table by RK_VEC_TABLE. Contraction is off everywhere,
  * so that every build rounds at the same places. Not a header for anybody else.                       */
-#include "compute/kernels/vec.h"
+#include "compute/kernels/vec_halves.h"
+#include "compute/kernels/vec_windows.h"
 
 #include <math.h>
 #include <string.h>
 
-/* In place is exact overlap only, so iterations never depend on each other. */
-#if defined(__clang__)
-#define RK_IVDEP _Pragma ("clang loop vectorize(assume_safety)")
-#else
-#define RK_IVDEP _Pragma ("GCC ivdep")
-#endif
-
 #define LANES 64 /* of a reduction: part of the arithmetic, the same in every build */
-
-typedef float s_any_float __attribute__ ((aligned (1), may_alias));
-typedef int32_t s_eight_ints_t __attribute__ ((vector_size (32)));
-typedef uint16_t s_any_half __attribute__ ((aligned (1), may_alias));
 
 static void s_copy (size_t n, const void *x, float *y)
 {
@@ -212,100 +202,6 @@ static void s_bias_planes_grad (size_t samples, size_t channels, size_t plane, c
         db[c] += (float) s_sum_planes ((rk_planes_t){samples, plane, channels * plane}, dy + c * plane);
 }
 
-#define WINDOWS 16 /* taken at once, even past the end of a row: what that spoils is written afterwards */
-
-/* The larger of each pair and which it is; the first of equals; NaN before anything. */
-static inline void s_larger (size_t n, const float *a, const float *b, float *max, int32_t *which)
-{
-    RK_IVDEP
-    for (size_t j = 0; j < n; j++) {
-        const int32_t second = ((b[j] <= a[j]) | (a[j] != a[j])) ? 0 : 1;
-        max[j] = second ? b[j] : a[j];
-        which[j] = second;
-    }
-}
-
-static inline void s_max_windows (size_t n, const float *top, const float *low, float *y, uint16_t *place)
-{
-    float corner[4][WINDOWS], upper[WINDOWS], lower[WINDOWS];
-    int32_t second[WINDOWS], fourth[WINDOWS], below[WINDOWS];
-    for (size_t j = 0; j < n; j++) {
-        corner[0][j] = top[2 * j];
-        corner[1][j] = top[2 * j + 1];
-    }
-    for (size_t j = 0; j < n; j++) {
-        corner[2][j] = low[2 * j];
-        corner[3][j] = low[2 * j + 1];
-    }
-    s_larger (n, corner[0], corner[1], upper, second);
-    s_larger (n, corner[2], corner[3], lower, fourth);
-    s_larger (n, upper, lower, y, below);
-    for (size_t j = 0; j < n; j++)
-        second[j] = below[j] ? 2 + fourth[j] : second[j];
-    for (size_t j = 0; j < n; j++)
-        place[j] = (uint16_t) second[j];
-}
-
-static void s_max_2x2 (size_t rows, size_t cols, const float *x, size_t x_row, float *y, uint16_t *place)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j += WINDOWS) {
-            const float *top = x + 2 * i * x_row + 2 * j, *low = top + x_row;
-            const size_t at = i * cols + j, n = cols - j < WINDOWS ? cols - j : WINDOWS;
-            const size_t read_end = (2 * i + 1) * x_row + 2 * (j + WINDOWS);
-            if (at + WINDOWS <= rows * cols && read_end <= 2 * rows * x_row)
-                s_max_windows (WINDOWS, top, low, y + at, place + at);
-            else
-                s_max_windows (n, top, low, y + at, place + at);
-        }
-}
-
-/* One row of windows: dy where the place is `first` or the one after it. Vectors by hand: compilers turn
- * the choice into branches and interleave one float at a time.                                       */
-static inline void s_spread_row (size_t n, const float *dy, const int32_t *place, int32_t first, float *dx)
-{
-    size_t j = 0;
-    for (; j + 8 <= n; j += 8) {
-        s_eight_ints_t g, at, even, odd, low, high;
-        memcpy (&g, dy + j, sizeof g);
-        memcpy (&at, place + j, sizeof at);
-        even = g & (at == first);
-        odd = g & (at == first + 1);
-        low = __builtin_shufflevector (even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
-        high = __builtin_shufflevector (even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
-        memcpy (dx + 2 * j, &low, sizeof low);
-        memcpy (dx + 2 * j + 8, &high, sizeof high);
-    }
-    for (; j < n; j++) {
-        dx[2 * j] = place[j] == first ? dy[j] : 0.0f;
-        dx[2 * j + 1] = place[j] == first + 1 ? dy[j] : 0.0f;
-    }
-}
-
-static inline void s_spread_windows (size_t n, const float *dy, const uint16_t *place, float *top, float *low)
-{
-    int32_t wide[WINDOWS];
-    for (size_t j = 0; j < n; j++)
-        wide[j] = place[j];
-    s_spread_row (n, dy, wide, 0, top);
-    s_spread_row (n, dy, wide, 2, low);
-}
-
-static void s_max_2x2_backward (size_t rows, size_t cols, const float *dy, const uint16_t *place, float *dx,
-                                size_t dx_row)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j += WINDOWS) {
-            float *top = dx + 2 * i * dx_row + 2 * j, *low = top + dx_row;
-            const size_t at = i * cols + j, n = cols - j < WINDOWS ? cols - j : WINDOWS;
-            const size_t write_end = (2 * i + 1) * dx_row + 2 * (j + WINDOWS);
-            if (cols <= WINDOWS && dx_row == 2 * cols && at + WINDOWS <= rows * cols && write_end <= 2 * rows * dx_row)
-                s_spread_windows (WINDOWS, dy + at, place + at, top, low);
-            else
-                s_spread_windows (n, dy + at, place + at, top, low);
-        }
-}
-
 /* exp of x <= 0 to about 1 ulp: 2^k e^r with |r| <= log (2) / 2, e^r by its series to the sixth power.
  * Below the smallest normal number it is 0. NaN gives NaN.                                            */
 static inline float s_exp (float x)
@@ -384,68 +280,6 @@ static void s_adam (const rk_vec_adam_t *how, size_t n, const float *w, float *w
         v[i] = square;
         w_new[i] = w[i] - step * (mean / (__builtin_sqrtf (square) / root + epsilon));
     }
-}
-
-static inline uint32_t s_bits (float x)
-{
-    uint32_t bits;
-    memcpy (&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float s_float (uint32_t bits)
-{
-    float x;
-    memcpy (&x, &bits, sizeof x);
-    return x;
-}
-
-/* Normal halves by integer rounding; the smaller ones by adding 0.5, whose last bit is 2^-24. */
-static void s_f32_to_f16 (size_t n, const float *x, void *y_)
-{
-    s_any_half *y = y_;
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++) {
-        uint32_t all = s_bits (x[i]), sign = all >> 16 & 0x8000u, size = all & 0x7fffffffu;
-        uint32_t clamped = size > 0x477fe000u ? 0x477fe000u : size;
-        uint32_t normal = (clamped - 0x38000000u + 0xfffu + (clamped >> 13 & 1u)) >> 13;
-        uint32_t small = s_bits (s_float (clamped) + 0.5f) - 0x3f000000u;
-        uint32_t half = clamped < 0x38800000u ? small : normal;
-        y[i] = (uint16_t) (sign | (size > 0x7f800000u ? 0x7e00u : half));
-    }
-}
-
-static void s_f16_to_f32 (size_t n, const void *x_, float *y)
-{
-    const s_any_half *x = x_;
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++) {
-        uint32_t sign = (uint32_t) (x[i] & 0x8000u) << 16, size = x[i] & 0x7fffu;
-        uint32_t normal = (size << 13) + 0x38000000u;
-        uint32_t large = (size << 13) | 0x7f800000u | (size > 0x7c00u ? 0x400000u : 0u);
-        uint32_t small = s_bits ((float) (int32_t) size * 5.9604644775390625e-8f); /* 2^-24 */
-        uint32_t some = size >= 0x7c00u ? large : normal;
-        y[i] = s_float (sign | (size < 0x400u ? small : some));
-    }
-}
-
-static void s_f32_to_bf16 (size_t n, const float *x, void *y_)
-{
-    s_any_half *y = y_;
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++) {
-        uint32_t all = s_bits (x[i]);
-        uint32_t rounded = (all + 0x7fffu + (all >> 16 & 1u)) >> 16;
-        y[i] = (uint16_t) ((all & 0x7fffffffu) > 0x7f800000u ? (all >> 16 | 0x40u) : rounded);
-    }
-}
-
-static void s_bf16_to_f32 (size_t n, const void *x_, float *y)
-{
-    const s_any_half *x = x_;
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++)
-        y[i] = s_float ((uint32_t) x[i] << 16);
 }
 
 const rk_vec_t RK_VEC_TABLE = {

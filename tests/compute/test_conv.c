@@ -215,7 +215,7 @@ static void s_odd_shapes (void **state)
     noise_t noise = {4711};
     const char *set;
     FOR_EACH_SET (set)
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 100; i++) {
         rk_conv_shape_t s = {.kernel = noise_between (&noise, 1, 5), .stride = noise_between (&noise, 1, 4)};
         s.padding = noise_between (&noise, 0, s.kernel - 1);
         s.c_in = noise_between (&noise, 1, 20);
@@ -251,6 +251,13 @@ static void s_all_three (const s_fix_t *f, size_t n, rk_pool_t *pool, s_results_
     rk_conv_backward_weight (&f->shape, n, f->x, f->y, out->dw, &work);
 }
 
+static void s_free_results (s_results_t *r)
+{
+    free (r->y);
+    free (r->dx);
+    free (r->dw);
+}
+
 /* No bit depends on the number of threads, and of outputs and input gradients none on the number of
  * samples beside it.                                                                                  */
 static void s_same_bits (void **state)
@@ -278,10 +285,37 @@ static void s_same_bits (void **state)
         s_all_three (&f, 4, NULL, &many);
         assert_memory_equal (one.y, many.y, f.n_y / 9 * 4 * sizeof (float));
         assert_memory_equal (one.dx, many.dx, f.n_x / 9 * 4 * sizeof (float));
-        float *const buffers[] = {one.y, one.dx, one.dw, many.y, many.dx, many.dw};
-        for (size_t b = 0; b < 6; b++)
-            free (buffers[b]);
+        s_free_results (&one);
+        s_free_results (&many);
         s_teardown (&f);
+    }
+}
+
+/* The two sets with fused multiply-add agree bit by bit, though their tiles and panels differ. */
+static void s_sets_agree (void **state)
+{
+    static const rk_conv_shape_t shapes[] = {
+        {32, 28, 28, 64, 3, 1, 1}, {3, 14, 13, 32, 3, 2, 1}, {70, 7, 7, 40, 3, 1, 1}, {5, 9, 11, 7, 4, 3, 2}};
+    noise_t noise = {8};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        s_fix_t f;
+        s_setup (&f, &shapes[i], 3, 1, &noise);
+        s_results_t a = {s_floats (f.n_y), s_floats (f.n_x), s_floats (f.n_w)};
+        s_results_t b = {s_floats (f.n_y), s_floats (f.n_x), s_floats (f.n_w)};
+        const bool both = rk_blas_init ("avx512", NULL) == RK_OK;
+        if (both) {
+            s_all_three (&f, 3, NULL, &a);
+            assert_int_equal (rk_blas_init ("avx2", NULL), RK_OK);
+            s_all_three (&f, 3, NULL, &b);
+            assert_memory_equal (a.y, b.y, f.n_y * sizeof (float));
+            assert_memory_equal (a.dx, b.dx, f.n_x * sizeof (float));
+            assert_memory_equal (a.dw, b.dw, f.n_w * sizeof (float));
+        }
+        s_free_results (&a);
+        s_free_results (&b);
+        s_teardown (&f);
+        if (!both)
+            skip ();
     }
 }
 
@@ -301,7 +335,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (s_model_shapes), cmocka_unit_test (s_odd_shapes), cmocka_unit_test (s_deep_shapes),
-        cmocka_unit_test (s_same_bits),    cmocka_unit_test (s_refused),
+        cmocka_unit_test (s_same_bits),    cmocka_unit_test (s_sets_agree),  cmocka_unit_test (s_refused),
     };
     return cmocka_run_group_tests_name ("compute/conv", tests, NULL, NULL);
 }
