@@ -228,7 +228,6 @@ static void s_close (void *arg)
     free (self->known);
     free (self->hosted);
     free ((void *) self->model.layers);
-    free (self->pending);
     free (self->counts);
     free (self->samples);
     rk_evaluation_clear (&self->evaluation);

@@ -85,6 +85,10 @@ rk_err_t rk_coordinator_on_lease_request (void *arg, rk_packet_t *packet, rk_err
     const rk_lease_request_t *request = &packet->msg.lease_request;
     if (self->state >= RK_STATE_STOPPING)
         return RK_OK;
+    if (!self->plan && request->cluster < RK_MAX_CLUSTERS && rk_coordinator_origin (self, packet).kind != RK_FROM_STRANGER) {
+        self->pending[request->cluster] = request->n; /* a feeder composed by hand may ask before the plan is taken */
+        return RK_OK;
+    }
     if (!self->plan || request->cluster >= self->plan->n_clusters || request->n == 0)
         return rk_coordinator_refuse (packet, "no such cluster", err);
     uint32_t node = self->plan->stages[self->plan->clusters[request->cluster].first_stage].node;

@@ -63,7 +63,7 @@ typedef struct rk_coordinator {
     rk_endpoint_t *wired;      /* leader: all endpoints told so far; strings are ours */
     size_t n_wired, wired_capacity;
     rk_lease_table_t *leases;  /* leader */
-    uint32_t *pending;         /* leader: by cluster: leases asked for and not granted yet */
+    uint32_t pending[RK_MAX_CLUSTERS];        /* leader: by cluster: leases asked for and not granted yet */
     uint64_t *counts, *samples;/* leader: n_clusters, scratch of RoundClosed */
     uint64_t next_close;       /* first round not announced as closed */
     rk_evaluation_t evaluation;

@@ -40,10 +40,9 @@ static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
 {
     const rk_plan_t *plan = self->plan;
     uint64_t n_evaluate = self->kind == RK_RUN_TRAIN ? plan->test_minibatches : self->n_forward_only;
-    self->pending = calloc (plan->n_clusters, sizeof *self->pending);
     self->counts = calloc (plan->n_clusters, sizeof *self->counts);
     self->samples = calloc (plan->n_clusters, sizeof *self->samples);
-    if (!self->pending || !self->counts || !self->samples || rk_evaluation_init (&self->evaluation, n_evaluate))
+    if (!self->counts || !self->samples || rk_evaluation_init (&self->evaluation, n_evaluate))
         return rk_error_set (err, RK_ENOMEM, "no memory for %u clusters", plan->n_clusters);
     return rk_lease_table_new (&self->leases, plan, 0, err);
 }

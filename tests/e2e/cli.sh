@@ -214,6 +214,11 @@ case_port_in_use () {
     code=0
     (expect 1 'Address already in use' "$rookery" train "${tiny[@]}" --listen "$endpoint" --nodes 1 --set run.dir=second) || code=1
     kill -INT $holder
+    for _ in $(seq 200); do
+        kill -0 $holder 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -INT $holder 2>/dev/null || true # asked twice it leaves at once
     wait $holder || true
     [ $code = 0 ] && [ ! -e second ]
 }
