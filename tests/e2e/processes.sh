@@ -206,6 +206,27 @@ port_in_use () {
     expect 1 "cannot bind $address: Address already in use" "$rookery" train --listen "$address" --nodes 1 "${small[@]}" --set run.dir=other
 }
 
+# A data set that is where the leader is, and not where the node is.
+node_without_data () {
+    local usual=/usr/share/datasets/fashion-mnist
+    [ -d "$usual" ] || exit 77
+    mkdir here there here/set
+    ln -s "$usual"/* here/set/
+    address=tcp://127.0.0.1:$(free_port)
+    (cd here && exec "$rookery" train --listen "$address" --nodes 1 --model mlp --set data.path=set --set run.dir=run) \
+        >leader.out 2>leader.err &
+    leader=$!
+    (cd there && exec "$rookery" node --join "$address" --name n0) >node0.out 2>node0.err &
+    node=($!)
+    trap 'clean_up' EXIT
+    ended "${node[0]}" 30
+    [ "$code" = 1 ] || fail "the node ended with $code"
+    ended "$leader" 10
+    [ "$code" = 1 ] || fail "the leader ended with $code"
+    grep -q "set: .*train-images" node0.err || { cat node0.err >&2; fail "the node does not name the file"; }
+    grep -q "node 0 (n0, pid ${node[0]}) failed: .*train-images" leader.err || { cat leader.err >&2; fail "the leader names neither"; }
+}
+
 beyond_loopback () {
     expect 1 "encryption is not built yet.*--insecure" "$rookery" train --listen tcp://192.0.2.1:5555 --nodes 1 "${small[@]}" --set run.dir=other
     expect 1 "encryption is not built yet.*--insecure" "$rookery" node --join tcp://192.0.2.1:5555
@@ -239,6 +260,7 @@ run_case killed_leader killed_leader
 run_case interrupted_leader interrupted_leader
 run_case a_late_node a_late_node
 run_case port_in_use port_in_use
+run_case node_without_data node_without_data
 run_case beyond_loopback beyond_loopback
 run_case waiting_is_idle waiting_is_idle
 finish
