@@ -18,6 +18,7 @@ typedef struct {
     atomic_int busy[RK_POOL_MAX_THREADS]; /* tasks a worker index is in at once */
     atomic_int clashes;
     size_t n_threads;
+    size_t work; /* turns that a task takes */
 } s_log_t;
 
 static void s_note (void *arg, size_t task, size_t worker)
@@ -25,6 +26,8 @@ static void s_note (void *arg, size_t task, size_t worker)
     s_log_t *log = arg;
     if (worker >= log->n_threads || atomic_fetch_add (&log->busy[worker], 1))
         atomic_fetch_add (&log->clashes, 1);
+    for (volatile size_t work = 0; work < log->work; work++)
+        ;
     atomic_fetch_add (&log->runs[task], 1);
     atomic_fetch_sub (&log->busy[worker], 1);
 }
@@ -37,6 +40,7 @@ static void s_check_pool (rk_pool_t *pool)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             memset (&log, 0, sizeof log);
             log.n_threads = rk_pool_n_threads (pool);
+            log.work = counts[i] < 20 ? 20000 : 0; /* long enough for a run to end too early */
             rk_pool_run (pool, counts[i], s_note, &log);
             assert_int_equal (log.clashes, 0);
             for (size_t t = 0; t < N_TASKS; t++)
