@@ -157,8 +157,10 @@ static size_t s_sample (const rk_permutation_t *permutation, rk_split_t split, s
     return split == RK_SPLIT_TRAIN ? (size_t) rk_permutation_at (permutation, i) : i;
 }
 
-/* Samples lie in random places of tens of megabytes: half of the time of a batch was waiting for them. */
-static void s_prefetch_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample)
+#define AHEAD 4 /* samples on their way from memory: they lie in random places of tens of megabytes */
+
+/* Always inline: gcc takes a function that only prefetches for one without effects and drops its calls. */
+static inline __attribute__ ((always_inline)) void s_prefetch_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample)
 {
     if (!part->bytes)
         return;
@@ -177,14 +179,18 @@ size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, ui
     const size_t begin = (size_t) index * batch;
     const size_t n = part->n - begin < batch ? part->n - begin : batch;
     const rk_permutation_t permutation = rk_rng_permutation (seed, pass, part->n);
-    size_t next = s_sample (&permutation, split, begin);
-    for (size_t i = 0; i < n; i++) {
-        const size_t sample = next;
-        next = s_sample (&permutation, split, begin + (i + 1 < n ? i + 1 : i));
-        s_prefetch_sample (self, part, next);
-        s_copy_sample (self, part, sample, x + i * self->elems);
-        if (labels)
-            labels[i] = part->labels ? part->labels[sample] : 0;
+    size_t ahead[AHEAD];
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        if (i >= AHEAD) {
+            const size_t sample = ahead[i % AHEAD], to = i - AHEAD;
+            s_copy_sample (self, part, sample, x + to * self->elems);
+            if (labels)
+                labels[to] = part->labels ? part->labels[sample] : 0;
+        }
+        if (i < n) {
+            ahead[i % AHEAD] = s_sample (&permutation, split, begin + i);
+            s_prefetch_sample (self, part, ahead[i % AHEAD]);
+        }
     }
     return n;
 }
