@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Communication graphs: what every one of them must keep, for every size, and what each of them is.         */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cluster/ada.h"
+#include "cluster/graph.h"
+
+#define MOST 40
+
+static rk_graph_t *s_new (rk_graph_config_t config)
+{
+    rk_graph_t *graph;
+    rk_error_t err = {0};
+    if (rk_graph_new (&graph, &config, &err) != RK_OK)
+        fail_msg ("%s of %u: %s", config.name, config.n, err.text);
+    return graph;
+}
+
+/* W(t) as a matrix; 0 where there is no edge. */
+static void s_matrix (const rk_graph_t *graph, const rk_graph_time_t *at, float *w)
+{
+    const uint32_t n = rk_graph_n (graph);
+    rk_graph_edge_t edges[RK_GRAPH_MAX_N > 4096 ? 4096 : RK_GRAPH_MAX_N];
+    memset (w, 0, sizeof *w * n * n);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t n_edges = rk_graph_row (graph, at, i, edges);
+        assert_in_range (n_edges, 1, rk_graph_max_row (graph));
+        for (uint32_t e = 0; e < n_edges; e++) {
+            assert_true (edges[e].peer < n && (e == 0 || edges[e].peer > edges[e - 1].peer));
+            assert_true (edges[e].weight > 0);
+            w[i * n + edges[e].peer] = edges[e].weight;
+        }
+        assert_true (w[i * n + i] > 0);
+    }
+}
+
+/* What is sent is what is expected: columns are the rows, turned. */
+static void s_check_columns (const rk_graph_t *graph, const rk_graph_time_t *at, const float *w)
+{
+    const uint32_t n = rk_graph_n (graph);
+    rk_graph_edge_t edges[MOST];
+    for (uint32_t j = 0; j < n; j++) {
+        const uint32_t n_edges = rk_graph_column (graph, at, j, edges);
+        uint32_t next = 0;
+        for (uint32_t i = 0; i < n; i++)
+            if (i != j && w[i * n + j] > 0) {
+                assert_true (next < n_edges && edges[next].peer == i && edges[next].weight == w[i * n + j]);
+                next++;
+            }
+        assert_int_equal (next, n_edges);
+    }
+}
+
+static void s_check_sums (const rk_graph_t *graph, const float *w)
+{
+    const uint32_t n = rk_graph_n (graph);
+    for (uint32_t i = 0; i < n; i++) {
+        double row = 0, column = 0;
+        for (uint32_t j = 0; j < n; j++) {
+            row += w[i * n + j];
+            column += w[j * n + i];
+        }
+        assert_true (fabs (column - 1) < 1e-6);
+        if (rk_graph_is_doubly_stochastic (graph))
+            assert_true (fabs (row - 1) < 1e-6);
+    }
+}
+
+static void s_check_graph (const rk_graph_t *graph)
+{
+    const uint32_t n = rk_graph_n (graph), period = rk_graph_period (graph);
+    float w[MOST * MOST], again[MOST * MOST];
+    for (uint64_t step = 0; step < 12; step++) {
+        const rk_graph_time_t at = {.step = step, .pass = step * 20};
+        s_matrix (graph, &at, w);
+        s_check_columns (graph, &at, w);
+        s_check_sums (graph, w);
+        bool exact = true, symmetric = true;
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t j = 0; j < n; j++) {
+                exact = exact && fabsf (w[i * n + j] - 1.0f / (float) n) < 1e-7f;
+                symmetric = symmetric && w[i * n + j] == w[j * n + i];
+            }
+        assert_int_equal (exact, rk_graph_is_exact_at (graph, &at));
+        assert_true (exact || !rk_graph_is_exact (graph));
+        assert_true (symmetric || !rk_graph_is_symmetric (graph));
+        if (period > 0) {
+            s_matrix (graph, &(rk_graph_time_t){.step = step + period, .pass = 3}, again);
+            assert_memory_equal (w, again, sizeof *w * n * n);
+        }
+    }
+}
+
+static void test_every_graph_of_every_size (void **state)
+{
+    (void) state;
+    for (const char *const *name = rk_graph_names (); *name; name++) {
+        uint32_t possible = 0;
+        for (uint32_t n = 1; n <= MOST; n++) {
+            rk_graph_t *graph;
+            rk_error_t err = {0};
+            const rk_graph_config_t config = {.name = *name, .n = n, .seed = n};
+            if (rk_graph_new (&graph, &config, &err) != RK_OK) {
+                assert_int_equal (err.code, RK_EINVAL);
+                assert_true (strlen (err.text) > 10);
+                continue;
+            }
+            possible++;
+            assert_string_equal (rk_graph_name (graph), *name);
+            s_check_graph (graph);
+            rk_graph_destroy (&graph);
+            assert_null (graph);
+        }
+        assert_true (possible >= 6); /* powers of two at least */
+    }
+}
+
+/* ---- Ada */
+static void s_same_rows (const rk_graph_t *a, const rk_graph_t *b, uint32_t n_passes)
+{
+    const uint32_t n = rk_graph_n (a);
+    float wa[MOST * MOST], wb[MOST * MOST];
+    for (uint32_t pass = 0; pass < n_passes; pass++) {
+        const rk_graph_time_t at = {.step = pass * 7, .pass = pass};
+        s_matrix (a, &at, wa);
+        s_matrix (b, &at, wb);
+        assert_memory_equal (wa, wb, sizeof *wa * n * n);
+    }
+}
+
+/* k0 = 2 is the ring, k0 >= n - 1 the complete graph, bit for bit (ada.md §9.4, 8). */
+static void test_ada_ends (void **state)
+{
+    (void) state;
+    for (uint32_t n = 2; n <= MOST; n++) {
+        rk_graph_t *ring = s_new ((rk_graph_config_t){.name = "ring", .n = n});
+        rk_graph_t *complete = s_new ((rk_graph_config_t){.name = "complete", .n = n});
+        rk_graph_t *two = s_new ((rk_graph_config_t){.name = "ada", .n = n, .k0 = 2});
+        rk_graph_t *all = s_new ((rk_graph_config_t){.name = "ada", .n = n, .k0 = n - 1});
+        s_same_rows (ring, two, 5);
+        s_same_rows (complete, all, 5);
+        rk_graph_destroy (&ring);
+        rk_graph_destroy (&complete);
+        rk_graph_destroy (&two);
+        rk_graph_destroy (&all);
+    }
+}
+
+/* The presets' k, pass by pass; links change at edges of passes only (ada.md §9.4, 7). */
+static void test_ada_schedule (void **state)
+{
+    (void) state;
+    const rk_graph_config_t small = {.name = "ada", .n = 96, .k0 = 10, .gamma = 0.02};
+    for (uint64_t pass = 0; pass < 600; pass++)
+        assert_int_equal (rk_ada_degree (&small, pass), pass >= 400 ? 2 : 10 - pass / 50);
+    const rk_graph_config_t large = {.name = "ada", .n = 1008, .k0 = 112, .gamma = 1, .k_min = 23};
+    uint32_t sum = 0;
+    for (uint64_t pass = 0; pass < 90; pass++) {
+        assert_int_equal (rk_ada_degree (&large, pass), 112 - pass);
+        sum += rk_ada_degree (&large, pass);
+    }
+    assert_int_equal (sum, 90 * 675 / 10); /* 67.5 on average */
+    assert_int_equal (rk_ada_degree (&large, 1000), 23);
+    const rk_graph_config_t held = {.name = "ada", .n = 1008, .k0 = 10, .gamma = 1, .hold = 5};
+    assert_int_equal (rk_ada_degree (&held, 5), 10);
+    assert_int_equal (rk_ada_degree (&held, 7), 8);
+    const rk_graph_config_t sides = {.name = "ada", .n = 1008, .k0 = 5, .gamma = 0.5, .k_min = 1, .per_side = true};
+    assert_int_equal (rk_ada_degree (&sides, 3), 8);
+    assert_int_equal (rk_ada_degree (&sides, 100), 2);
+    const rk_graph_config_t rounded = {.name = "ada", .n = 1008, .k0 = 10, .gamma = 0.5, .rounded = true};
+    assert_int_equal (rk_ada_degree (&rounded, 1), 9);
+
+    rk_graph_t *graph = s_new (small);
+    rk_graph_edge_t edges[96], before[96];
+    for (uint64_t pass = 0; pass < 450; pass++) {
+        uint32_t n_before = 0, k = rk_ada_degree (&small, pass) / 2 * 2;
+        for (uint64_t step = pass * 3; step < pass * 3 + 3; step++) {
+            uint32_t n_edges = rk_graph_row (graph, &(rk_graph_time_t){.step = step, .pass = pass}, 95, edges);
+            assert_int_equal (n_edges, k + 1);
+            assert_true (step == pass * 3 || (n_edges == n_before && memcmp (edges, before, n_edges * sizeof *edges) == 0));
+            memcpy (before, edges, sizeof edges);
+            n_before = n_edges;
+        }
+        /* A dropped link carries nothing: nobody further than k / 2 hears of 95. */
+        uint32_t n_out = rk_graph_column (graph, &(rk_graph_time_t){.pass = pass}, 95, edges);
+        assert_int_equal (n_out, k);
+        for (uint32_t e = 0; e < n_out; e++) {
+            uint32_t away = (edges[e].peer + 96 - 95) % 96;
+            assert_true (away <= k / 2 || away >= 96 - k / 2);
+        }
+    }
+    rk_graph_destroy (&graph);
+}
+
+/* A control record says k; without one the schedule does. More than the graph made room for is not given. */
+static void test_ada_obeys_control (void **state)
+{
+    (void) state;
+    rk_graph_t *graph = s_new ((rk_graph_config_t){.name = "ada", .n = 32, .k0 = 8, .gamma = 1, .degree = 12});
+    rk_graph_edge_t edges[32];
+    assert_int_equal (rk_graph_max_row (graph), 13);
+    assert_int_equal (rk_graph_row (graph, &(rk_graph_time_t){.pass = 4}, 0, edges), 5);
+    assert_int_equal (rk_graph_row (graph, &(rk_graph_time_t){.pass = 4, .control = 12}, 0, edges), 13);
+    assert_int_equal (rk_graph_row (graph, &(rk_graph_time_t){.pass = 4, .control = 6}, 0, edges), 7);
+    assert_int_equal (rk_graph_row (graph, &(rk_graph_time_t){.pass = 4, .control = 31}, 0, edges), 13);
+    rk_graph_destroy (&graph);
+}
+
+static void test_global_average (void **state)
+{
+    (void) state;
+    rk_graph_t *graph = s_new ((rk_graph_config_t){.name = "ring", .n = 12, .global_every = 4});
+    assert_int_equal (rk_graph_period (graph), 4);
+    assert_int_equal (rk_graph_max_row (graph), 12);
+    for (uint64_t step = 0; step < 9; step++) {
+        rk_graph_edge_t edges[12];
+        const rk_graph_time_t at = {.step = step};
+        assert_int_equal (rk_graph_is_exact_at (graph, &at), step % 4 == 3);
+        assert_int_equal (rk_graph_row (graph, &at, 5, edges), step % 4 == 3 ? 12 : 3);
+    }
+    rk_graph_destroy (&graph);
+}
+
+/* ---- bad input */
+static void s_refused (rk_graph_config_t config, rk_err_t code, const char *word)
+{
+    rk_graph_t *graph;
+    rk_error_t err = {0};
+    assert_int_equal (rk_graph_new (&graph, &config, &err), code);
+    assert_null (graph);
+    if (!strstr (err.text, word))
+        fail_msg ("\"%s\" does not say \"%s\"", err.text, word);
+}
+
+static void test_refused (void **state)
+{
+    (void) state;
+    s_refused ((rk_graph_config_t){.name = "rign", .n = 4}, RK_ENOTFOUND, "ring");
+    s_refused ((rk_graph_config_t){.name = "ring", .n = 0}, RK_EINVAL, "65536");
+    s_refused ((rk_graph_config_t){.name = "ring", .n = RK_GRAPH_MAX_N + 1}, RK_EINVAL, "65536");
+    s_refused ((rk_graph_config_t){.name = "lattice", .n = 12, .degree = 1}, RK_EINVAL, "2 to 11");
+    s_refused ((rk_graph_config_t){.name = "ada", .n = 12, .k_min = 1}, RK_EINVAL, "at least 2");
+    s_refused ((rk_graph_config_t){.name = "ada", .n = 12, .k0 = NAN}, RK_EINVAL, "k0");
+    s_refused ((rk_graph_config_t){.name = "ada", .n = 12, .k0 = 4, .gamma = -1}, RK_EINVAL, "gamma");
+    s_refused ((rk_graph_config_t){.name = "ring", .n = 12, .probability = 2}, RK_EINVAL, "[0, 1]");
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_every_graph_of_every_size), cmocka_unit_test (test_ada_ends),
+        cmocka_unit_test (test_ada_schedule),              cmocka_unit_test (test_ada_obeys_control),
+        cmocka_unit_test (test_global_average),            cmocka_unit_test (test_refused),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
