@@ -30,7 +30,7 @@ rk_err_t rk_coordinator_on_evaluated (void *arg, rk_packet_t *packet, rk_error_t
     if (self->state != RK_STATE_EVALUATE)
         return rk_error_set (err, RK_ESTALE, "Evaluated of minibatch %llu outside an evaluation",
                              (unsigned long long) e->f);
-    rk_evaluation_part_t part = {e->loss_sum, e->n_correct, e->n};
+    rk_evaluation_part_t part = {e->loss_sum, e->n_correct, e->n_counted, e->n};
     rk_err_t rc = rk_evaluation_answer (&self->evaluation, e->f, part, err);
     if (rc)
         return rc;
@@ -81,7 +81,7 @@ void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
     uint64_t n_rounds = rk_lease_committed (self->leases), first = 0, end = 0;
     if (n_rounds)
         rk_round_range (self->plan, n_rounds - 1, &first, &end);
-    rk_msg_t msg = {.kind = RK_MSG_EVALUATED, .evaluated = {end, n_rounds, sum.loss_sum, sum.n_correct, sum.n}};
+    rk_msg_t msg = {.kind = RK_MSG_EVALUATED, .evaluated = {end, n_rounds, sum.loss_sum, sum.n_correct, sum.n_counted, sum.n}};
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
     rk_coordinator_to_parent (self, &msg, NULL, 0);

@@ -22,7 +22,7 @@ typedef struct {
     const rk_data_t *data;
     uint32_t corrupt;
     uint32_t cluster, stage0, in_flight; /* stage0: address */
-    size_t elems;                        /* of one sample */
+    size_t elems, n_labels;              /* of one sample */
 
     lease_t *leases;                     /* ring of those granted and not built */
     uint32_t capacity, first, waiting;
@@ -64,14 +64,14 @@ static rk_err_t s_build (self_t *self, rk_error_t *err)
     uint64_t pass = train ? rk_pass_of (self->plan, lease.f) : 0;
     uint64_t index = lease.f - pass * self->plan->minibatches_per_pass;
     float *x = rk_buffer_floats (self->built);
-    int32_t *labels = (int32_t *) (void *) (self->built->bytes + s_labels_at (self));
+    void *labels = self->built->bytes + s_labels_at (self);
     size_t n = rk_data_batch (self->data, train ? RK_SPLIT_TRAIN : RK_SPLIT_TEST, s->run_seed, pass, index, s->train_batch, x,
                               labels);
     if (n == 0)
         return rk_error_set (err, RK_EINVAL, "the data hold no minibatch %llu of pass %llu (mode %u)", (unsigned long long) index,
                              (unsigned long long) pass, lease.mode);
     if (self->corrupt == RK_CORRUPT_SWAPPED_LABEL && train)
-        s_swap_label (labels, (uint32_t) n);
+        s_swap_label (labels, (uint32_t) (n * self->n_labels));
     self->built_lease = lease;
     self->built_n = (uint32_t) n;
     return RK_OK;
@@ -87,7 +87,7 @@ static rk_err_t s_inject (self_t *self, rk_error_t *err)
     const rk_frame_t frames[2] = {
         {.bytes = buffer->bytes, .size = self->built_n * self->elems * sizeof (float), .release = rk_buffer_release,
          .hint = rk_buffer_ref (buffer)},
-        {.bytes = buffer->bytes + s_labels_at (self), .size = self->built_n * sizeof (int32_t), .release = rk_buffer_release,
+        {.bytes = buffer->bytes + s_labels_at (self), .size = self->built_n * self->n_labels * RK_LABEL_BYTES, .release = rk_buffer_release,
          .hint = buffer}}; /* the second frame takes over our own reference */
     self->built = NULL;
     self->outstanding++;
@@ -219,12 +219,13 @@ static rk_err_t s_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     self->stage0 = rk_address (RK_ACTOR_STAGE, config->node);
     self->in_flight = self->plan->clusters[self->cluster].in_flight ? self->plan->clusters[self->cluster].in_flight : 1;
     self->elems = rk_shape_elems (rk_data_shape (self->data));
+    self->n_labels = rk_data_labels (self->data)->n;
     code = s_check_data (self, err);
     if (code != RK_OK)
         return code;
     self->capacity = 4 * self->in_flight + 16;
     self->leases = calloc (self->capacity, sizeof *self->leases);
-    size_t bytes = s_labels_at (self) + self->plan->settings.train_batch * sizeof (int32_t);
+    size_t bytes = s_labels_at (self) + self->plan->settings.train_batch * self->n_labels * RK_LABEL_BYTES;
     if (!self->leases || rk_buffers_new (&self->buffers, self->in_flight + SPARE_BUFFERS, bytes, 0) != RK_OK)
         return rk_error_set (err, RK_ENOMEM, "no memory for %u minibatches of %zu bytes", self->in_flight + SPARE_BUFFERS, bytes);
     if (!rk_loop_connected (loop, RK_TO_COORDINATOR))

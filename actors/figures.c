@@ -56,8 +56,8 @@ void rk_figures_evaluated (rk_figures_t *f, const rk_evaluated_t *sum, int64_t n
     f->held_since_ns = 0;
     f->passes++;
     f->test_n = sum->n;
-    f->test_loss = sum->n ? sum->loss_sum / sum->n : 0;
-    f->test_accuracy = sum->n ? (double) sum->n_correct / sum->n : 0;
+    f->test_loss = sum->n_counted ? sum->loss_sum / (double) sum->n_counted : 0;
+    f->test_accuracy = sum->n_counted ? (double) sum->n_correct / (double) sum->n_counted : 0;
 }
 
 bool rk_figures_complete (const rk_figures_t *f)
@@ -135,6 +135,7 @@ static rk_moment_t s_moment (const rk_figures_t *f, int64_t now_ns)
     for (uint32_t c = 0; c < f->plan->n_clusters; c++) {
         m.loss_sum += s_last_stage (f, c)->loss_sum;
         m.n_correct += s_last_stage (f, c)->n_correct;
+        m.n_counted += s_last_stage (f, c)->n_counted;
     }
     for (uint32_t s = 0; s < f->plan->n_stages; s++) {
         m.idle_ns += f->stages[s].idle_ns;
@@ -147,11 +148,11 @@ static rk_moment_t s_moment (const rk_figures_t *f, int64_t now_ns)
 static void s_rates (const rk_moment_t *then, const rk_moment_t *now, rk_now_t *out)
 {
     double seconds = (double) (now->at_ns - then->at_ns) / 1e9;
-    uint64_t samples = now->samples - then->samples;
-    out->has_loss = samples > 0;
-    if (samples) {
-        out->loss = (now->loss_sum - then->loss_sum) / (double) samples;
-        out->accuracy = (double) (now->n_correct - then->n_correct) / (double) samples;
+    uint64_t samples = now->samples - then->samples, n_counted = now->n_counted - then->n_counted;
+    out->has_loss = n_counted > 0;
+    if (n_counted) {
+        out->loss = (now->loss_sum - then->loss_sum) / (double) n_counted;
+        out->accuracy = (double) (now->n_correct - then->n_correct) / (double) n_counted;
     }
     if (seconds > 0) {
         out->samples_per_s = (double) samples / seconds;

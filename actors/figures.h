@@ -11,7 +11,7 @@
 /* Totals of a moment, for rates over the window. */
 typedef struct {
     int64_t at_ns;
-    uint64_t samples, n_correct, bytes_sent, idle_ns, wall_ns;
+    uint64_t samples, n_correct, n_counted, bytes_sent, idle_ns, wall_ns;
     double loss_sum;
 } rk_moment_t;
 
@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
     double seconds, loss, accuracy, samples_per_s, eta_s, idle_share, staleness_mean, bytes_per_s;
     uint64_t pass, passes, samples, total_samples, staleness_max, bytes_sent;
-    bool has_loss;        /* false: no samples in the window yet */
+    bool has_loss;        /* false: no labels counted in the window yet */
 } rk_now_t;
 
 /* Takes the plan (owner: ours). errors: RK_ENOMEM. */

@@ -52,7 +52,7 @@ rk_err_t rk_model_info_new (rk_model_info_t **info_p, const rk_model_t *model, c
     *info = (rk_model_info_t){.n_layers = (uint32_t) n_layers,
                               .layers = layers,
                               .n_flat = rk_model_flat_at (model, n_layers),
-                              .label_bytes = batch * sizeof (int32_t),
+                              .label_bytes = batch * rk_model_n_labels (model) * RK_LABEL_BYTES,
                               .optimizer_slots = slots,
                               .train_samples = train_samples,
                               .test_samples = test_samples,

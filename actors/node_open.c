@@ -163,6 +163,8 @@ static rk_err_t s_open_model (rk_node_t *self, rk_error_t *err)
                                rk_data_n_classes (self->data), err);
         self->model = self->own_model;
     }
+    if (!rc)
+        rc = rk_data_check_model (self->data, self->model, err);
     size_t n_train = rk_data_n (self->data, RK_SPLIT_TRAIN); /* a file to predict has none, a plan has at least one */
     if (!rc)
         rc = rk_model_info_new (&self->info, self->model, &self->settings, n_train ? n_train : 1,

@@ -16,7 +16,7 @@ typedef struct {
     rk_boundary_t in_boundary[RK_MAX_BOUNDARY], out_boundary[RK_MAX_BOUNDARY];
     float *in[RK_MAX_BOUNDARY], *out[RK_MAX_BOUNDARY], *gin[RK_MAX_BOUNDARY], *gout[RK_MAX_BOUNDARY];
     float *flat, *grads;
-    int32_t *labels;
+    void *labels; /* all 0 */
     size_t batch;
     bool out_of_memory;
 } bench_t;
@@ -73,7 +73,7 @@ static rk_err_t s_open (bench_t *b, const rk_model_t *model, int layer, size_t b
     size_t n_flat = rk_model_flat_at (model, layer + 1) - rk_model_flat_at (model, layer);
     b->flat = rk_arena_memory ((n_flat + 1) * sizeof *b->flat);
     b->grads = rk_arena_memory ((n_flat + 1) * sizeof *b->grads);
-    b->labels = calloc (batch, sizeof *b->labels);
+    b->labels = calloc (batch * rk_model_n_labels (model), RK_LABEL_BYTES);
     s_tensors (b);
     if (!b->flat || !b->grads || !b->labels || b->out_of_memory)
         return rk_error_set (err, RK_ENOMEM, "no memory to measure layer %s", rk_model_layer_name (model, layer));

@@ -28,6 +28,7 @@ static rk_err_t s_finish (rk_stage_t *self, rk_error_t *err)
     counts->samples += slot->n;
     counts->loss_sum += self->last ? slot->loss.loss_sum : 0;
     counts->n_correct += self->last ? slot->loss.n_correct : 0;
+    counts->n_counted += self->last ? slot->loss.n_counted : 0;
     rk_stage_release (self, slot);
     self->at = NULL;
     self->n_backward++;

@@ -18,13 +18,13 @@ const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *s
     return scratch;
 }
 
-static const int32_t *s_labels (rk_stage_t *self, rk_slot_t *slot)
+static const void *s_labels (rk_stage_t *self, rk_slot_t *slot)
 {
     zmq_msg_t *frame = &slot->in[self->in.n];
     const void *bytes = zmq_msg_data (frame);
-    if ((uintptr_t) bytes % sizeof (int32_t) == 0)
+    if ((uintptr_t) bytes % RK_LABEL_BYTES == 0)
         return bytes;
-    memcpy (self->label_scratch, bytes, slot->n * sizeof (int32_t));
+    memcpy (self->label_scratch, bytes, slot->n * rk_model_n_labels (self->model) * RK_LABEL_BYTES);
     return self->label_scratch;
 }
 
@@ -32,11 +32,11 @@ static const int32_t *s_labels (rk_stage_t *self, rk_slot_t *slot)
 
 static rk_err_t s_answer_predicted (rk_stage_t *self, rk_slot_t *slot, rk_error_t *err)
 {
-    size_t n_classes = rk_model_n_classes (self->model);
+    const size_t n_classes = rk_model_n_classes (self->model), n_rows = slot->n * rk_model_n_outputs (self->model) / n_classes;
     uint32_t to = rk_loop_find (self->loop, RK_ACTOR_CHECKPOINTER);
     rk_msg_t msg = {.kind = RK_MSG_PREDICTION,
-                    .prediction = {.f = slot->f, .n = slot->n, .n_classes = (uint32_t) n_classes}};
-    rk_frame_t frame = {.bytes = self->probs->bytes, .size = slot->n * n_classes * sizeof (float),
+                    .prediction = {.f = slot->f, .n = (uint32_t) n_rows, .n_classes = (uint32_t) n_classes}};
+    rk_frame_t frame = {.bytes = self->probs->bytes, .size = n_rows * n_classes * sizeof (float),
                         .release = rk_buffer_release, .hint = self->probs};
     self->probs = NULL; /* lent */
     return rk_loop_send (self->loop, to, &msg, &frame, 1, err);
@@ -46,7 +46,7 @@ static rk_err_t s_answer_evaluated (rk_stage_t *self, rk_slot_t *slot, rk_error_
 {
     rk_msg_t msg = {.kind = RK_MSG_EVALUATED,
                     .evaluated = {.f = slot->f, .round = slot->round, .loss_sum = slot->loss.loss_sum,
-                                  .n_correct = slot->loss.n_correct, .n = slot->n}};
+                                  .n_correct = slot->loss.n_correct, .n = slot->n, .n_counted = slot->loss.n_counted}};
     return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
 

@@ -85,6 +85,9 @@ size_t rk_stage_max_frame (const rk_plan_t *plan, const rk_model_t *model, uint3
         if (cut.elems * sizeof (float) > most)
             most = cut.elems * sizeof (float);
     }
+    const size_t labels = plan->settings.train_batch * rk_model_n_labels (model) * RK_LABEL_BYTES;
+    if (labels > most)
+        most = labels;
     return most + RK_WIRE_MAX_ENVELOPE;
 }
 
@@ -98,7 +101,7 @@ static rk_err_t s_pool (rk_buffers_t **pool_p, size_t n, size_t bytes)
 static rk_err_t s_make_pools (rk_stage_t *self)
 {
     size_t n = self->in_flight + RK_STAGE_SPARE_BUFFERS;
-    size_t classes = rk_model_n_classes (self->model), batch = self->plan->settings.train_batch;
+    size_t outputs = rk_model_n_outputs (self->model), batch = self->plan->settings.train_batch;
     rk_err_t code = s_pool (&self->outs, n, self->out.elems * sizeof (float));
     if (code == RK_OK && self->in.n_grads)
         code = s_pool (&self->gins, RK_STAGE_SPARE_BUFFERS, self->in.elems * sizeof (float));
@@ -107,7 +110,7 @@ static rk_err_t s_make_pools (rk_stage_t *self)
     if (code == RK_OK && self->f16 && self->in.n_grads)
         code = s_pool (&self->wire_gins, RK_STAGE_SPARE_BUFFERS, self->in.elems * sizeof (uint16_t));
     if (code == RK_OK && self->last)
-        code = s_pool (&self->probabilities, n, batch * classes * sizeof (float));
+        code = s_pool (&self->probabilities, n, batch * outputs * sizeof (float));
     if (code == RK_OK)
         code = rk_buffers_new (&self->versions, self->in_flight + SPARE_VERSIONS, self->n_flat * sizeof (float), 0);
     return code;
@@ -121,7 +124,7 @@ static rk_err_t s_make_slots (rk_stage_t *self)
     self->ctx_busy = calloc (self->in_flight, sizeof *self->ctx_busy);
     self->scratch = calloc (self->in.elems * (size_t) self->n_slots + 1, sizeof (float));
     self->gout_scratch = calloc (self->out.elems + 1, sizeof (float));
-    self->label_scratch = calloc (self->plan->settings.train_batch + 1, sizeof *self->label_scratch);
+    self->label_scratch = calloc (self->plan->settings.train_batch * rk_model_n_labels (self->model) + 1, RK_LABEL_BYTES);
     if (!self->label_scratch || !self->slots || !self->ctx_busy || !self->scratch || !self->gout_scratch)
         return RK_ENOMEM;
     for (int i = 0; i < self->n_slots; i++) {

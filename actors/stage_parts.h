@@ -59,7 +59,7 @@ typedef struct {
 } rk_round_end_t;
 
 typedef struct {
-    uint64_t minibatches, samples, n_correct, staleness_sum, staleness_max, staleness_n;
+    uint64_t minibatches, samples, n_correct, n_counted, staleness_sum, staleness_max, staleness_n;
     double loss_sum;
     int64_t busy_ns, declared_wait_ns, next_report_ns;
     int64_t started_ns, started_idle_ns, started_cpu_ns; /* clocks at the first minibatch: what came before is no idling */
@@ -91,7 +91,7 @@ struct rk_stage {
     rk_buffers_t *probabilities;      /* last stage */
     float *gout_scratch;              /* one minibatch's gradients that cannot be read where they lie */
     float *scratch;                   /* of all slots */
-    int32_t *label_scratch;           /* labels of one minibatch that cannot be read where they lie */
+    void *label_scratch;              /* labels of one minibatch that cannot be read where they lie */
 
     /* Parameters: the flat range of this stage. */
     size_t n_flat;

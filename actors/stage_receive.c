@@ -73,17 +73,13 @@ static size_t s_dtype_bytes (uint32_t dtype)
     return dtype == RK_DTYPE_F16 ? sizeof (uint16_t) : sizeof (float);
 }
 
-static rk_err_t s_check_labels (rk_packet_t *packet, int frame, const rk_activation_t *a, size_t n_classes, rk_error_t *err)
+static rk_err_t s_check_labels (rk_stage_t *self, rk_packet_t *packet, rk_error_t *err)
 {
-    const uint8_t *bytes = zmq_msg_data (&packet->frame[frame]);
-    for (uint32_t i = 0; i < a->n; i++) {
-        int32_t label;
-        memcpy (&label, bytes + i * sizeof label, sizeof label);
-        if (label < 0 || (size_t) label >= n_classes)
-            return rk_error_set (err, RK_EFORMAT, "label %d of sample %u of minibatch %llu is not below %zu", label, i,
-                                 (unsigned long long) a->f, n_classes);
-    }
-    return RK_OK;
+    const rk_activation_t *a = &packet->msg.activation;
+    rk_error_t why = {RK_OK, ""};
+    if (!rk_labels_check (rk_model_labels (self->model), a->n, zmq_msg_data (&packet->frame[self->in.n]), &why))
+        return RK_OK;
+    return rk_error_set (err, RK_EFORMAT, "minibatch %llu: %s", (unsigned long long) a->f, why.text);
 }
 
 static rk_err_t s_check_activation_frames (rk_stage_t *self, rk_packet_t *packet, rk_error_t *err)
@@ -101,9 +97,9 @@ static rk_err_t s_check_activation_frames (rk_stage_t *self, rk_packet_t *packet
         if (code != RK_OK)
             return code;
     }
-    rk_err_t code = s_check_frame (packet, self->in.n, a->n * sizeof (int32_t), a->f, err);
+    rk_err_t code = s_check_frame (packet, self->in.n, a->n * rk_model_n_labels (self->model) * RK_LABEL_BYTES, a->f, err);
     if (code == RK_OK && self->last && a->mode != RK_MB_PREDICT)
-        code = s_check_labels (packet, self->in.n, a, rk_model_n_classes (self->model), err);
+        code = s_check_labels (self, packet, err);
     return code;
 }
 

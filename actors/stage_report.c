@@ -39,6 +39,7 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
         .kind = RK_MSG_REPORT,
         .report = {.cluster = self->cluster, .stage = self->stage, .final = final, .minibatches = counts->minibatches,
                    .samples = counts->samples, .loss_sum = counts->loss_sum, .n_correct = counts->n_correct,
+                   .n_counted = counts->n_counted,
                    .busy_ns = (uint64_t) counts->busy_ns, .declared_wait_ns = (uint64_t) counts->declared_wait_ns,
                    .idle_ns = (uint64_t) s_idle_ns (self),
                    .wall_ns = counts->started_ns ? (uint64_t) (rk_now_ns () - counts->started_ns) : 0,

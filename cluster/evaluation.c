@@ -52,6 +52,7 @@ rk_evaluation_part_t rk_evaluation_sum (const rk_evaluation_t *e)
     for (uint64_t f = 0; f < e->n_all; f++) {
         sum.loss_sum += e->parts[f].loss_sum;
         sum.n_correct += e->parts[f].n_correct;
+        sum.n_counted += e->parts[f].n_counted;
         sum.n += e->parts[f].n;
     }
     return sum;

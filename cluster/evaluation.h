@@ -9,7 +9,8 @@
 
 typedef struct {
     double loss_sum;
-    uint32_t n_correct, n; /* samples; n is 0 until the answer is in */
+    uint64_t n_correct, n_counted; /* labels */
+    uint32_t n;                    /* samples; 0 until the answer is in */
 } rk_evaluation_part_t;
 
 typedef struct {

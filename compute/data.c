@@ -46,6 +46,8 @@ static rk_err_t s_new (rk_data_t **data_p, const char *name, const rk_data_type_
     *type = &s_types[found];
     (*type)->describe (self);
     self->elems = rk_shape_elems (self->shape);
+    if (self->labels.n == 0)
+        self->labels = (rk_labels_t) {.kind = RK_LABEL_CLASS, .n = 1, .n_classes = self->n_classes};
     *data_p = self;
     return RK_OK;
 }
@@ -64,6 +66,60 @@ rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, r
         rk_data_close (data_p);
     return rc;
 }
+
+/* ---- from memory */
+
+static rk_err_t s_take_split (rk_data_t *self, rk_split_t split, const rk_data_split_t *from, rk_error_t *err)
+{
+    rk_data_part_t *part = &self->part[split];
+    if (from->n == 0)
+        return RK_OK;
+    const size_t label_bytes = self->labels.n * RK_LABEL_BYTES;
+    rk_err_t rc = from->labels ? rk_labels_check (&self->labels, from->n, from->labels, err) : RK_OK;
+    if (rc)
+        return rk_error_wrap (err, rc, "%s split", split == RK_SPLIT_TRAIN ? "training" : "test");
+    part->n = from->n;
+    part->floats = calloc (from->n, self->elems * sizeof *part->floats);
+    part->words = calloc (from->n, label_bytes);
+    if (!part->floats || !part->words)
+        return rk_error_set (err, RK_ENOMEM, "no memory for %zu samples", from->n);
+    memcpy (part->floats, from->x, from->n * self->elems * sizeof *part->floats);
+    if (from->labels)
+        memcpy (part->words, from->labels, from->n * label_bytes);
+    return RK_OK;
+}
+
+rk_err_t rk_data_from_memory (rk_data_t **data_p, rk_shape_t shape, rk_labels_t labels, const rk_data_split_t split[2],
+                              rk_error_t *err)
+{
+    char text[RK_SHAPE_TEXT];
+    *data_p = NULL;
+    if (rk_shape_elems (shape) == 0 || labels.n == 0)
+        return rk_error_set (err, RK_ESHAPE, "samples of shape %s with %zu labels", rk_shape_text (shape, text), labels.n);
+    rk_data_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return rk_error_set (err, RK_ENOMEM, "no memory for a data set");
+    *self = (rk_data_t) {.shape = shape, .elems = rk_shape_elems (shape), .n_classes = labels.n_classes, .labels = labels};
+    rk_err_t rc = s_take_split (self, RK_SPLIT_TRAIN, &split[RK_SPLIT_TRAIN], err);
+    if (!rc)
+        rc = s_take_split (self, RK_SPLIT_TEST, &split[RK_SPLIT_TEST], err);
+    if (rc)
+        rk_data_close (&self);
+    *data_p = self;
+    return rc;
+}
+
+rk_err_t rk_data_check_model (const rk_data_t *self, const rk_model_t *model, rk_error_t *err)
+{
+    char ours[RK_SHAPE_TEXT], theirs[RK_SHAPE_TEXT];
+    if (!rk_shape_equal (self->shape, rk_model_tensor_shape (model, 0)))
+        return rk_error_set (err, RK_ESHAPE, "samples are %s, model %s takes %s", rk_shape_text (self->shape, ours),
+                             rk_model_name (model), rk_shape_text (rk_model_tensor_shape (model, 0), theirs));
+    rk_err_t rc = rk_labels_suit (rk_model_labels (model), &self->labels, err);
+    return rc ? rk_error_wrap (err, rc, "model %s", rk_model_name (model)) : RK_OK;
+}
+
+/* ---- one file to predict */
 
 /* Bytes that begin like an IDX file are one, with the data set's normalisation; others are floats. */
 static rk_err_t s_take_input (rk_data_t *self, const char *file, uint8_t *bytes, size_t size, rk_error_t *err)
@@ -115,6 +171,7 @@ void rk_data_close (rk_data_t **data_p)
         free (self->part[s].packed_at);
         free (self->part[s].floats);
         free (self->part[s].labels);
+        free (self->part[s].words);
     }
     free (self);
     *data_p = NULL;
@@ -128,6 +185,11 @@ rk_shape_t rk_data_shape (const rk_data_t *self)
 size_t rk_data_n_classes (const rk_data_t *self)
 {
     return self->n_classes;
+}
+
+const rk_labels_t *rk_data_labels (const rk_data_t *self)
+{
+    return &self->labels;
 }
 
 size_t rk_data_n (const rk_data_t *self, rk_split_t split)
@@ -170,8 +232,21 @@ static inline __attribute__ ((always_inline)) void s_prefetch_sample (const rk_d
         __builtin_prefetch (at);
 }
 
+/* Labels of `sample` as number `to` of a minibatch. */
+static void s_copy_labels (const rk_data_t *self, const rk_data_part_t *part, size_t sample, size_t to, void *labels)
+{
+    const size_t bytes = self->labels.n * RK_LABEL_BYTES;
+    if (part->words) {
+        memcpy ((char *) labels + to * bytes, (const char *) part->words + sample * bytes, bytes);
+        return;
+    }
+    memset ((char *) labels + to * bytes, 0, bytes);
+    if (part->labels)
+        ((int32_t *) labels)[to] = part->labels[sample]; /* one class */
+}
+
 size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
-                      size_t batch, float *x, int32_t *labels)
+                      size_t batch, float *x, void *labels)
 {
     const rk_data_part_t *part = &self->part[split];
     if (batch == 0 || index >= (part->n + batch - 1) / batch)
@@ -185,7 +260,7 @@ size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, ui
             const size_t sample = ahead[i % AHEAD], to = i - AHEAD;
             s_copy_sample (self, part, sample, x + to * self->elems);
             if (labels)
-                labels[to] = part->labels ? part->labels[sample] : 0;
+                s_copy_labels (self, part, sample, to, labels);
         }
         if (i < n) {
             ahead[i % AHEAD] = s_sample (&permutation, split, begin + i);

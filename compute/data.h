@@ -13,16 +13,32 @@ typedef enum { RK_SPLIT_TRAIN = 0, RK_SPLIT_TEST = 1 } rk_split_t;
  * expected and found), RK_ENOTFOUND (nearest name).                                                    */
 rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err) RK_MUST_CHECK;
 void rk_data_close (rk_data_t **data_p);
+
+/* A data set of a program's own, copied: x (n, shape) as the model shall see it; labels (n, labels.n), as labels says
+ * (its bounds are checked), NULL for a split of none. n may be 0. errors: RK_ESHAPE, RK_EINVAL (names split and
+ * sample), RK_ENOMEM.                                                                                   */
+typedef struct {
+    size_t n;
+    const float *x;
+    const void *labels;
+} rk_data_split_t;
+rk_err_t rk_data_from_memory (rk_data_t **data_p, rk_shape_t shape, rk_labels_t labels, const rk_data_split_t split[2],
+                              rk_error_t *err) RK_MUST_CHECK;
+
 rk_shape_t rk_data_shape (const rk_data_t *data);
-size_t rk_data_n_classes (const rk_data_t *data);
+size_t rk_data_n_classes (const rk_data_t *data); /* of a label; values of a target */
+const rk_labels_t *rk_data_labels (const rk_data_t *data); /* what a sample's labels are, and how many */
+/* Are these the samples and labels that the model takes? errors: RK_ESHAPE; the text names both sides. */
+rk_err_t rk_data_check_model (const rk_data_t *data, const rk_model_t *model, rk_error_t *err) RK_MUST_CHECK;
 size_t rk_data_n (const rk_data_t *data, rk_split_t split);
 const char *const *rk_data_names (void);
 
 /* Minibatch `index` of `pass`: samples [index*batch, ...) of the permutation by (seed, pass) for TRAIN,
- * in file order for TEST. x: (batch, shape) normalised f32; labels: (batch). The last one of a pass may
- * hold fewer. Returns the number of samples, 0 past the end. thread: any.                              */
+ * in file order for TEST. x: (batch, shape) normalised f32; labels: (batch, rk_data_labels ()->n), 4 bytes
+ * each, NULL if not wanted. The last one of a pass may hold fewer. Returns the number of samples, 0 past the end.
+ * thread: any.                                                                                        */
 size_t rk_data_batch (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
-                      size_t batch, float *x, int32_t *labels);
+                      size_t batch, float *x, void *labels);
 
 /* One file of samples for `predict`: IDX images as the data set's own (gzip or plain), or raw f32 of its
  * usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */

@@ -10,12 +10,14 @@ typedef struct {
     uint8_t *bytes;  /* (n, elems), or packed; owned */
     uint32_t *packed_at; /* (n + 1) first byte of each packed sample; owned; NULL: bytes are as they are */
     float *floats;   /* (n, elems); owned */
-    uint8_t *labels; /* (n); owned; NULL: none (prediction) */
+    uint8_t *labels; /* (n) classes; owned; NULL: none (prediction), or they are in `words` */
+    void *words;     /* (n, labels.n) of RK_LABEL_BYTES; owned; NULL: none, or they are in `labels` */
 } rk_data_part_t;
 
 struct rk_data {
     rk_shape_t shape;
     size_t elems, n_classes;
+    rk_labels_t labels;    /* one class of n_classes unless the data set says more */
     float mean, deviation; /* of bytes / 255 */
     rk_data_part_t part[2]; /* by rk_split_t */
 };

@@ -40,6 +40,8 @@ typedef struct {
     size_t kernel, stride, padding;
     bool bias;
     float probability;
+    rk_shape_t shape;    /* of the output */
+    rk_cross_entropy_t cross_entropy;
 } rk_layer_config_t;
 
 typedef struct rk_layer_type rk_layer_type_t;
@@ -54,6 +56,7 @@ typedef struct {
     /* set by infer: */
     rk_shape_t shape;
     size_t elems; /* per sample; 0 for a loss */
+    rk_labels_t labels; /* of a loss */
     int n_params;
     rk_param_spec_t param[RK_LAYER_MAX_PARAMS];
     /* set by the model: */
@@ -81,7 +84,7 @@ typedef struct {
     const float *gy;
     float *gx[RK_LAYER_MAX_IN]; /* overwritten; NULL: not wanted */
     float *grads;        /* this layer's part; backward_params adds */
-    const int32_t *labels;
+    const void *labels;  /* (n, layer->labels.n), as layer->labels says */
     rk_loss_t *loss;
     float *probabilities;
 } rk_layer_call_t;

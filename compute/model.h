@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compute/error.h"
+#include "compute/labels.h"
 #include "compute/tensor.h"
 
 #define RK_MAX_BOUNDARY 64 /* tensors that may cross one cut */
@@ -56,8 +57,16 @@ int rk_model_globalavgpool (rk_model_t *m, const char *name, int in);
 int rk_model_add (rk_model_t *m, const char *name, int a, int b);
 int rk_model_shortcut (rk_model_t *m, const char *name, int in, size_t channels, size_t stride); /* option A: subsample, zero channels */
 int rk_model_flatten (rk_model_t *m, const char *name, int in);
+int rk_model_reshape (rk_model_t *m, const char *name, int in, rk_shape_t shape); /* same values in the same order */
 int rk_model_dropout (rk_model_t *m, const char *name, int in, float probability);
-int rk_model_softmax_xent (rk_model_t *m, const char *name, int in); /* must be last */
+/* ---- losses: one of them must be last. `in` is (classes), or (positions, classes) with a label for each position. */
+int rk_model_softmax_xent (rk_model_t *m, const char *name, int in);
+typedef struct {
+    float smoothing; /* in [0, 1): that share of a label's weight is spread over all classes, its own included */
+    bool ignores;    /* labels equal to `ignore` count nothing, neither in the loss nor in its gradient */
+    int32_t ignore;  /* such as -100, PyTorch's default */
+} rk_cross_entropy_t;
+int rk_model_cross_entropy (rk_model_t *m, const char *name, int in, rk_cross_entropy_t how);
 rk_err_t rk_model_seal (rk_model_t *m, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- queries; thread: any, the model is const. */
@@ -66,7 +75,10 @@ const char *rk_model_name (const rk_model_t *m);
 const char *rk_model_layer_name (const rk_model_t *m, int layer);
 const char *rk_model_layer_kind (const rk_model_t *m, int layer);
 rk_shape_t rk_model_tensor_shape (const rk_model_t *m, int tensor);
-size_t rk_model_n_classes (const rk_model_t *m);
+size_t rk_model_n_classes (const rk_model_t *m); /* of a label; values of an output where labels are no classes */
+size_t rk_model_n_outputs (const rk_model_t *m); /* floats per sample that the loss reads: positions x classes */
+size_t rk_model_n_labels (const rk_model_t *m);  /* labels per sample */
+const rk_labels_t *rk_model_labels (const rk_model_t *m); /* what the loss wants to be told */
 size_t rk_model_n_params (const rk_model_t *m); /* trainable scalars, as the literature counts them */
 /* First float of `layer` in the flat vector; layer == n_layers gives the whole length. */
 size_t rk_model_flat_at (const rk_model_t *m, int layer);

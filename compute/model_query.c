@@ -30,7 +30,22 @@ rk_shape_t rk_model_tensor_shape (const rk_model_t *self, int tensor)
 
 size_t rk_model_n_classes (const rk_model_t *self)
 {
+    return rk_model_labels (self)->n_classes;
+}
+
+size_t rk_model_n_outputs (const rk_model_t *self)
+{
     return self->layers[self->n_layers - 1].in_elems[0];
+}
+
+size_t rk_model_n_labels (const rk_model_t *self)
+{
+    return rk_model_labels (self)->n;
+}
+
+const rk_labels_t *rk_model_labels (const rk_model_t *self)
+{
+    return &self->layers[self->n_layers - 1].labels;
 }
 
 size_t rk_model_n_params (const rk_model_t *self)

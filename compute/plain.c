@@ -16,7 +16,7 @@ struct rk_plain {
     size_t flat_len; /* floats */
     float *flat, *grads, *slots[RK_OPTIM_MAX_SLOTS];
     float *x;
-    int32_t *labels;
+    void *labels;
     uint64_t t; /* optimiser steps done */
 };
 
@@ -36,7 +36,7 @@ static rk_err_t s_allocate (rk_plain_t *self, rk_error_t *err)
         complete = (self->slots[s] = rk_arena_memory (bytes)) && complete;
     const size_t elems = rk_shape_elems (rk_data_shape (self->config.data));
     self->x = rk_arena_memory (self->config.batch * elems * sizeof (float));
-    self->labels = rk_arena_memory (self->config.batch * sizeof (int32_t));
+    self->labels = rk_arena_memory (self->config.batch * rk_model_n_labels (self->model) * RK_LABEL_BYTES);
     if (!complete || !self->x || !self->labels)
         return rk_error_set (err, RK_ENOMEM, "no memory for a model of %zu parameters", self->flat_len);
     rk_model_init (self->model, self->config.seed, 0, n_layers, self->flat);
@@ -56,6 +56,8 @@ rk_err_t rk_plain_new (rk_plain_t **loop_p, const rk_plain_config_t *config, rk_
     if (!rc)
         rc = rk_model_by_name (&self->model, config->model, rk_data_shape (config->data),
                                rk_data_n_classes (config->data), err);
+    if (!rc)
+        rc = rk_data_check_model (config->data, self->model, err);
     if (!rc && config->threads > 1)
         rc = rk_pool_new (&self->pool, config->threads, err);
     if (!rc)
@@ -128,7 +130,7 @@ rk_err_t rk_plain_evaluate (rk_plain_t *self, rk_split_t split, rk_loss_t *loss,
             return rc;
         loss->loss_sum += one.loss_sum;
         loss->n_correct += one.n_correct;
-        loss->n_samples += one.n_samples;
+        loss->n_counted += one.n_counted;
     }
 }
 
@@ -151,5 +153,5 @@ size_t rk_plain_bytes (const rk_plain_t *self)
 {
     const size_t elems = rk_shape_elems (rk_data_shape (self->config.data));
     return rk_slice_bytes (self->slice) + (2 + (size_t) self->optim->n_slots) * self->flat_len * sizeof (float) +
-           self->config.batch * (elems * sizeof (float) + sizeof (int32_t));
+           self->config.batch * (elems * sizeof (float) + rk_model_n_labels (self->model) * RK_LABEL_BYTES);
 }

@@ -167,11 +167,8 @@ static rk_err_t s_check_labels (const rk_slice_t *self, const rk_forward_t *call
         return RK_OK; /* prediction: probabilities only */
     if (!call->labels)
         return rk_error_set (err, RK_EINVAL, "minibatch %llu has no labels", (unsigned long long) call->f);
-    for (size_t i = 0; i < call->n; i++)
-        if (call->labels[i] < 0 || (size_t) call->labels[i] >= top->in_elems[0])
-            return rk_error_set (err, RK_EINVAL, "label %d of sample %zu in minibatch %llu is not in 0..%zu",
-                                 (int) call->labels[i], i, (unsigned long long) call->f, top->in_elems[0] - 1);
-    return RK_OK;
+    rk_err_t rc = rk_labels_check (&top->labels, call->n, call->labels, err);
+    return rc ? rk_error_wrap (err, rc, "minibatch %llu", (unsigned long long) call->f) : RK_OK;
 }
 
 static rk_err_t s_check_forward (const rk_slice_t *self, const rk_forward_t *call, rk_error_t *err)

@@ -23,9 +23,9 @@ typedef struct {
 } rk_slice_config_t;
 
 typedef struct {
-    double loss_sum;    /* sum over the samples of -log p(label) */
-    uint32_t n_correct; /* arg max equals label */
-    uint32_t n_samples;
+    double loss_sum;    /* sum over the labels that count, of what the loss layer says */
+    uint64_t n_correct; /* of them guessed right, where the loss layer has a notion of it */
+    uint64_t n_counted; /* labels that count: samples x labels per sample, without the ignored ones */
 } rk_loss_t;
 
 rk_err_t rk_slice_new (rk_slice_t **slice_p, const rk_slice_config_t *config, rk_error_t *err) RK_MUST_CHECK;
@@ -41,10 +41,11 @@ rk_err_t rk_slice_predict (const rk_slice_config_t *config, size_t *bytes, rk_er
  * in[i]: (n, boundary (first)[i].elems) f32, aligned to 4 bytes; borrowed until rk_slice_release.
  * out[i]: (n, boundary (last)[i].elems), aligned to 64; written; borrowed until rk_slice_release, as
  *   backward may read it. Pass-through tensors: out[i] is not touched and may be NULL.
- * labels: (n) class indices, needed by the slice that holds the loss, else NULL is fine.
+ * labels: (n, rk_model_n_labels) int32 class indices or f32 targets, whichever rk_model_labels says, aligned to
+ *   4 bytes; needed by the slice that holds the loss, else NULL is fine.
  * loss: written by the slice that holds the loss; may be NULL elsewhere.
- * probabilities: if not NULL and this slice holds the loss: (n, classes), written. In EVAL mode labels may be
- *   NULL (prediction).
+ * probabilities: if not NULL and this slice holds the loss: (n, rk_model_n_outputs), written. In EVAL mode labels
+ *   may be NULL (prediction).
  * In EVAL mode nothing is kept: the context is free again on return.
  * errors: RK_EINVAL (label out of range, context busy; text names f and sample).                      */
 typedef struct {
@@ -56,7 +57,7 @@ typedef struct {
     float *stats;
     const float *const *in;
     float *const *out;
-    const int32_t *labels;
+    const void *labels;
     rk_loss_t *loss;
     float *probabilities;
 } rk_forward_t;
@@ -67,7 +68,7 @@ rk_err_t rk_slice_forward (rk_slice_t *slice, const rk_forward_t *call, rk_error
  *   rk_slice_backward_params returns.
  * gin[i]: gradient of boundary (first)[i], written (pass-through tensors: gout plus what this slice
  *   adds); NULL where needs_grad is false. Complete on return: it may be sent at once.
- * The loss is the mean over the n samples. errors: RK_EINVAL, RK_ESTATE (call out of order).           */
+ * The loss is the mean over the labels that count. errors: RK_EINVAL, RK_ESTATE (call out of order).           */
 rk_err_t rk_slice_backward_input (rk_slice_t *slice, int ctx, const float *flat, const float *const *gout,
                                   float *const *gin, rk_error_t *err) RK_MUST_CHECK;
 

@@ -90,7 +90,7 @@ static void converse (const rk_plan_t *plan, const rk_model_t *model, const rk_d
         } else if (packet->msg.kind == RK_MSG_PEERS)
             say (dealer, (rk_msg_t){.sender = me, .kind = RK_MSG_READY, .ready = {plan->digest}});
         else if (packet->msg.kind == RK_MSG_EVALUATED)
-            printf ("test accuracy %.2f\n", (double) packet->msg.evaluated.n_correct / packet->msg.evaluated.n);
+            printf ("test accuracy %.2f\n", (double) packet->msg.evaluated.n_correct / (double) packet->msg.evaluated.n_counted);
     }
     char word[16];
     must (rk_actor_said (actors[LEADER], word, sizeof word, &err) ? err.code : RK_EPEER);

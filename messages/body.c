@@ -45,11 +45,11 @@
 #define LEASE_GRANT(N, S, L) L (f, n) N (round) N (mode) N (cluster)
 #define ROUND_APPLIED(N, S, L) N (round) N (stage)
 #define ROUND_COMMITTED(N, S, L) N (round)
-#define EVALUATED(N, S, L) N (f) N (round) N (loss_sum) N (n_correct) N (n)
+#define EVALUATED(N, S, L) N (f) N (round) N (loss_sum) N (n_correct) N (n) N (n_counted)
 #define REPORT(N, S, L)                                                                                               \
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
-            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid)
+            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted)
 #define SAVE_REQUEST(N, S, L) N (round) N (final)
 #define SAVED(N, S, L) N (round) N (digest) S (path)
 #define HEARTBEAT(N, S, L) N (sent_ms)

@@ -175,7 +175,8 @@ static rk_err_t s_evaluated (const rk_msg_t *msg, rk_error_t *err)
 {
     const rk_evaluated_t *e = &msg->evaluated;
     /* loss_sum may be anything: a training that diverges has a loss that is no number, and must be able to say so */
-    RULE (e->n_correct <= e->n, "%u of %u correct", e->n_correct, e->n);
+    RULE (e->n_correct <= e->n_counted, "%llu of %llu correct", (unsigned long long) e->n_correct,
+          (unsigned long long) e->n_counted);
     return RK_OK;
 }
 
@@ -262,10 +263,11 @@ static s_frames_t s_expected (const rk_msg_t *msg)
     }
 }
 
-/* Labels are n x i32; a sample to be predicted may have none. */
+/* Labels are 4 bytes each, the same number for every sample (the model knows which); a sample to be predicted may
+ * have none.                                                                                          */
 static bool s_labels_ok (const rk_activation_t *a, size_t size)
 {
-    return (size % 4 == 0 && size / 4 == a->n) || (a->mode == RK_MB_PREDICT && size == 0);
+    return (size > 0 && a->n > 0 && size % (4 * (size_t) a->n) == 0) || (a->mode == RK_MB_PREDICT && size == 0);
 }
 
 rk_err_t rk_check_frames (const rk_msg_t *msg, const size_t *size, int n, rk_error_t *err)

@@ -74,11 +74,11 @@ typedef struct { size_t n; const uint64_t *f; uint64_t round; uint32_t mode, clu
 typedef struct { uint64_t round; size_t n_clusters; const uint64_t *counts, *samples; } rk_round_closed_t;
 typedef struct { uint64_t round; uint32_t stage; } rk_round_applied_t;
 typedef struct { uint64_t round; } rk_round_committed_t;
-typedef struct { uint64_t f, round; double loss_sum; uint32_t n_correct, n; } rk_evaluated_t;
+typedef struct { uint64_t f, round; double loss_sum; uint64_t n_correct, n_counted; uint32_t n; } rk_evaluated_t;
 typedef struct {
     uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
-        dropped, rss_bytes, dispatch_ns; uint32_t pid;
+        dropped, rss_bytes, dispatch_ns, n_counted; uint32_t pid;
 } rk_report_t;
 typedef struct { uint64_t round; bool final; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path; } rk_saved_t;

@@ -33,7 +33,7 @@ static rk_plan_t *s_plan (void)
 static rk_report_t s_report (uint32_t cluster, uint32_t stage, uint64_t samples)
 {
     return (rk_report_t){.cluster = cluster, .stage = stage, .minibatches = samples / 10, .samples = samples,
-                         .loss_sum = 0.5 * (double) samples, .n_correct = samples / 4, .busy_ns = samples * 1000,
+                         .loss_sum = 0.5 * (double) samples, .n_correct = samples / 4, .n_counted = samples, .busy_ns = samples * 1000,
                          .idle_ns = samples * 250, .wall_ns = samples * 1000, .bytes_sent = samples * 8, .staleness_sum = samples,
                          .staleness_max = 3 - stage, .staleness_n = samples, .pid = 100 + cluster, .rss_bytes = 50000000};
 }
@@ -90,7 +90,7 @@ static void test_evaluation_is_not_training_time (void **state)
     assert_int_equal (rk_figures_report (&f, &r, 20 * SECOND, &err), RK_OK);
     rk_figures_committed (&f, 3, 21 * SECOND); /* not the end of a pass: 100 minibatches are 5 rounds of 20 */
     rk_figures_committed (&f, 4, 25 * SECOND);
-    rk_evaluated_t sum = {.round = 5, .loss_sum = 40, .n_correct = 90, .n = 100};
+    rk_evaluated_t sum = {.round = 5, .loss_sum = 40, .n_correct = 90, .n_counted = 100, .n = 100};
     rk_figures_evaluated (&f, &sum, 28 * SECOND);
     assert_true (fabs (rk_figures_seconds (&f, 30 * SECOND) - 20) < 1e-9);
     assert_true (fabs (rk_figures_training_seconds (&f, 30 * SECOND) - 17) < 1e-9);
@@ -243,7 +243,7 @@ static void test_json_run (void **state)
     s_send_plan (&s);
     s_send_reports (&s, 500, false);
     mock_send (&s.peer, (rk_msg_t){.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {.round = 4}}, NULL, 0);
-    rk_msg_t evaluated = {.kind = RK_MSG_EVALUATED, .evaluated = {.f = 100, .round = 5, .loss_sum = 40, .n_correct = 90, .n = 100}};
+    rk_msg_t evaluated = {.kind = RK_MSG_EVALUATED, .evaluated = {.f = 100, .round = 5, .loss_sum = 40, .n_correct = 90, .n_counted = 100, .n = 100}};
     mock_send (&s.peer, evaluated, NULL, 0);
     rk_msg_t saved = {.kind = RK_MSG_SAVED, .saved = {.round = 9, .digest = 0xdeadbeef, .path = "x/checkpoint"}};
     mock_send (&s.peer, saved, NULL, 0);
@@ -299,7 +299,7 @@ static void test_diverged_loss (void **state)
         msg.report.final = true;
         mock_send (&s.peer, msg, NULL, 0);
     }
-    rk_msg_t evaluated = {.kind = RK_MSG_EVALUATED, .evaluated = {.loss_sum = NAN, .n_correct = 1, .n = 100}};
+    rk_msg_t evaluated = {.kind = RK_MSG_EVALUATED, .evaluated = {.loss_sum = NAN, .n_correct = 1, .n_counted = 100, .n = 100}};
     mock_send (&s.peer, evaluated, NULL, 0);
     mock_send (&s.peer, (rk_msg_t){.kind = RK_MSG_STOP}, NULL, 0);
     s_expect_done (s.actor);

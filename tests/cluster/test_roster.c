@@ -112,14 +112,14 @@ static void test_evaluation (void **state)
     for (int order = 0; order < 3; order++) {
         uint64_t f[N];
         rk_evaluation_begin (&e);
-        assert_int_equal (rk_evaluation_answer (&e, 0, (rk_evaluation_part_t){1, 1, 1}, NULL), RK_ESTALE); /* not dealt */
+        assert_int_equal (rk_evaluation_answer (&e, 0, (rk_evaluation_part_t){1, 1, 1, 1}, NULL), RK_ESTALE); /* not dealt */
         assert_int_equal (rk_evaluation_deal (&e, 3, f), 3);
         assert_int_equal (rk_evaluation_deal (&e, 100, f + 3), N - 3);
         assert_int_equal (rk_evaluation_deal (&e, 1, f), 0);
         for (int i = 0; i < N; i++) {
             uint64_t at = (uint64_t) (order == 0 ? i : order == 1 ? N - 1 - i : i * 3 % N);
             assert_false (rk_evaluation_done (&e));
-            rk_evaluation_part_t part = {1.0 / (3 + (double) at * 1e8), (uint32_t) at, 10};
+            rk_evaluation_part_t part = {1.0 / (3 + (double) at * 1e8), (uint32_t) at, 30, 10};
             assert_int_equal (rk_evaluation_answer (&e, at, part, NULL), RK_OK);
             assert_int_equal (rk_evaluation_answer (&e, at, part, NULL), RK_ESTALE);
         }

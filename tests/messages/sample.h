@@ -131,10 +131,10 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_ROUND_APPLIED: m->round_applied = (rk_round_applied_t) {N64, N32}; break;
     case RK_MSG_ROUND_COMMITTED: m->round_committed = (rk_round_committed_t) {N64}; break;
-    case RK_MSG_EVALUATED: m->evaluated = (rk_evaluated_t) {N64, N64, sample_f64 (s), sample_below (s, n + 1), n}; break;
+    case RK_MSG_EVALUATED: m->evaluated = (rk_evaluated_t) {N64, N64, sample_f64 (s), sample_below (s, n + 1), n, N32}; break;
     case RK_MSG_REPORT:
         m->report = (rk_report_t) {N32, N32, mode & 1, N64, N64, sample_f64 (s), N64, N64, N64, N64,
-                                   N64, N64, N64,      N64, N64, N64,            N64, N64, N32};
+                                   N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N32};
         break;
     case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1}; break;
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100)}; break;

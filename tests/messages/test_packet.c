@@ -75,7 +75,7 @@ static void s_refused_by_sender (void **state)
     rk_error_t err = {0};
     pair_open (&pair, 0, 0);
     rk_msg_t msg = sample_msg (&s_sample, RK_MSG_EVALUATED);
-    msg.evaluated.n_correct = msg.evaluated.n + 1;
+    msg.evaluated.n_correct = msg.evaluated.n_counted + 1;
     assert_int_equal (rk_wire_send (pair.dealer, NULL, 0, &msg, NULL, 0, NULL, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "correct"));
     msg = sample_msg (&s_sample, RK_MSG_CREDIT);

@@ -138,7 +138,7 @@ static void s_refused_values (void **state)
     BAD (PREDICTION, m.prediction.n = 0, "of 0 samples");
     BAD (LEASE_GRANT, m.lease_grant.mode = 3, "mode 3");
     BAD (LEASE_REQUEST, m.lease_request.n = RK_WIRE_MAX_LIST + 1, "4097 elements");
-    BAD (EVALUATED, m.evaluated.n_correct = m.evaluated.n + 1, "correct");
+    BAD (EVALUATED, m.evaluated.n_correct = m.evaluated.n_counted + 1, "correct");
     BAD (STOP, m.stop.code = 256, "exit code 256");
     BAD (WIRED, (m.wired.n = 1, m.wired.list = (rk_endpoint_t[]) {{5, "x"}}), "actor kind 0");
     BAD (PEERS, (m.peers.n = 1, m.peers.list = (rk_endpoint_t[]) {{sample_address (&s_sample), "\r"}}), "control");

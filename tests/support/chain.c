@@ -42,7 +42,7 @@ rk_chain_t *rk_chain_new (const rk_model_t *model, const int *cuts, int n_slices
         RK_MUST_HOLD (self->values[s] && self->grads_at[s]);
     }
     self->x = rk_arena_memory (rk_shape_elems (rk_model_tensor_shape (model, 0)) * room);
-    self->labels = rk_arena_memory (room);
+    self->labels = rk_arena_memory (rk_model_n_labels (model) * room);
     self->grads = rk_arena_memory (rk_model_flat_at (model, rk_model_n_layers (model)) * sizeof (float));
     RK_MUST_HOLD (self->x && self->labels && self->grads);
     return self;
@@ -86,16 +86,22 @@ static int s_at_cut (const rk_chain_t *self, int s, int ctx, float *base, float 
     return n;
 }
 
-static void s_make_minibatch (rk_chain_t *self, int ctx, uint64_t f, float **x, int32_t **labels)
+static void s_make_minibatch (rk_chain_t *self, int ctx, uint64_t f, float **x, void **labels_p)
 {
     const size_t elems = rk_shape_elems (rk_model_tensor_shape (self->model, 0)) * self->batch;
     *x = self->x + elems * (size_t) ctx;
-    *labels = self->labels + self->batch * (size_t) ctx;
+    const rk_labels_t *want = rk_model_labels (self->model);
+    const size_t n_labels = self->batch * want->n;
+    int32_t *labels = (int32_t *) self->labels + n_labels * (size_t) ctx;
+    *labels_p = labels;
     rk_rng_normal (99, rk_rng_stream (RK_RNG_TEST, f), 0, elems, 0, 1, *x);
-    for (size_t i = 0; i < self->batch; i++) {
+    if (want->kind == RK_LABEL_TARGET)
+        rk_rng_uniform (98, rk_rng_stream (RK_RNG_TEST, f), 0, n_labels, want->low < -1 ? -1 : want->low,
+                        want->high > 1 ? 1 : want->high, (float *) (void *) labels);
+    for (size_t i = 0; i < n_labels && want->kind == RK_LABEL_CLASS; i++) {
         uint32_t words[4];
         rk_rng_block (98, rk_rng_stream (RK_RNG_TEST, f), i, words);
-        (*labels)[i] = (int32_t) (words[0] % rk_model_n_classes (self->model));
+        labels[i] = (int32_t) (words[0] % want->n_classes);
     }
 }
 
@@ -103,7 +109,7 @@ void rk_chain_forward (rk_chain_t *self, int ctx, uint64_t f, size_t n, float *f
 {
     rk_error_t err = {0};
     float *x, *at[2][RK_MAX_BOUNDARY];
-    int32_t *labels;
+    void *labels;
     s_make_minibatch (self, ctx, f, &x, &labels);
     at[0][0] = x;
     for (int s = 0; s < self->n_slices; s++) {

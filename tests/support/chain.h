@@ -16,7 +16,7 @@ typedef struct {
     float *values[RK_CHAIN_MAX + 1]; /* boundary at each cut: all its tensors, once per context */
     float *grads_at[RK_CHAIN_MAX + 1];
     float *x;       /* (batch, input), once per context */
-    int32_t *labels;
+    void *labels; /* (batch, labels), once per context */
     float *grads;   /* of the whole flat vector */
     rk_loss_t loss; /* of the last forward */
 } rk_chain_t;

@@ -24,6 +24,20 @@ static void s_spread (float *x, size_t n, uint64_t seed)
         x[i] = 0.05f * ((float) rk_permutation_at (&order, i) - (float) (n / 2) + 0.5f);
 }
 
+/* Every third label is one to be ignored, if there is such a thing. */
+static void *s_labels (const rk_labels_t *want)
+{
+    const size_t n = RK_CHECK_BATCH * want->n;
+    int32_t *labels = rk_arena_memory (n * RK_LABEL_BYTES);
+    RK_MUST_HOLD (labels);
+    for (size_t i = 0; i < n && want->kind == RK_LABEL_CLASS; i++)
+        labels[i] = want->ignores && i % 3 == 1 ? want->ignore : (int32_t) ((2 * i + 1) % want->n_classes);
+    if (want->kind == RK_LABEL_TARGET)
+        rk_rng_uniform (3, rk_rng_stream (RK_RNG_TEST, 10), 0, n, fmaxf (want->low, -2), fminf (want->high, 2),
+                        (float *) (void *) labels);
+    return labels;
+}
+
 rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
 {
     rk_error_t err = {0};
@@ -57,8 +71,7 @@ rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
     self->flat = s_floats (self->flat_len);
     self->grads = s_floats (self->flat_len);
     rk_rng_uniform (3, rk_rng_stream (RK_RNG_TEST, 9), 0, self->flat_len, -1, 1, self->flat);
-    for (int i = 0; i < RK_CHECK_BATCH; i++)
-        self->labels[i] = (int32_t) ((size_t) (2 * i + 1) % rk_model_n_classes (model));
+    self->labels = s_labels (rk_model_labels (model));
     return self;
 }
 
@@ -73,6 +86,7 @@ void rk_check_destroy (rk_check_t *self)
     free (self->out);
     free (self->c);
     free (self->flat);
+    free (self->labels);
     free (self->grads);
     free (self);
 }
@@ -86,7 +100,7 @@ double rk_check_forward (rk_check_t *self)
                                .in = (const float *const *) self->in, .labels = self->labels, .loss = &loss};
     rk_must (rk_slice_forward (self->slice, &call, &err), &err);
     if (self->loss)
-        return loss.loss_sum / RK_CHECK_BATCH;
+        return loss.loss_sum / (double) loss.n_counted;
     double sum = 0;
     for (size_t i = 0; i < self->out_len; i++)
         sum += (double) self->c[i] * (double) self->out[i];

@@ -17,7 +17,7 @@ typedef struct {
     size_t in_len[RK_CHECK_MAX_IN], out_len, flat_len; /* floats */
     float *in[RK_CHECK_MAX_IN], *gin[RK_CHECK_MAX_IN];
     float *out, *c, *flat, *grads;
-    int32_t labels[RK_CHECK_BATCH];
+    void *labels;
     bool loss; /* the layer is the loss */
 } rk_check_t;
 

@@ -106,7 +106,7 @@ static void s_on_evaluated (rig_t *rig, const rk_evaluated_t *e)
 {
     rig->result->evaluated.loss_sum += e->loss_sum;
     rig->result->evaluated.n_correct += e->n_correct;
-    rig->result->evaluated.n_samples += e->n;
+    rig->result->evaluated.n_counted += e->n_counted;
     rig->eval_done++;
 }
 

@@ -22,7 +22,7 @@ float *rig_plain (const rig_config_t *config, uint64_t n_minibatches)
     float *flat = rk_arena_memory (bytes), *grads = rk_arena_memory (bytes);
     float *slots[RK_OPTIM_MAX_SLOTS] = {rk_arena_memory (bytes), rk_arena_memory (bytes)};
     float *x = rk_arena_memory (settings->train_batch * rk_shape_elems (rk_data_shape (config->data)) * sizeof *x);
-    int32_t *labels = rk_arena_memory (settings->train_batch * sizeof *labels);
+    void *labels = rk_arena_memory (settings->train_batch * rk_model_n_labels (config->model) * RK_LABEL_BYTES);
     rk_model_init (config->model, settings->run_seed, 0, n_layers, flat);
     uint64_t t = 0;
     for (uint64_t f = 0; f < n_minibatches; f++) {

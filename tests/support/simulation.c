@@ -329,7 +329,7 @@ float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_dat
             s_make_stage (sim, &sim->stages[plan->clusters[c].first_stage + s], rk_plan_stage (plan, c, s),
                           plan->clusters[c].in_flight);
         for (uint32_t i = 0; i < MOST_FLIGHT; i++)
-            sim->labels[c][i] = (int32_t *) (void *) s_floats (plan->settings.train_batch);
+            sim->labels[c][i] = (int32_t *) (void *) s_floats (plan->settings.train_batch * rk_model_n_labels (model));
     }
     s_mark_local (sim);
     s_train (sim);
