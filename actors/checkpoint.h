@@ -4,10 +4,10 @@
 #ifndef RK_ACTORS_CHECKPOINT_H
 #define RK_ACTORS_CHECKPOINT_H
 #include "cluster/plan.h"
-#include "compute/model.h"
+#include "compute/optim.h"
 
 #define RK_CHECKPOINT_PATH (RK_SETTINGS_TEXT + 64)
-#define RK_CHECKPOINT_MAX_PLANES 3 /* the mean and two optimiser vectors */
+#define RK_CHECKPOINT_MAX_PLANES (1 + RK_OPTIM_MAX_SLOTS) /* the mean and the optimiser's vectors */
 
 /* RUN_DIR/checkpoint-00000012.safetensors: after `rounds` committed rounds. */
 void rk_checkpoint_path (const char *run_dir, uint64_t rounds, char path[RK_CHECKPOINT_PATH]);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "compute/optim.h"
+#include "actors/training.h"
 
 static uint64_t s_cut_bytes (const rk_model_t *model, int layer, uint64_t batch)
 {
@@ -18,9 +18,7 @@ static uint64_t s_cut_bytes (const rk_model_t *model, int layer, uint64_t batch)
 static rk_err_t s_slots (const rk_settings_t *settings, uint32_t *slots, rk_error_t *err)
 {
     const rk_optim_t *optim;
-    rk_optim_config_t config = {.momentum = (float) settings->train_momentum, .nesterov = settings->train_nesterov,
-                                .weight_decay = (float) settings->train_weight_decay, .beta1 = 0.9f, .beta2 = 0.999f,
-                                .epsilon = 1e-8f};
+    rk_optim_config_t config = rk_optim_config_of (settings);
     rk_err_t rc = rk_optim_by_name (&optim, settings->train_optimizer, &config, err);
     if (rc)
         return rc;

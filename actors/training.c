@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "actors/training.h"
 
-#define ADAM_BETA1 0.9f /* as published and as everybody's default */
-#define ADAM_BETA2 0.999f
-#define ADAM_EPSILON 1e-8f
+_Static_assert (RK_SETTINGS_MILESTONES == RK_LR_MAX_MILESTONES, "both rooms know the same number");
+
+rk_optim_config_t rk_optim_config_of (const rk_settings_t *s)
+{
+    return (rk_optim_config_t) {.momentum = (float) s->train_momentum, .nesterov = s->train_nesterov,
+                                .weight_decay = (float) s->train_weight_decay, .beta1 = (float) s->train_beta1,
+                                .beta2 = (float) s->train_beta2, .epsilon = (float) s->train_epsilon,
+                                .trust = (float) s->train_trust, .exempt = (rk_exempt_t) s->train_exempt};
+}
 
 rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *err)
 {
     const rk_settings_t *s = &plan->settings;
-    out->config = (rk_optim_config_t) {.momentum = (float) s->train_momentum, .nesterov = s->train_nesterov,
-                                       .weight_decay = (float) s->train_weight_decay, .beta1 = ADAM_BETA1,
-                                       .beta2 = ADAM_BETA2, .epsilon = ADAM_EPSILON};
+    out->config = rk_optim_config_of (s);
     out->lr = (rk_lr_t) {.name = s->train_schedule, .base = (float) s->train_lr, .warmup = s->train_warmup,
-                         .total = s->run_passes * plan->minibatches_per_pass, .step_every = s->train_step_every,
+                         .total = s->run_passes * plan->minibatches_per_pass, .floor = (float) s->train_lr_floor,
+                         .power = (float) s->train_lr_power, .step_every = s->train_step_every,
                          .step_gamma = (float) s->train_step_gamma};
+    while (out->lr.n_milestones < RK_LR_MAX_MILESTONES && s->train_milestones[out->lr.n_milestones]) {
+        out->lr.milestones[out->lr.n_milestones] = s->train_milestones[out->lr.n_milestones];
+        out->lr.n_milestones++;
+    }
     rk_err_t code = rk_optim_by_name (&out->optim, s->train_optimizer, &out->config, err);
     return code == RK_OK ? rk_lr_check (&out->lr, err) : code;
 }

@@ -11,6 +11,8 @@ typedef struct {
     rk_lr_t lr; /* its name points into the plan's settings */
 } rk_training_t;
 
+rk_optim_config_t rk_optim_config_of (const rk_settings_t *settings);
+
 /* plan: borrowed for the life of *out. errors: RK_ENOTFOUND, RK_EINVAL */
 rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *err) RK_MUST_CHECK;
 

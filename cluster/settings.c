@@ -108,6 +108,8 @@ rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
         return rk_error_set (err, RK_EINVAL, "train.nesterov = on needs train.optimizer = sgd and train.momentum > 0");
     if (strcmp (s->train_schedule, "step") == 0 && s->train_step_every == 0)
         return rk_error_set (err, RK_EINVAL, "train.schedule = step needs train.step_every >= 1");
+    if (strcmp (s->train_schedule, "milestones") == 0 && s->train_milestones[0] == 0)
+        return rk_error_set (err, RK_EINVAL, "train.schedule = milestones needs train.milestones, as in 2000,3000");
     if (*s->run_plan && s->n_layout > 0)
         return rk_error_set (err, RK_EINVAL, "run.plan replays a plan, so fleet.layout cannot be forced too; drop one");
     return RK_OK;

@@ -9,6 +9,7 @@
 #include "compute/error.h"
 
 #define RK_SETTINGS_TEXT 256
+#define RK_SETTINGS_MILESTONES 16
 #define RK_MAX_FLEET 64
 #define RK_MAX_CLUSTERS 64
 
@@ -35,7 +36,10 @@ typedef struct {
     double train_lr, train_momentum, train_weight_decay;
     bool train_nesterov;
     uint64_t train_warmup, train_step_every; /* minibatches */
-    double train_step_gamma;
+    double train_step_gamma, train_lr_power, train_lr_floor;
+    uint64_t train_milestones[RK_SETTINGS_MILESTONES + 1]; /* minibatches, ascending; 0 ends them */
+    double train_beta1, train_beta2, train_epsilon, train_trust;
+    unsigned train_exempt; /* rk_exempt_t */
     uint32_t pipeline_in_flight; /* 0: number of stages */
     uint32_t pipeline_update_every;
     bool pipeline_recompute;

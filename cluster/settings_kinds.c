@@ -329,3 +329,39 @@ static size_t s_layout_print (const rk_settings_t *s, const rk_setting_row_t *ro
 }
 
 const rk_setting_kind_t rk_kind_layout = {"layout", s_layout_parse, s_layout_print};
+
+/* ---- ascending integers; 0 ends them in the struct */
+static rk_err_t s_ascending_parse (rk_settings_t *s, const rk_setting_row_t *row, const char *value, rk_error_t *err)
+{
+    const size_t most = row->size / sizeof (uint64_t) - 1;
+    uint64_t list[256] = {0};
+    size_t n = 0;
+    char text[RK_SETTINGS_VALUE];
+    snprintf (text, sizeof text, "%s", strcmp (value, "none") == 0 ? "" : value);
+    if (!*value || value[strlen (value) - 1] == ',')
+        return s_refuse (row, value, err);
+    char *rest = NULL;
+    for (char *at = strtok_r (text, ", ", &rest); at; at = strtok_r (NULL, ", ", &rest)) {
+        uint64_t number;
+        if (n == most || !s_parse_u64 (at, &number) || number < row->low || number > row->high ||
+            (n > 0 && number <= list[n - 1]))
+            return s_refuse (row, value, err);
+        list[n++] = number;
+    }
+    memcpy (s_member (s, row), list, row->size);
+    return RK_OK;
+}
+
+static size_t s_ascending_print (const rk_settings_t *s, const rk_setting_row_t *row, char *text, size_t size)
+{
+    const uint64_t *list = s_const_member (s, row);
+    if (!list[0])
+        return (size_t) snprintf (text, size, "none");
+    size_t n = 0;
+    for (size_t i = 0; list[i]; i++)
+        n += (size_t) snprintf (n < size ? text + n : NULL, n < size ? size - n : 0, "%s%llu", i ? "," : "",
+                                (unsigned long long) list[i]);
+    return n;
+}
+
+const rk_setting_kind_t rk_kind_ascending = {"list", s_ascending_parse, s_ascending_print};

@@ -2,6 +2,8 @@
  * Every key, its default and its help. A key is added by adding a row here and a member to the struct.   */
 #include "cluster/settings_table.h"
 
+#include "compute/optim.h"
+
 #define MEMBER(name) .offset = offsetof (rk_settings_t, name), .size = sizeof (((rk_settings_t *) 0)->name)
 #define INTEGER(name, lo, hi) .kind = &rk_kind_integer, MEMBER (name), .low = (lo), .high = (hi)
 #define REAL(name, lo, hi) .kind = &rk_kind_real, MEMBER (name), .least = (lo), .most = (hi)
@@ -11,8 +13,32 @@
 #define TEXT(name) .kind = &rk_kind_text, .allowed = "text", MEMBER (name)
 #define NAME(name) .kind = &rk_kind_name, .allowed = "a name: letters, digits, - _ .", MEMBER (name)
 
-static const rk_setting_word_t s_optimizers[] = {{.name = "sgd"}, {.name = "adam"}, {0}};
-static const rk_setting_word_t s_schedules[] = {{.name = "constant"}, {.name = "step"}, {.name = "cosine"}, {0}};
+/* Names that compute registers; LIST leaves out the " | " before the first. */
+#define LIST(names) ((names) + 3)
+#define RK_OPTIM(optim) {.name = #optim},
+static const rk_setting_word_t s_optimizers[] = {
+#include "compute/optim/list.h"
+    {0}};
+#undef RK_OPTIM
+#define RK_OPTIM(optim) " | " #optim
+static const char s_optimizer_list[] =
+#include "compute/optim/list.h"
+    ;
+#undef RK_OPTIM
+#define RK_LR(function, schedule) {.name = (schedule)},
+static const rk_setting_word_t s_schedules[] = {
+#include "compute/lr_list.h"
+    {0}};
+#undef RK_LR
+#define RK_LR(function, schedule) " | " schedule
+static const char s_schedule_list[] =
+#include "compute/lr_list.h"
+    ;
+#undef RK_LR
+static const rk_setting_word_t s_exempts[] = {{.name = "published", .value = RK_EXEMPT_PUBLISHED},
+                                              {.name = "bias-norm", .value = RK_EXEMPT_BIAS_NORM},
+                                              {.name = "none", .value = RK_EXEMPT_NONE},
+                                              {0}};
 static const rk_setting_word_t s_shards[] = {
     {.name = "leased"}, {.name = "fixed", .planned = true}, {.name = "dirichlet", .planned = true}, {0}};
 static const rk_setting_word_t s_wires[] = {{.name = "f32", .value = RK_WIRE_F32}, {.name = "f16", .value = RK_WIRE_F16}, {0}};
@@ -61,23 +87,42 @@ static const rk_setting_row_t s_rows[] = {
      .help = "which cluster trains which samples; leased: any cluster any minibatch, each once per pass"},
     {.key = "train.batch", INTEGER (train_batch, 1, 65536), .allowed = "1 <= N <= 65536", .fallback = "64",
      .help = "samples per minibatch"},
-    {.key = "train.optimizer", WORD (train_optimizer, s_optimizers), .allowed = "sgd | adam", .fallback = "sgd",
+    {.key = "train.optimizer", WORD (train_optimizer, s_optimizers), .allowed = LIST (s_optimizer_list), .fallback = "sgd",
      .help = "optimiser of every stage"},
     {.key = "train.lr", REAL (train_lr, 0, 1000), .allowed = "0 <= x <= 1000", .fallback = "0.06",
      .help = "learning rate before the schedule"},
     {.key = "train.momentum", REAL (train_momentum, 0, 0.999999), .allowed = "0 <= x <= 0.999999", .fallback = "0.9",
-     .help = "momentum of sgd"},
+     .help = "momentum of sgd and lars"},
     {.key = "train.nesterov", SWITCH (train_nesterov), .fallback = "off", .help = "Nesterov's momentum, sgd only"},
     {.key = "train.weight_decay", REAL (train_weight_decay, 0, 1), .allowed = "0 <= x <= 1", .fallback = "0",
-     .help = "added to the gradient times the parameter"},
-    {.key = "train.schedule", WORD (train_schedule, s_schedules), .allowed = "constant | step | cosine",
+     .help = "sgd, adam: added to the gradient times the parameter; adamw: of the parameters themselves; lamb, lars: "
+             "in the direction"},
+    {.key = "train.beta1", REAL (train_beta1, 0, 0.999999), .allowed = "0 <= x <= 0.999999", .fallback = "0.9",
+     .help = "running mean of the gradient of adam, adamw and lamb"},
+    {.key = "train.beta2", REAL (train_beta2, 0, 0.999999), .allowed = "0 <= x <= 0.999999", .fallback = "0.999",
+     .help = "running mean of its square"},
+    {.key = "train.epsilon", REAL (train_epsilon, 1e-30, 1), .allowed = "1e-30 <= x <= 1", .fallback = "1e-08",
+     .help = "added to what a gradient is divided by (adam, adamw, lamb, lars); published for lamb: 1e-6"},
+    {.key = "train.trust", REAL (train_trust, 1e-9, 1000), .allowed = "1e-9 <= x <= 1000", .fallback = "0.001",
+     .help = "trust coefficient of lars: how far a tensor moves in a step at learning rate 1, as a share of its norm"},
+    {.key = "train.exempt", CHOICE (train_exempt, s_exempts), .allowed = "published | bias-norm | none",
+     .fallback = "published",
+     .help = "parameters without decay and trust ratio; published: biases and norms with lamb and lars, none with the others"},
+    {.key = "train.schedule", WORD (train_schedule, s_schedules), .allowed = LIST (s_schedule_list),
      .fallback = "cosine", .help = "learning rate over the run"},
     {.key = "train.warmup", INTEGER (train_warmup, 0, 1000000000), .allowed = "0 <= N <= 1000000000", .fallback = "0",
      .help = "minibatches of linear warm-up before any schedule"},
     {.key = "train.step_every", INTEGER (train_step_every, 0, 1000000000), .allowed = "0 <= N <= 1000000000",
      .fallback = "0", .help = "minibatches between two drops of the step schedule"},
     {.key = "train.step_gamma", REAL (train_step_gamma, 0, 1), .allowed = "0 <= x <= 1", .fallback = "0.1",
-     .help = "factor of each drop of the step schedule"},
+     .help = "factor of each drop of the step and milestones schedules"},
+    {.key = "train.milestones", .kind = &rk_kind_ascending, MEMBER (train_milestones), .low = 1, .high = 1000000000,
+     .allowed = "N1,N2,... ascending, at most 16 | none", .fallback = "none",
+     .help = "minibatches at which the milestones schedule drops"},
+    {.key = "train.lr_power", REAL (train_lr_power, 0.01, 100), .allowed = "0.01 <= x <= 100", .fallback = "2",
+     .help = "power of the polynomial schedule"},
+    {.key = "train.lr_floor", REAL (train_lr_floor, 0, 1), .allowed = "0 <= x <= 1", .fallback = "0",
+     .help = "share of train.lr at which cosine, linear and polynomial end"},
     {.key = "pipeline.in_flight", INTEGER (pipeline_in_flight, 0, 256), .allowed = "0 <= N <= 256", .fallback = "0",
      .help = "minibatches a cluster has out at once; 0: its number of stages"},
     {.key = "pipeline.update_every", INTEGER (pipeline_update_every, 1, 65536), .allowed = "1 <= N <= 65536",

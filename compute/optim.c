@@ -38,16 +38,6 @@ static rk_err_t s_check (const rk_optim_config_t *c, rk_error_t *err)
     return RK_OK;
 }
 
-static rk_err_t s_check_adam (const rk_optim_config_t *c, rk_error_t *err)
-{
-    if (!(c->beta1 >= 0 && c->beta1 < 1) || !(c->beta2 >= 0 && c->beta2 < 1))
-        return rk_error_set (err, RK_EINVAL, "beta1 %g and beta2 %g must be in [0, 1)", (double) c->beta1,
-                             (double) c->beta2);
-    if (!(c->epsilon > 0))
-        return rk_error_set (err, RK_EINVAL, "epsilon %g is not above 0", (double) c->epsilon);
-    return RK_OK;
-}
-
 rk_err_t rk_optim_by_name (const rk_optim_t **optim_p, const char *name, const rk_optim_config_t *config,
                            rk_error_t *err)
 {
@@ -56,38 +46,65 @@ rk_err_t rk_optim_by_name (const rk_optim_t **optim_p, const char *name, const r
     if (found < 0)
         return RK_ENOTFOUND;
     rk_err_t rc = s_check (config, err);
-    if (!rc && s_optims[found] == &rk_optim_adam)
-        rc = s_check_adam (config, err);
+    if (!rc && s_optims[found]->check)
+        rc = s_optims[found]->check (config, err);
     if (!rc)
         *optim_p = s_optims[found];
     return rc;
 }
 
-/* Neighbouring trainable tensors are stepped in one call: the padding between them is zero in weights
- * and gradients and stays zero.                                                                      */
+static bool s_exempt (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_param_t *param)
+{
+    const bool some = config->exempt == RK_EXEMPT_PUBLISHED ? optim->exempts : config->exempt == RK_EXEMPT_BIAS_NORM;
+    return some && param->shape.n_dims <= 1;
+}
+
+/* Index of the first tensor after `p` that is not stepped in one call with it. Neighbours of one kind are: the
+ * padding between them is zero in weights and gradients and stays zero.                                   */
+static size_t s_run (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_model_t *model, size_t p)
+{
+    const rk_param_t *first = rk_model_param (model, p);
+    const bool exempt = s_exempt (optim, config, first);
+    size_t next = p + 1;
+    for (; next < rk_model_n_tensors (model) && !(optim->per_tensor && first->trainable); next++) {
+        const rk_param_t *param = rk_model_param (model, next);
+        if (param->trainable != first->trainable || s_exempt (optim, config, param) != exempt)
+            break;
+    }
+    return next;
+}
+
+static void s_step (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *u, bool exempt,
+                    size_t at, size_t n)
+{
+    rk_optim_config_t how = *config;
+    rk_optim_range_t range = {.lr = u->lr, .t = u->t, .grad_scale = u->grad_scale, .exempt = exempt, .n = n,
+                              .w_old = u->w_old + at, .w_new = u->w_new + at, .g = u->grads + at};
+    if (exempt)
+        how.weight_decay = 0;
+    for (int s = 0; s < optim->n_slots; s++)
+        range.slots[s] = u->slots[s] + at;
+    optim->step (&how, &range);
+}
+
 void rk_optim_update (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *u)
 {
     const size_t base = rk_model_flat_at (u->model, u->first), end = rk_model_flat_at (u->model, u->last);
     const size_t n_tensors = rk_model_n_tensors (u->model);
-    size_t begin = base;
-    for (size_t p = 0; p < n_tensors && begin < end; p++) {
+    for (size_t p = 0, next; p < n_tensors; p = next) {
         const rk_param_t *param = rk_model_param (u->model, p);
-        if (param->offset < begin)
+        next = p + 1;
+        if (param->offset < base)
             continue;
-        size_t next = p + 1;
-        while (next < n_tensors && rk_model_param (u->model, next)->trainable == param->trainable)
-            next++;
+        if (param->offset >= end)
+            break;
+        next = s_run (optim, config, u->model, p);
         size_t stop = next < n_tensors ? rk_model_param (u->model, next)->offset : end;
         stop = stop < end ? stop : end;
-        const size_t at = begin - base, n = stop - begin;
-        if (param->trainable) {
-            float *slots[RK_OPTIM_MAX_SLOTS] = {0};
-            for (int s = 0; s < optim->n_slots; s++)
-                slots[s] = u->slots[s] + at;
-            optim->step (config, u->lr, u->t, u->grad_scale, n, u->w_old + at, u->w_new + at, u->grads + at, slots);
-        }
+        const size_t at = param->offset - base, n = stop - param->offset;
+        if (param->trainable)
+            s_step (optim, config, u, s_exempt (optim, config, param), at, n);
         else if (u->w_new != u->w_old)
             memcpy (u->w_new + at, u->w_old + at, n * sizeof *u->w_new);
-        begin = stop;
     }
 }

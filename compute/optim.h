@@ -1,26 +1,52 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Optimisers on flat ranges, registered by name in one table (compute/optim.c); one file each in
  * compute/optim/. Out of place: the new version is written beside the old, which in-flight minibatches
- * may still need; w_new may equal w_old.                                                               */
+ * may still need; w_new may equal w_old. Nothing depends on where a model is cut.                      */
 #ifndef RK_COMPUTE_OPTIM_H
 #define RK_COMPUTE_OPTIM_H
+#include "compute/lr.h"
 #include "compute/model.h"
 
 #define RK_OPTIM_MAX_SLOTS 2
 
+/* Which parameters neither decay nor have a trust ratio. Biases and the scales and shifts of norms are the
+ * parameters of one dimension.                                                                          */
+typedef enum {
+    RK_EXEMPT_PUBLISHED = 0, /* those of one dimension with lamb and lars, none with the others */
+    RK_EXEMPT_BIAS_NORM,
+    RK_EXEMPT_NONE
+} rk_exempt_t;
+
 typedef struct {
-    float momentum;     /* sgd */
+    float momentum;     /* sgd, lars */
     bool nesterov;      /* sgd */
-    float weight_decay; /* added to the gradient, as PyTorch's SGD and Adam do */
-    float beta1, beta2, epsilon; /* adam */
+    float weight_decay; /* sgd, adam: added to the gradient, as PyTorch does; adamw: of the weights themselves;
+                           lamb, lars: part of the direction */
+    float beta1, beta2, epsilon; /* adam, adamw, lamb; epsilon: lars too */
+    float trust;                 /* lars: how far a tensor moves in one step, as a share of its own norm */
+    rk_exempt_t exempt;
 } rk_optim_config_t;
+
+/* n floats: neighbouring tensors with their padding, or one tensor with its padding (per_tensor). */
+typedef struct {
+    float lr;
+    uint64_t t;       /* counts from 1 */
+    float grad_scale; /* the gradient is grad_scale g */
+    bool exempt;
+    size_t n;
+    const float *w_old;
+    float *w_new;
+    float *g; /* may be written over */
+    float *slots[RK_OPTIM_MAX_SLOTS];
+} rk_optim_range_t;
 
 typedef struct {
     const char *name;
     int n_slots; /* state vectors, each as long as the parameters, zero at the start */
-    /* One step on n floats. t counts from 1. g is scaled by grad_scale. */
-    void (*step) (const rk_optim_config_t *config, float lr, uint64_t t, float grad_scale, size_t n, const float *w_old,
-                  float *w_new, const float *g, float *const *slots);
+    bool per_tensor;
+    bool exempts; /* what RK_EXEMPT_PUBLISHED means */
+    rk_err_t (*check) (const rk_optim_config_t *config, rk_error_t *err); /* beyond what all need; NULL: nothing */
+    void (*step) (const rk_optim_config_t *config, const rk_optim_range_t *range);
 } rk_optim_t;
 
 rk_err_t rk_optim_by_name (const rk_optim_t **optim_p, const char *name, const rk_optim_config_t *config, rk_error_t *err) RK_MUST_CHECK;
@@ -36,23 +62,9 @@ typedef struct {
     float grad_scale;
     const float *w_old;
     float *w_new; /* may be w_old */
-    const float *grads;
+    float *grads; /* what is left in it is of no use */
     float *const *slots;
 } rk_optim_update_t;
 void rk_optim_update (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *update);
-
-/* Learning-rate schedules, registered by name: constant, step, cosine, warm-up before any of them.
- * A pure function of the minibatch id, so that it does not depend on the number of clusters.           */
-typedef struct {
-    const char *name;         /* "constant", "step", "cosine" */
-    float base;               /* train.lr */
-    uint64_t warmup;          /* minibatches of linear warm-up */
-    uint64_t total;           /* minibatches of the run (cosine) */
-    uint64_t step_every;      /* minibatches (step) */
-    float step_gamma;
-} rk_lr_t;
-rk_err_t rk_lr_check (const rk_lr_t *lr, rk_error_t *err) RK_MUST_CHECK;
-float rk_lr_at (const rk_lr_t *lr, uint64_t f);
-const char *const *rk_lr_names (void);
 
 #endif

@@ -17,10 +17,12 @@ typedef struct {
     bool nesterov;
 } rk_vec_sgd_t;
 
-/* PyTorch's Adam: m, v are running means of g' and g'^2; w -= lr (m / correct1) / (sqrt (v / correct2) + epsilon) */
+/* PyTorch's Adam: m, v are running means of g' and g'^2; w -= lr (m / correct1) / (sqrt (v / correct2) + epsilon).
+ * decoupled: g' is without the decay, and w -= lr weight_decay w comes first (AdamW).                       */
 typedef struct {
     float lr, beta1, beta2, epsilon, weight_decay, grad_scale;
     float correct1, correct2; /* 1 - beta^t, t counting from 1 */
+    bool decoupled;
 } rk_vec_adam_t;
 
 /* A channel of a minibatch: n planes of `size` floats, the first floats of two of them `stride` apart. */
@@ -66,6 +68,9 @@ typedef struct {
     /* ---- optimisers, out of place: w_new beside w (or equal). m, v: state, may be NULL when unused */
     void (*sgd) (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g, float *v);
     void (*adam) (const rk_vec_adam_t *how, size_t n, const float *w, float *w_new, const float *g, float *const mv[2]);
+    /* Moves m and v as a decoupled adam does; u = (m / correct1) / (sqrt (v / correct2) + epsilon) + weight_decay w.
+     * u may be g. */
+    void (*adam_direction) (const rk_vec_adam_t *how, size_t n, const float *w, const float *g, float *u, float *const mv[2]);
 
     /* ---- conversions, round to nearest even, little-endian halves. f16 clamps to +-65504; NaN stays NaN */
     void (*f32_to_f16) (size_t n, const float *x, void *y);

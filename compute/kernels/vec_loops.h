@@ -3,6 +3,7 @@
  * compiles for its processor and which names its table by RK_VEC_TABLE. Contraction is off everywhere,
  * so that every build rounds at the same places. Not a header for anybody else.                       */
 #include "compute/kernels/vec_halves.h"
+#include "compute/kernels/vec_optim.h"
 #include "compute/kernels/vec_windows.h"
 
 #include <math.h>
@@ -241,47 +242,6 @@ static void s_softmax_rows (size_t rows, size_t n, const float *logits, float *p
     }
 }
 
-static void s_sgd_plain (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g)
-{
-    float lr = how->lr, decay = how->weight_decay, scale = how->grad_scale;
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++)
-        w_new[i] = w[i] - lr * (scale * g[i] + decay * w[i]);
-}
-
-static void s_sgd (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g, float *v)
-{
-    if (how->momentum == 0.0f) {
-        s_sgd_plain (how, n, w, w_new, g);
-        return;
-    }
-    float lr = how->lr, decay = how->weight_decay, scale = how->grad_scale, momentum = how->momentum;
-    float ahead = how->nesterov ? 1.0f : 0.0f, along = how->nesterov ? momentum : 1.0f;
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++) {
-        float grad = scale * g[i] + decay * w[i];
-        float velocity = momentum * v[i] + grad;
-        v[i] = velocity;
-        w_new[i] = w[i] - lr * (ahead * grad + along * velocity);
-    }
-}
-
-static void s_adam (const rk_vec_adam_t *how, size_t n, const float *w, float *w_new, const float *g, float *const mv[2])
-{
-    float b1 = how->beta1, b2 = how->beta2, decay = how->weight_decay, scale = how->grad_scale;
-    float step = how->lr / how->correct1, root = sqrtf (how->correct2), epsilon = how->epsilon;
-    float *m = mv[0], *v = mv[1];
-    RK_IVDEP
-    for (size_t i = 0; i < n; i++) {
-        float grad = scale * g[i] + decay * w[i];
-        float mean = b1 * m[i] + (1.0f - b1) * grad;
-        float square = b2 * v[i] + (1.0f - b2) * (grad * grad);
-        m[i] = mean;
-        v[i] = square;
-        w_new[i] = w[i] - step * (mean / (__builtin_sqrtf (square) / root + epsilon));
-    }
-}
-
 const rk_vec_t RK_VEC_TABLE = {
     .copy = s_copy,
     .relu = s_relu,
@@ -304,6 +264,7 @@ const rk_vec_t RK_VEC_TABLE = {
     .softmax_rows = s_softmax_rows,
     .sgd = s_sgd,
     .adam = s_adam,
+    .adam_direction = s_adam_direction,
     .f32_to_f16 = s_f32_to_f16,
     .f16_to_f32 = s_f16_to_f32,
     .f32_to_bf16 = s_f32_to_bf16,

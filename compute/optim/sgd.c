@@ -5,12 +5,11 @@
 #include "compute/kernels/vec.h"
 #include "compute/optim.h"
 
-static void s_step (const rk_optim_config_t *config, float lr, uint64_t t, float grad_scale, size_t n,
-                    const float *w_old, float *w_new, const float *g, float *const *slots)
+static void s_step (const rk_optim_config_t *config, const rk_optim_range_t *range)
 {
-    const rk_vec_sgd_t how = {.lr = lr, .momentum = config->momentum, .weight_decay = config->weight_decay,
-                              .grad_scale = grad_scale, .nesterov = config->nesterov};
-    rk_vec ()->sgd (&how, n, w_old, w_new, g, slots[0]);
+    const rk_vec_sgd_t how = {.lr = range->lr, .momentum = config->momentum, .weight_decay = config->weight_decay,
+                              .grad_scale = range->grad_scale, .nesterov = config->nesterov};
+    rk_vec ()->sgd (&how, range->n, range->w_old, range->w_new, range->g, range->slots[0]);
 }
 
 const rk_optim_t rk_optim_sgd = {.name = "sgd", .n_slots = 1, .step = s_step};

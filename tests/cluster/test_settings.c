@@ -13,7 +13,8 @@
 static const char *const s_keys[] = {
     "run.seed", "run.passes", "run.dir", "run.plan", "run.threads", "model.name", "data.name", "data.path", "data.shard",
     "train.batch", "train.optimizer", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
-    "train.schedule", "train.warmup", "train.step_every", "train.step_gamma", "pipeline.in_flight",
+    "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",
+    "train.step_every", "train.step_gamma", "train.milestones", "train.lr_power", "train.lr_floor", "pipeline.in_flight",
     "pipeline.update_every", "pipeline.recompute", "pipeline.wire", "average.every", "average.mode", "average.weights",
     "average.graph", "average.codec", "average.optimizer_state", "average.bn", "plan.rings", "fleet.node", "fleet.layout",
     "net.transport", "net.listen"};
@@ -142,6 +143,12 @@ static void test_bad_values (void **state)
         {"train.lr", "1e9", RK_EINVAL, "1000"},
         {"train.momentum", "1", RK_EINVAL, "0.999999"},
         {"train.nesterov", "yes", RK_EINVAL, "on | off"},
+        {"train.optimizer", "adamx", RK_EINVAL, "sgd | adam | adamw | lamb | lars"},
+        {"train.milestones", "5,5", RK_EINVAL, "ascending"},
+        {"train.milestones", "0", RK_EINVAL, "ascending"},
+        {"train.milestones", "1,x", RK_EINVAL, "1,x"},
+        {"train.milestones", "1,", RK_EINVAL, "1,"},
+        {"train.milestones", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", RK_EINVAL, "at most 16"},
         {"average.every", "0", RK_EINVAL, "pass"},
         {"average.graph", "torus", RK_EUNSUPPORTED, "complete"},
         {"average.graph", "ring", RK_EUNSUPPORTED, "complete"},
@@ -273,6 +280,8 @@ static void test_round_trip (void **state)
         s.train_lr = (double) (s_next (&x) % 1000003) / 1000003 * 10;
         s.train_momentum = (double) (s_next (&x) % 1000) / 1001;
         s.train_batch = 1 + (uint32_t) (s_next (&x) % 65536);
+        for (uint64_t k = 0, at = 0, n = s_next (&x) % (RK_SETTINGS_MILESTONES + 1); k < n; k++)
+            s.train_milestones[k] = at += 1 + s_next (&x) % 1000;
         s.average_every = s_next (&x) % 3 ? s_next (&x) % 1000000 : 0;
         s.average_mode = (rk_average_mode_t) (s_next (&x) % 2);
         s.plan_rings = (rk_rings_t) (s_next (&x) % 3);

@@ -275,6 +275,37 @@ static void s_adam (void **state)
     }
 }
 
+/* Decoupled: the means never see the decay; the direction is what a step of adamw divides by the rate. */
+static void s_adam_decoupled (void **state)
+{
+    float w[N], g[N], m[N], v[N], out[N], u[N];
+    noise_t noise = {10};
+    rk_vec_adam_t how = {.lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .weight_decay = 0.1f,
+                         .grad_scale = 2.0f, .correct1 = 0.1f, .correct2 = 0.001f, .decoupled = true};
+    for (size_t set = 0; set < N_SETS; set++) {
+        if (!s_use (set))
+            continue;
+        noise_fill (&noise, N, w);
+        noise_fill (&noise, N, g);
+        memset (m, 0, sizeof m);
+        memset (v, 0, sizeof v);
+        rk_vec ()->adam (&how, N, w, out, g, (float *const[2]){m, v});
+        for (size_t j = 0; j < N; j++) {
+            double grad = 2.0 * g[j];
+            assert_true (s_near (m[j], 0.1 * grad, 1e-6) && s_near (v[j], 0.001 * grad * grad, 1e-6));
+        }
+        memset (m, 0, sizeof m);
+        memset (v, 0, sizeof v);
+        rk_vec ()->adam_direction (&how, N, w, g, u, (float *const[2]){m, v});
+        for (size_t j = 0; j < N; j++)
+            assert_true (s_near (out[j], w[j] - 0.01 * u[j], 1e-6));
+        memset (m, 0, sizeof m);
+        memset (v, 0, sizeof v);
+        rk_vec ()->adam_direction (&how, N, w, g, g, (float *const[2]){m, v}); /* over the gradient */
+        assert_memory_equal (g, u, sizeof u);
+    }
+}
+
 /* Every half goes there and back unchanged; every float goes to the nearest half, ties to even. */
 static void s_f16 (void **state)
 {
@@ -354,10 +385,13 @@ static void s_run_all (s_all_t *o)
     rk_vec_sgd_t sgd = {0.1f, 0.9f, 0.01f, 0.3f, true};
     memcpy (o->floats[5], m, sizeof m);
     v->sgd (&sgd, N, a, o->floats[6], b, o->floats[5]);
-    rk_vec_adam_t adam = {0.1f, 0.9f, 0.99f, 1e-8f, 0.01f, 0.3f, 0.1f, 0.01f};
+    rk_vec_adam_t adam = {0.1f, 0.9f, 0.99f, 1e-8f, 0.01f, 0.3f, 0.1f, 0.01f, true};
     memcpy (o->floats[7], m, sizeof m);
     v->relu (N, m, o->floats[8]);
     v->adam (&adam, N, a, o->floats[9], b, (float *const[2]){o->floats[7], o->floats[8]});
+    memcpy (o->floats[15], m, sizeof m);
+    memcpy (o->floats[16], o->floats[8], sizeof m);
+    v->adam_direction (&adam, N, a, b, o->floats[17], (float *const[2]){o->floats[15], o->floats[16]});
     v->bias_planes_grad (2, 7, 71, a, o->floats[10]);
     v->bias_rows_grad (17, 59, a, o->floats[11]);
     v->axpy (N, 0.77f, a, o->floats[11]);
@@ -388,7 +422,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (s_elementwise), cmocka_unit_test (s_reductions), cmocka_unit_test (s_softmax),
-        cmocka_unit_test (s_sgd),         cmocka_unit_test (s_adam),       cmocka_unit_test (s_f16),
+        cmocka_unit_test (s_sgd),         cmocka_unit_test (s_adam),       cmocka_unit_test (s_adam_decoupled),       cmocka_unit_test (s_f16),
         cmocka_unit_test (s_bf16), cmocka_unit_test (s_max_2x2),       cmocka_unit_test (s_same_bits),
     };
     return cmocka_run_group_tests_name ("compute/vec", tests, NULL, NULL);

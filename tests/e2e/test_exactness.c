@@ -3,6 +3,7 @@
 #include "tests/support/rig.h"
 #include "tests/support/simulation.h"
 #include "cluster/schedule.h"
+#include "compute/optim.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,11 +22,13 @@ static rig_config_t s_config (const rk_model_t *model, uint32_t n_clusters, cons
 /* ---- one cluster against the plain loop */
 
 /* Whether a cluster of n stages with one minibatch in flight ends with the plain loop's parameters. */
-static bool s_equals_plain (const rk_model_t *model, uint32_t n_stages, const char *transport, uint32_t corrupt)
+static bool s_equals_plain_with (const char *optimizer, const rk_model_t *model, uint32_t n_stages, const char *transport,
+                                 uint32_t corrupt)
 {
     rig_config_t config = s_config (model, 1, &n_stages, transport);
     config.settings.pipeline_in_flight = 1;
     config.corrupt = corrupt;
+    snprintf (config.settings.train_optimizer, sizeof config.settings.train_optimizer, "%s", optimizer);
     rig_result_t result;
     rig_run (&config, &result);
     float *plain = rig_plain (&config, result.minibatches);
@@ -33,6 +36,11 @@ static bool s_equals_plain (const rk_model_t *model, uint32_t n_stages, const ch
     free (plain);
     rig_clear (&result);
     return equal;
+}
+
+static bool s_equals_plain (const rk_model_t *model, uint32_t n_stages, const char *transport, uint32_t corrupt)
+{
+    return s_equals_plain_with ("sgd", model, n_stages, transport, corrupt);
 }
 
 static void one_stage_is_the_plain_loop (void **state)
@@ -54,6 +62,15 @@ static void stages_with_window_one_are_the_plain_loop (void **state)
     assert_true (s_equals_plain (s_residual, 3, "tcp", RK_CORRUPT_NONE));
 }
 
+/* Norms of tensors do not depend on the cuts. */
+static void every_optimizer_is_exact (void **state)
+{
+    for (const char *const *name = rk_optim_names (); *name; name++) {
+        assert_true (s_equals_plain_with (*name, s_residual, 4, "inproc", RK_CORRUPT_NONE));
+        assert_false (s_equals_plain_with (*name, s_mlp, 2, "inproc", RK_CORRUPT_SWAPPED_LABEL));
+    }
+}
+
 /* ---- any drained plan against the simulation */
 
 typedef struct {
@@ -66,7 +83,7 @@ typedef struct {
     rk_rings_t rings;
     rk_bn_t bn;
     bool optimizer_state, recompute;
-    const char *transport;
+    const char *transport, *optimizer;
 } drained_t;
 
 static bool s_equals_simulation (const drained_t *d)
@@ -82,6 +99,8 @@ static bool s_equals_simulation (const drained_t *d)
     config.settings.average_optimizer_state = d->optimizer_state;
     config.settings.pipeline_recompute = d->recompute;
     config.corrupt = d->corrupt;
+    if (d->optimizer)
+        snprintf (config.settings.train_optimizer, sizeof config.settings.train_optimizer, "%s", d->optimizer);
     rig_result_t result;
     rig_run (&config, &result);
     float *expected = rk_simulate (result.plan, d->model, config.data);
@@ -125,6 +144,10 @@ static void options_of_averaging_and_memory_are_exact (void **state)
     drained_t d = plain;
     d.optimizer_state = true;
     assert_true (s_equals_simulation (&d));
+    for (const char *const *name = rk_optim_names (); *name; name++) { /* one state vector or two */
+        d.optimizer = *name;
+        assert_true (s_equals_simulation (&d));
+    }
     d = plain;
     d.bn = RK_BN_RECALIBRATE;
     assert_true (s_equals_simulation (&d));
@@ -289,6 +312,7 @@ int main (void)
         cmocka_unit_test (one_stage_is_the_plain_loop),
         cmocka_unit_test (swapped_label_is_seen),
         cmocka_unit_test (stages_with_window_one_are_the_plain_loop),
+        cmocka_unit_test (every_optimizer_is_exact),
         cmocka_unit_test (gradients_are_taken_at_the_version_of_the_forward),
         cmocka_unit_test (stale_version_is_seen),
         cmocka_unit_test (replicas_equal_the_mean_in_ring_order),
