@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "compute/error.h"
+#include "compute/pool.h"
 
 #define RK_GEMM_ROWS 48 /* row granularity at which a product may be split without changing a bit */
 
@@ -21,5 +22,28 @@ const char *rk_blas_kernels (void);
  * beta == 0 does not read C. m, n, k may be 0. thread: any, after rk_blas_init. owner: all borrowed. */
 void rk_gemm (rk_trans_t ta, rk_trans_t tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
               const float *b, size_t ldb, float beta, float *c, size_t ldc);
+
+/* The same with alpha 1, cut for a pool along the longer side of C. No bit depends on the pool.       */
+typedef struct {
+    rk_trans_t ta, tb;
+    size_t m, n, k;
+    const float *a;
+    size_t lda;
+    const float *b;
+    size_t ldb;
+    float beta;
+    float *c;
+    size_t ldc;
+} rk_gemm_t;
+void rk_gemm_pool (rk_pool_t *pool, const rk_gemm_t *p);
+
+/* ---- for benchmarks */
+
+/* Multiply-adds in registers alone, `turns` times over all accumulators of a tile of the set in force: what its
+ * processor can do at most. Returns the floating-point operations done. thread: any.                 */
+double rk_blas_spin (size_t turns);
+
+/* Is the calling thread inside a product or a convolution, packing included? Safe in a signal handler. */
+bool rk_blas_inside (void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0
- * rookery bench train: samples/s of a model in one process and one thread, without sockets.              */
+ * rookery bench train: samples/s of a model in one process, without sockets.                             */
 #include <string.h>
 
 #include "actors/actor.h"
@@ -9,24 +9,26 @@
 #include "compute/blas.h"
 #include "compute/plain.h"
 
-#define CHUNK_NS 330000000 /* as the comparisons: chunks of a third of a second */
-#define WARM_UP 5
-#define LEAST_CHUNKS 5
+#define CHUNK_S 0.33 /* as the comparisons */
 
 typedef struct {
+    rk_bench_machine_t machine;
     rk_plain_t *loop;
     rk_data_t *data;
     uint64_t batch, f;
-    double seconds;
     rk_settings_t settings;
-    rk_chunks_t wall, cpu;
+    rk_bench_times_t times;
 } self_t;
+
+/* Speed does not depend on the pictures. */
+rk_err_t rk_bench_data (rk_data_t **data_p, const rk_settings_t *settings, rk_error_t *err)
+{
+    return rk_data_open (data_p, settings->data_name, NULL, NULL) ? rk_data_open (data_p, "synthetic", NULL, err) : RK_OK;
+}
 
 static rk_err_t s_open (self_t *self, const rk_args_t *args, rk_error_t *err)
 {
-    uint64_t threads = 1;
     self->batch = 64;
-    self->seconds = 3;
     rk_settings_default (&self->settings);
     const char *model = rk_args_get (args, "model");
     if (model)
@@ -35,49 +37,51 @@ static rk_err_t s_open (self_t *self, const rk_args_t *args, rk_error_t *err)
     if (!code)
         code = rk_args_number (args, "batch", 1, 65536, &self->batch, err);
     if (!code)
-        code = rk_args_number (args, "threads", 1, 1, &threads, err);
+        code = rk_bench_machine (args, &self->machine, err);
     if (!code)
-        code = rk_args_real (args, "seconds", 0.1, 3600, &self->seconds, err);
-    if (!code)
-        code = rk_blas_init ("auto", err);
-    if (!code && rk_data_open (&self->data, self->settings.data_name, NULL, NULL)) /* speed does not depend on the pictures */
-        code = rk_data_open (&self->data, "synthetic", NULL, err);
+        code = rk_bench_data (&self->data, &self->settings, err);
     if (code)
         return code;
     rk_plain_config_t config = {.model = self->settings.model_name, .data = self->data, .batch = self->batch, .seed = 1,
-                                .optimizer = "sgd", .optim = {.momentum = 0.9f}, .lr = {.name = "constant", .base = 0.02f}};
+                                .optimizer = "sgd", .optim = {.momentum = 0.9f}, .lr = {.name = "constant", .base = 0.02f},
+                                .threads = self->machine.threads};
     return rk_plain_new (&self->loop, &config, err);
 }
 
-/* k steps; every minibatch full, so that all chunks are alike. */
-static rk_err_t s_steps (self_t *self, uint64_t k, rk_error_t *err)
+/* Every minibatch full, so that all are alike. */
+static rk_err_t s_step (void *arg, rk_error_t *err)
 {
-    uint64_t per_pass = rk_plain_per_pass (self->loop);
-    rk_err_t code = RK_OK;
-    for (uint64_t i = 0; i < k && !code; i++) {
-        if (per_pass > 1 && self->f % per_pass == per_pass - 1)
-            self->f++;
-        code = rk_plain_step (self->loop, self->f++, NULL, err);
-    }
-    return code;
+    self_t *self = arg;
+    const uint64_t per_pass = rk_plain_per_pass (self->loop);
+    if (per_pass > 1 && self->f % per_pass == per_pass - 1)
+        self->f++;
+    return rk_plain_step (self->loop, self->f++, NULL, err);
 }
 
-static rk_err_t s_measure (self_t *self, const rk_args_t *args, rk_error_t *err)
+static double s_flops (const rk_model_t *model, size_t batch)
 {
-    rk_err_t code = s_steps (self, WARM_UP, err);
-    int64_t start = rk_now_ns ();
-    if (!code)
-        code = s_steps (self, 1, err);
-    int64_t one = rk_now_ns () - start;
-    uint64_t k = one > 0 && one < CHUNK_NS ? (uint64_t) (CHUNK_NS / one) : 1;
-    int64_t end = rk_now_ns () + (int64_t) (self->seconds * 1e9);
-    while (!code && !*args->interrupted && (rk_now_ns () < end || self->wall.n < LEAST_CHUNKS)) {
-        int64_t wall = rk_now_ns (), cpu = rk_thread_cpu_ns ();
-        code = s_steps (self, k, err);
-        rk_chunks_add (&self->wall, (double) (k * self->batch) * 1e9 / (double) (rk_now_ns () - wall));
-        rk_chunks_add (&self->cpu, (double) (k * self->batch) * 1e9 / (double) (rk_thread_cpu_ns () - cpu));
+    double flops = 0;
+    for (int i = 0; i < rk_model_n_layers (model); i++) {
+        rk_layer_cost_t cost;
+        rk_model_cost (model, i, batch, &cost);
+        flops += (double) (cost.forward_flops + cost.backward_flops);
     }
-    return code;
+    return flops;
+}
+
+static json_t *s_figure (self_t *self, double share, double other_cores)
+{
+    const double samples = (double) self->batch * 1e9;
+    json_t *figure = json_pack (
+        "{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:I,s:f,s:f}", "figure", "train", "peer", "rookery", "unit", "sample",
+        "opt", "sgd", "model", self->settings.model_name, "params",
+        (json_int_t) rk_model_n_params (rk_plain_model (self->loop)), "batch", (json_int_t) self->batch, "per_s",
+        rk_bench_round (samples / rk_chunks_at (&self->times.wall, 0.5), 10), "best_per_s",
+        rk_bench_round (samples / rk_chunks_at (&self->times.wall, 0), 10), "per_cpu_s",
+        rk_bench_round (samples / rk_chunks_at (&self->times.cpu, 0.5), 10), "percent_in_gemm", rk_bench_round (share, 10),
+        "chunks", (json_int_t) self->times.wall.n, "mb", rk_bench_round ((double) rk_plain_bytes (self->loop) / 1e6, 10),
+        "other_cores", other_cores);
+    return rk_bench_add_speed (figure, &self->machine, s_flops (rk_plain_model (self->loop), self->batch), &self->times);
 }
 
 rk_err_t rk_bench_train (const rk_args_t *args, rk_error_t *err)
@@ -88,18 +92,12 @@ rk_err_t rk_bench_train (const rk_args_t *args, rk_error_t *err)
     rk_meter_t meter;
     rk_err_t code = s_open (self, args, err);
     rk_meter_begin (&meter);
+    rk_bench_share_begin ();
     if (!code)
-        code = s_measure (self, args, err);
+        code = rk_bench_repeat (args, self->machine.seconds, CHUNK_S, s_step, self, &self->times, err);
+    const double share = rk_bench_share_end ();
     if (!code)
-        rk_bench_put (args, json_pack ("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:s,s:f,s:f,s:f,s:i,s:f,s:f}", "figure", "train", "peer",
-                                       "rookery", "unit", "sample", "opt", "sgd", "model", self->settings.model_name, "params",
-                                       (json_int_t) rk_model_n_params (rk_plain_model (self->loop)), "batch", (int) self->batch,
-                                       "threads", 1, "kernels", rk_blas_kernels (), "per_s",
-                                       rk_bench_round (rk_chunks_at (&self->wall, 0.5), 10), "best_per_s",
-                                       rk_bench_round (rk_chunks_at (&self->wall, 1), 10), "per_cpu_s",
-                                       rk_bench_round (rk_chunks_at (&self->cpu, 0.5), 10), "chunks", (int) self->wall.n, "mb",
-                                       rk_bench_round ((double) rk_plain_bytes (self->loop) / 1e6, 10), "other_cores",
-                                       rk_meter_other_cores (&meter)));
+        rk_bench_put (args, s_figure (self, share, rk_meter_other_cores (&meter)));
     rk_plain_destroy (&self->loop);
     rk_data_close (&self->data);
     free (self);

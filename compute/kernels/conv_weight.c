@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "compute/kernels/inside.h"
 #include "compute/kernels/sets.h"
 
 #define MAX_COLS 32
@@ -118,6 +119,7 @@ static void s_task (void *arg, size_t task, size_t worker)
         panel = n_panels * task / job->n_tasks;
         end = n_panels * (task + 1) / job->n_tasks;
     }
+    rk_inside_products = 1;
     for (b.sample = 0; b.sample < job->n; b.sample++) {
         s_pad (job, b.sample, b.from, b.to, padded);
         for (size_t p = panel; p < end; p++)
@@ -128,6 +130,7 @@ static void s_task (void *arg, size_t task, size_t worker)
                 s_add_block (job, &b, padded, turned);
             }
     }
+    rk_inside_products = 0;
 }
 
 /* dw (co, ci, tap) += sums (tap, ci, co), a cache line of output channels at a time. */
@@ -179,6 +182,7 @@ static void s_few_task (void *arg, size_t task, size_t worker)
     const size_t n_tiles = (n_co + job->set->max_rows - 1) / job->set->max_rows, plane = l->plane;
     float *padded = job->scratch + worker * (l->padded + l->turned), *turned = padded + l->padded;
     rk_tile_t t = {.n_runs = 1, .a_row = plane, .a_k = 1, .b_k = wide, .c_row = k, .alpha = 1.0f, .beta = 1.0f};
+    rk_inside_products = 1;
     for (size_t sample = 0; sample < job->n; sample++) {
         s_pad (job, sample, 0, s->c_in, padded);
         for (size_t row = 0; row < l->in.rows; row += l->rows) {
@@ -195,6 +199,7 @@ static void s_few_task (void *arg, size_t task, size_t worker)
             }
         }
     }
+    rk_inside_products = 0;
 }
 
 void rk_conv_backward_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "compute/kernels/inside.h"
+
 #define MAX_COLS 32           /* of any tile set */
 #define BLOCK_TAPS 512        /* products added before y is touched: part of the arithmetic */
 #define GROUP_FLOATS 131072   /* padded input of one group of samples: half of a 1 MiB cache */
@@ -205,6 +207,7 @@ static void s_group (void *arg, size_t task, size_t worker)
     float *tiles = unrolled + l->panel, *y = call->y + s->first + first * s->n_out * s->plane;
     s_panel_t panel;
     rk_place_t place = {0, 0, 0};
+    rk_inside_products = 1;
     for (size_t i = 0; i < n; i++)
         rk_border_copy (&s->in, call->set, 0, s->in.channels, call->x + (first + i) * in_sample,
                         padded + i * s->in.sample_stride);
@@ -213,6 +216,7 @@ static void s_group (void *arg, size_t task, size_t worker)
         s_describe (job, &place, left < width ? left : width, &panel);
         s_work_panel (job, &panel, padded, unrolled, tiles, y);
     }
+    rk_inside_products = 0;
 }
 
 void rk_slide (const rk_slide_call_t *call, rk_pool_t *pool)

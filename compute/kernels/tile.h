@@ -74,6 +74,7 @@ typedef struct {
     /* dst[i][l step] = src[i][l], the floats between left alone; cols <= max_cols */
     void (*spread) (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst, size_t dst_row);
     void (*unroll) (const rk_unroll_t *u);
+    double (*spin) (size_t turns); /* see rk_blas_spin */
     /* NULL where masked loads cost more than the panel */
     void (*sliding_tile) (size_t rows, size_t cols, const rk_sliding_tile_t *t);
 } rk_tile_set_t;

@@ -339,6 +339,31 @@ static void s_unroll (const rk_unroll_t *u)
         UNROLL_CASES (false)
 }
 
+/* x / 2 + 1 / 2 tends to 1: no value grows, none becomes denormal. */
+static double s_spin (size_t turns)
+{
+    vec_t acc[MAX_ROWS][2];
+    const vec_t half = s_splat (0.5f);
+    float result[LANES];
+    RK_UNROLL (14)
+    for (int i = 0; i < MAX_ROWS; i++)
+        for (int v = 0; v < 2; v++)
+            acc[i][v] = s_splat (1.0f + (float) (2 * i + v)); /* all different, or compilers compute one for all */
+    for (size_t t = 0; t < turns; t++) {
+        RK_UNROLL (14)
+        for (int i = 0; i < MAX_ROWS; i++) {
+            acc[i][0] = s_fma (acc[i][0], half, half);
+            acc[i][1] = s_fma (acc[i][1], half, half);
+        }
+        __asm__ volatile ("");
+    }
+    RK_UNROLL (14)
+    for (int i = 1; i < MAX_ROWS; i++)
+        acc[0][0] = s_add (acc[0][0], s_add (acc[i][0], acc[i][1]));
+    s_store_part (s_part (LANES), result, s_add (acc[0][0], acc[0][1]));
+    return result[0] > 0.0f ? (double) turns * MAX_ROWS * 2 * LANES * 2 : 0.0;
+}
+
 const rk_tile_set_t TILES = {
     .max_rows = MAX_ROWS,
     .max_cols = 2 * LANES,
@@ -349,6 +374,7 @@ const rk_tile_set_t TILES = {
     .pick = s_pick,
     .spread = s_spread,
     .unroll = s_unroll,
+    .spin = s_spin,
 #ifdef SLIDES
     .sliding_tile = s_any_sliding_tile,
 #endif

@@ -28,48 +28,12 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
     return RK_OK;
 }
 
-/* One product of a call, cut for the pool: along the rows of C at multiples of RK_GEMM_ROWS, or along its
- * columns; every element of C is summed over k in the same order either way.                        */
-typedef struct {
-    rk_trans_t ta, tb;
-    size_t m, n, k;
-    const float *a, *b;
-    size_t lda, ldb;
-    float beta;
-    float *c;
-    size_t ldc;
-    bool by_rows;
-} s_product_t;
-
-#define RUN (2 * RK_GEMM_ROWS)
-
-static void s_part (void *arg, size_t task, size_t worker)
-{
-    const s_product_t *p = arg;
-    const size_t at = task * RUN, whole = p->by_rows ? p->m : p->n;
-    const size_t run = whole - at < RUN ? whole - at : RUN;
-    if (p->by_rows)
-        rk_gemm (p->ta, p->tb, run, p->n, p->k, 1, p->a + at * (p->ta ? 1 : p->lda), p->lda, p->b, p->ldb, p->beta,
-                 p->c + at * p->ldc, p->ldc);
-    else
-        rk_gemm (p->ta, p->tb, p->m, run, p->k, 1, p->a, p->lda, p->b + at * (p->tb ? p->ldb : 1), p->ldb, p->beta,
-                 p->c + at, p->ldc);
-}
-
-static void s_multiply (const rk_layer_call_t *call, s_product_t *p)
-{
-    if (call->pool)
-        rk_pool_run (call->pool, ((p->by_rows ? p->m : p->n) + RUN - 1) / RUN, s_part, p);
-    else
-        rk_gemm (p->ta, p->tb, p->m, p->n, p->k, 1, p->a, p->lda, p->b, p->ldb, p->beta, p->c, p->ldc);
-}
-
 static void s_forward (const rk_layer_call_t *call)
 {
     const size_t n_in = call->layer->in_elems[0], n_out = call->layer->elems;
-    s_product_t product = {.tb = RK_T, .m = call->n, .n = n_out, .k = n_in, .a = call->x[0], .lda = n_in,
+    const rk_gemm_t product = {.tb = RK_T, .m = call->n, .n = n_out, .k = n_in, .a = call->x[0], .lda = n_in,
                            .b = rk_layer_param (call, 0), .ldb = n_in, .c = call->y, .ldc = n_out};
-    s_multiply (call, &product);
+    rk_gemm_pool (call->pool, &product);
     if (call->layer->config.bias)
         rk_vec ()->bias_rows (call->n, n_out, rk_layer_param (call, 1), call->y);
 }
@@ -77,18 +41,17 @@ static void s_forward (const rk_layer_call_t *call)
 static void s_backward_input (const rk_layer_call_t *call)
 {
     const size_t n_in = call->layer->in_elems[0], n_out = call->layer->elems;
-    s_product_t product = {.m = call->n, .n = n_in, .k = n_out, .a = call->gy, .lda = n_out,
+    const rk_gemm_t product = {.m = call->n, .n = n_in, .k = n_out, .a = call->gy, .lda = n_out,
                            .b = rk_layer_param (call, 0), .ldb = n_in, .c = call->gx[0], .ldc = n_in};
-    s_multiply (call, &product);
+    rk_gemm_pool (call->pool, &product);
 }
 
 static void s_backward_params (const rk_layer_call_t *call)
 {
     const size_t n_in = call->layer->in_elems[0], n_out = call->layer->elems;
-    s_product_t product = {.ta = RK_T, .m = n_out, .n = n_in, .k = call->n, .a = call->gy, .lda = n_out,
-                           .b = call->x[0], .ldb = n_in, .beta = 1, .c = rk_layer_grad (call, 0), .ldc = n_in,
-                           .by_rows = true};
-    s_multiply (call, &product);
+    const rk_gemm_t product = {.ta = RK_T, .m = n_out, .n = n_in, .k = call->n, .a = call->gy, .lda = n_out,
+                           .b = call->x[0], .ldb = n_in, .beta = 1, .c = rk_layer_grad (call, 0), .ldc = n_in};
+    rk_gemm_pool (call->pool, &product);
     if (call->layer->config.bias)
         rk_vec ()->bias_rows_grad (call->n, n_out, call->gy, rk_layer_grad (call, 1));
 }

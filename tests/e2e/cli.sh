@@ -99,7 +99,13 @@ case_predict () {
 
 case_bench () {
     "$rookery" bench train --model mlp-tiny --seconds 0.1 --json >out
-    [ "$(field out figure)" = train ]
+    [ "$(field out figure)" = train ] && [ "$(field out threads)" = 1 ]
+    "$rookery" bench gemm --m 33 --n 17 --k 65 --trans TN --threads 2 --seconds 0.1 --json >out
+    [ "$(field out figure) $(field out m) $(field out n) $(field out k) $(field out trans)" = 'gemm 33 17 65 TN' ]
+    "$rookery" bench layer --model mlp-tiny --layer fc2 --batch 5 --seconds 0.1 --json >out
+    [ "$(sed 's/.*"pass": "//; s/".*//' out | tr '\n' ,)" = 'forward,input gradient,parameter gradient,' ]
+    expect 2 'nearest is "fc2"' "$rookery" bench layer --model mlp-tiny --layer fc2x
+    expect 2 'NN, NT, TN or TT' "$rookery" bench gemm --trans XX
     for transport in inproc ipc tcp; do
         "$rookery" bench allreduce --ranks 3 --bytes 4000 --transport $transport --seconds 0.1 --json >out
         [ "$(field out ranks)" = 3 ] && [ "$(field out bytes)" = 4000 ]
@@ -144,7 +150,7 @@ case_wrong_use () {
     expect 2 '--speed 2: a number from' "$rookery" node --join tcp://127.0.0.1:5600 --speed 2
     expect 2 'needs RUN_DIR' "$rookery" eval
     expect 2 'needs --input' "$rookery" predict run
-    expect 2 'no benchmark "speed"; valid: train, allreduce, hop' "$rookery" bench speed
+    expect 2 'no benchmark "speed"; valid: gemm, layer, train, allreduce, hop' "$rookery" bench speed
     [ ! -e runs ]
 }
 
