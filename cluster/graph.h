@@ -30,12 +30,15 @@ typedef struct {
     const char *name;      /* "ring", "ada", ...; rk_graph_names. NULL: complete */
     uint32_t n;            /* replicas, 1 <= n <= RK_GRAPH_MAX_N */
     uint64_t seed;         /* of random graphs */
-    uint32_t degree;       /* lattice, window: connections k of each replica; ada: the most a control record may ask for */
+    /* Connections k of each replica: lattice, spread, directed (sent to). The most a control record may ask for: ada,
+     * ada-spread (k), mixed-radix (largest factor - 1; 0: records are not read).                                   */
+    uint32_t degree;
     double probability;    /* Erdos-Renyi: of each link */
     double k0, gamma;      /* Ada: k = max (k0 - gamma pass, k_min), ada.md §3 */
     uint32_t k_min, hold;  /* Ada: fewest connections; passes k0 is held before it falls */
     bool per_side, rounded; /* Ada's open questions: k counts one side of the ring; gamma pass is rounded, not cut */
-    uint32_t group;        /* two-level: replicas per machine, 0: one machine; mixed radix: largest factor */
+    uint32_t group;        /* two-level: replicas per machine, 0: one machine; mixed-radix: largest factor */
+    double budget;         /* mixed-radix: models a replica may send per step, instead of group */
     uint32_t global_every; /* every so many steps the exact mean instead; 0: never */
 } rk_graph_config_t;
 

@@ -95,3 +95,20 @@ uint64_t rk_permutation_at (const rk_permutation_t *permutation, uint64_t i)
     } while (i >= permutation->n);
     return i;
 }
+
+/* The rounds backwards; a walk that left [0, n) is walked back the same way. */
+uint64_t rk_permutation_find (const rk_permutation_t *permutation, uint64_t value)
+{
+    const unsigned bits = permutation->half_bits;
+    const uint64_t mask = ((uint64_t) 1 << bits) - 1;
+    do {
+        uint64_t left = value >> bits, right = value & mask;
+        for (unsigned round = RK_RNG_ROUNDS; round > 0; round--) {
+            uint64_t before = right ^ (s_mix (left ^ permutation->key[round - 1]) & mask);
+            right = left;
+            left = before;
+        }
+        value = left << bits | right;
+    } while (value >= permutation->n);
+    return value;
+}

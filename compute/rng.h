@@ -12,7 +12,8 @@ typedef enum {
     RK_RNG_DROPOUT,   /* id: minibatch f */
     RK_RNG_SHUFFLE,   /* id: pass */
     RK_RNG_SYNTHETIC, /* id: sample */
-    RK_RNG_TEST
+    RK_RNG_TEST,
+    RK_RNG_GRAPH /* id: draw of a random graph, or mixing step */
 } rk_rng_domain_t;
 
 /* stream = domain in the upper 8 bits, id below. */
@@ -39,5 +40,7 @@ typedef struct {
 } rk_permutation_t;
 rk_permutation_t rk_rng_permutation (uint64_t seed, uint64_t pass, uint64_t n);
 uint64_t rk_permutation_at (const rk_permutation_t *permutation, uint64_t i); /* i < n */
+/* Where `value` is: rk_permutation_at (permutation, rk_permutation_find (permutation, value)) == value. */
+uint64_t rk_permutation_find (const rk_permutation_t *permutation, uint64_t value); /* value < n */
 
 #endif

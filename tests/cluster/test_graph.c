@@ -238,9 +238,152 @@ static void s_refused (rk_graph_config_t config, rk_err_t code, const char *word
         fail_msg ("\"%s\" does not say \"%s\"", err.text, word);
 }
 
+static void s_noted (rk_graph_config_t config, const char *word)
+{
+    rk_graph_t *graph = s_new (config);
+    const char *note = rk_graph_note (graph);
+    if (!word ? note != NULL : !note || !strstr (note, word))
+        fail_msg ("%s of %u: note \"%s\", expected \"%s\"", config.name, config.n, note ? note : "", word ? word : "");
+    rk_graph_destroy (&graph);
+}
+
+static void test_fallbacks_are_noted (void **state)
+{
+    (void) state;
+    s_noted ((rk_graph_config_t){.name = "torus", .n = 12}, NULL);
+    s_noted ((rk_graph_config_t){.name = "torus", .n = 13}, "1 x 13 is a ring");
+    s_noted ((rk_graph_config_t){.name = "grid", .n = 7}, "path");
+    s_noted ((rk_graph_config_t){.name = "one-peer-exponential", .n = 16}, NULL);
+    s_noted ((rk_graph_config_t){.name = "one-peer-exponential", .n = 12}, "only of 2^4");
+    s_noted ((rk_graph_config_t){.name = "matching", .n = 5}, "rests");
+    s_noted ((rk_graph_config_t){.name = "two-level", .n = 12}, "one machine");
+    s_noted ((rk_graph_config_t){.name = "mixed-radix", .n = 62, .group = 8}, "prime 31");
+    s_noted ((rk_graph_config_t){.name = "erdos-renyi", .n = 30, .seed = 2, .probability = 0.1}, "first that reaches");
+    rk_graph_t *torus = s_new ((rk_graph_config_t){.name = "torus", .n = 13});
+    rk_graph_t *ring = s_new ((rk_graph_config_t){.name = "ring", .n = 13});
+    s_same_rows (torus, ring, 1);
+    rk_graph_destroy (&torus);
+    rk_graph_destroy (&ring);
+}
+
+/* Degree 2 h of a spread graph, as many links as the lattice; the ends are the ring and the complete graph. */
+static void test_spread_has_the_degree (void **state)
+{
+    (void) state;
+    for (uint32_t n = 4; n <= MOST; n++)
+        for (uint32_t degree = 2; degree < n; degree++) {
+            rk_graph_t *spread = s_new ((rk_graph_config_t){.name = "spread", .n = n, .degree = degree});
+            rk_graph_t *lattice = s_new ((rk_graph_config_t){.name = "lattice", .n = n, .degree = degree});
+            assert_int_equal (rk_graph_max_row (spread), rk_graph_max_row (lattice));
+            s_check_graph (spread);
+            if (degree == 2 || degree == n - 1 || (degree == n - 2 && n % 2 == 0))
+                s_same_rows (spread, lattice, 1);
+            rk_graph_destroy (&spread);
+            rk_graph_destroy (&lattice);
+        }
+    for (uint64_t pass = 0; pass < 30; pass++) {
+        const rk_graph_config_t config = {.name = "ada-spread", .n = 40, .k0 = 30, .gamma = 1};
+        rk_graph_t *shed = s_new (config);
+        rk_graph_t *spread = s_new ((rk_graph_config_t){.name = "spread", .n = 40, .degree = rk_ada_degree (&config, pass)});
+        float a[MOST * MOST], b[MOST * MOST];
+        s_matrix (shed, &(rk_graph_time_t){.pass = pass}, a);
+        s_matrix (spread, &(rk_graph_time_t){0}, b);
+        assert_memory_equal (a, b, sizeof a);
+        rk_graph_destroy (&shed);
+        rk_graph_destroy (&spread);
+    }
+}
+
+/* Same seed, same links; another seed or step, others. */
+static void test_random_graphs_follow_the_seed (void **state)
+{
+    (void) state;
+    const char *const names[] = {"erdos-renyi", "matching", "directed"};
+    for (size_t g = 0; g < 3; g++) {
+        rk_graph_t *a = s_new ((rk_graph_config_t){.name = names[g], .n = 32, .seed = 7});
+        rk_graph_t *b = s_new ((rk_graph_config_t){.name = names[g], .n = 32, .seed = 7});
+        rk_graph_t *c = s_new ((rk_graph_config_t){.name = names[g], .n = 32, .seed = 8});
+        s_same_rows (a, b, 3);
+        float wa[32 * 32], wc[32 * 32];
+        const rk_graph_time_t at = {.step = 0}, later = {.step = 1};
+        s_matrix (a, &at, wa);
+        s_matrix (c, &at, wc);
+        assert_memory_not_equal (wa, wc, sizeof wa);
+        s_matrix (a, &later, wc);
+        assert_int_equal (memcmp (wa, wc, sizeof wa) == 0, g != 1);
+        rk_graph_destroy (&a);
+        rk_graph_destroy (&b);
+        rk_graph_destroy (&c);
+    }
+}
+
+/* Groups are the rows: every member has the same one. A budget halves what is sent by resting. */
+static void test_groups_and_budget (void **state)
+{
+    (void) state;
+    const rk_graph_config_t configs[] = {{.name = "mixed-radix", .n = 36, .group = 6},
+                                         {.name = "two-level", .n = 24, .group = 4},
+                                         {.name = "complete", .n = 9}};
+    for (size_t c = 0; c < sizeof configs / sizeof *configs; c++) {
+        rk_graph_t *graph = s_new (configs[c]);
+        uint32_t members[MOST], n_grouped = 0;
+        rk_graph_edge_t edges[MOST];
+        for (uint64_t step = 0; step < 8; step++)
+            for (uint32_t i = 0; i < configs[c].n; i++) {
+                const rk_graph_time_t at = {.step = step};
+                const uint32_t n_members = rk_graph_group (graph, &at, i, members);
+                for (uint32_t m = 0; m < n_members; m++) {
+                    assert_int_equal (rk_graph_row (graph, &at, members[m], edges), n_members);
+                    for (uint32_t e = 0; e < n_members; e++)
+                        assert_true (edges[e].peer == members[e] && edges[e].weight == 1.0f / (float) n_members);
+                }
+                n_grouped += n_members > 0;
+            }
+        assert_true (n_grouped >= 4 * configs[c].n);
+        rk_graph_destroy (&graph);
+    }
+    rk_graph_t *rests = s_new ((rk_graph_config_t){.name = "mixed-radix", .n = 36, .budget = 0.5});
+    double sent = 0;
+    for (uint64_t step = 0; step < rk_graph_period (rests); step++) {
+        rk_graph_edge_t edges[MOST];
+        const uint32_t g = rk_graph_row (rests, &(rk_graph_time_t){.step = step}, 11, edges);
+        sent += 2.0 * (g - 1) / g;
+    }
+    assert_true (sent / rk_graph_period (rests) <= 0.5 && sent / rk_graph_period (rests) > 0.25);
+    rk_graph_destroy (&rests);
+}
+
+/* A control record names the largest factor. */
+static void test_radix_obeys_control (void **state)
+{
+    (void) state;
+    rk_graph_t *graph = s_new ((rk_graph_config_t){.name = "mixed-radix", .n = 36, .group = 6, .degree = 35});
+    const struct {
+        uint32_t control, most;
+    } cases[] = {{0, 6}, {1, 3}, {2, 3}, {3, 3}, {5, 4}, {6, 6}, {12, 12}, {36, 36}, {1000, 36}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        uint32_t most = 0;
+        for (uint64_t step = 0; step < 12; step++) {
+            rk_graph_edge_t edges[36];
+            const uint32_t g = rk_graph_row (graph, &(rk_graph_time_t){.step = step, .control = cases[c].control}, 1, edges);
+            most = g > most ? g : most;
+        }
+        assert_int_equal (most, cases[c].most);
+    }
+    rk_graph_destroy (&graph);
+}
+
 static void test_refused (void **state)
 {
     (void) state;
+    s_refused ((rk_graph_config_t){.name = "hypercube", .n = 12}, RK_EINVAL, "8 and 16");
+    s_refused ((rk_graph_config_t){.name = "one-peer-hypercube", .n = 12}, RK_EINVAL, "8 and 16");
+    s_refused ((rk_graph_config_t){.name = "two-level", .n = 12, .group = 5}, RK_EINVAL, "4 and 6");
+    s_refused ((rk_graph_config_t){.name = "erdos-renyi", .n = 40, .probability = 0.001}, RK_EINVAL, "try 0.18");
+    s_refused ((rk_graph_config_t){.name = "erdos-renyi", .n = 20000}, RK_EINVAL, "16384");
+    s_refused ((rk_graph_config_t){.name = "mixed-radix", .n = 12, .budget = -1}, RK_EINVAL, "budget");
+    s_refused ((rk_graph_config_t){.name = "spread", .n = 12, .degree = 1}, RK_EINVAL, "2 to 11");
+    s_refused ((rk_graph_config_t){.name = "ada-spread", .n = 9000, .k0 = 4000}, RK_EINVAL, "2048");
     s_refused ((rk_graph_config_t){.name = "rign", .n = 4}, RK_ENOTFOUND, "ring");
     s_refused ((rk_graph_config_t){.name = "ring", .n = 0}, RK_EINVAL, "65536");
     s_refused ((rk_graph_config_t){.name = "ring", .n = RK_GRAPH_MAX_N + 1}, RK_EINVAL, "65536");
@@ -256,7 +399,10 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_every_graph_of_every_size), cmocka_unit_test (test_ada_ends),
         cmocka_unit_test (test_ada_schedule),              cmocka_unit_test (test_ada_obeys_control),
-        cmocka_unit_test (test_global_average),            cmocka_unit_test (test_refused),
+        cmocka_unit_test (test_global_average),            cmocka_unit_test (test_fallbacks_are_noted),
+        cmocka_unit_test (test_spread_has_the_degree),     cmocka_unit_test (test_random_graphs_follow_the_seed),
+        cmocka_unit_test (test_groups_and_budget),         cmocka_unit_test (test_radix_obeys_control),
+        cmocka_unit_test (test_refused),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -74,6 +74,7 @@ static void test_permutation (void **state)
         rk_permutation_t p = rk_rng_permutation (5, 2, sizes[s]);
         for (uint64_t i = 0; i < sizes[s]; i++) {
             uint64_t at = rk_permutation_at (&p, i);
+            assert_true (rk_permutation_find (&p, at) == i);
             assert_true (at < sizes[s]);
             assert_int_equal (seen[at]++, 0);
         }
