@@ -2,13 +2,14 @@
 #include "actors/buffers.h"
 
 #include <stdlib.h>
+#include "compute/arena.h"
 
 #define ALIGN 64
 
 struct rk_buffers {
     atomic_size_t users; /* buffers in use, and one for the owner */
-    size_t n;
-    void *memory;        /* of all bytes; calloc, so that pages nobody wrote cost nothing */
+    size_t n, n_bytes;
+    void *memory;        /* n_bytes, as pages: high buffers that are never needed cost nothing */
     void *extras;
     rk_buffer_t buffer[];
 };
@@ -26,10 +27,11 @@ rk_err_t rk_buffers_new (rk_buffers_t **pool_p, size_t n, size_t bytes, size_t e
     rk_buffers_t *pool = calloc (1, sizeof *pool + n * sizeof *pool->buffer);
     if (!pool)
         return RK_ENOMEM;
-    pool->memory = calloc (1, n * stride + ALIGN);
+    pool->n_bytes = n * stride + ALIGN;
+    pool->memory = rk_arena_pages (pool->n_bytes);
     pool->extras = calloc (1, n * extra + ALIGN);
     if (!pool->memory || !pool->extras) {
-        free (pool->memory);
+        rk_arena_pages_free (pool->memory, pool->n_bytes);
         free (pool->extras);
         free (pool);
         return RK_ENOMEM;
@@ -52,7 +54,7 @@ static void s_leave (rk_buffers_t *pool)
 {
     if (atomic_fetch_sub_explicit (&pool->users, 1, memory_order_acq_rel) != 1)
         return;
-    free (pool->memory);
+    rk_arena_pages_free (pool->memory, pool->n_bytes);
     free (pool->extras);
     free (pool);
 }

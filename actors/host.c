@@ -2,6 +2,9 @@
 #include "actors/host.h"
 
 #include <inttypes.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,4 +111,13 @@ bool rk_host_process_gone (uint32_t pid)
     /* "pid (name) state ...": the name may hold anything, so the last parenthesis counts. */
     const char *end = strrchr (text, ')');
     return !end || end[1] != ' ' || end[2] == 'Z' || end[2] == 'X';
+}
+
+void rk_host_keep_little (void)
+{
+#ifdef __GLIBC__
+    const int most = 4 << 20;
+    mallopt (M_MMAP_THRESHOLD, most);
+    mallopt (M_TRIM_THRESHOLD, most);
+#endif
 }

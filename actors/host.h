@@ -15,5 +15,8 @@ typedef struct {
 void rk_host_look (rk_host_t *host);
 /* True when no process of this machine has that pid, or only its remains. */
 bool rk_host_process_gone (uint32_t pid);
+/* For a program's main, before threads: blocks above 4 MiB go back to the system when they are freed. Left alone,
+ * the C library keeps up to 64 MiB in each thread's heap once large blocks were freed.                     */
+void rk_host_keep_little (void);
 
 #endif

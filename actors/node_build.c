@@ -122,11 +122,12 @@ static rk_err_t s_build_node (rk_node_t *self, uint32_t node, rk_error_t *err)
     uint32_t cluster, stage;
     if (rk_plan_stage_of_node (self->plan, node, &cluster, &stage) == RK_NO_NODE)
         return RK_OK; /* the plan leaves it idle */
-    rk_err_t rc = s_build_stage (self, node, err);
+    /* The feeder first: reading data takes twice what keeping it does, and the stage's memory comes on top. */
+    rk_err_t rc = stage == 0 ? s_build_feeder (self, node, err) : RK_OK;
+    if (!rc)
+        rc = s_build_stage (self, node, err);
     if (!rc && self->plan->n_clusters > 1)
         rc = s_build_reducer (self, node, err);
-    if (!rc && stage == 0)
-        rc = s_build_feeder (self, node, err);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Class and messages of the reducer: a snapshot begins a round, chunks drive it, the mean ends it. */
 #include "actors/reducer_parts.h"
+#include "compute/arena.h"
 
 #define RETRY_NS 20000      /* until the I/O thread gives a lent part back */
 #define ACCUMULATORS 3      /* one at work, one with the stage, one on its way back */
@@ -204,7 +205,7 @@ static rk_err_t s_make_memory (rk_reducer_self_t *self, rk_error_t *err)
     size_t parts = (size_t) self->n_planes * self->n_parts;
     self->capacity = (uint32_t) (2 * self->n_arrivals + 1);
     self->got = calloc (parts + 1, 1);
-    self->aligned = calloc (self->n_planes * self->n_flat + 1, sizeof (float));
+    self->aligned = rk_arena_pages (self->n_planes * self->n_flat * sizeof (float));
     self->parked = calloc (self->capacity, sizeof *self->parked);
     rk_err_t code = rk_buffers_new (&self->accumulators, ACCUMULATORS, self->n_planes * self->stride * sizeof (float),
                                     parts * sizeof (rk_part_lend_t));
@@ -247,7 +248,7 @@ static void s_close (void *self_)
     free (self->pieces);
     free (self->lane_of);
     free (self->got);
-    free (self->aligned);
+    rk_arena_pages_free (self->aligned, self->n_planes * self->n_flat * sizeof (float));
     free (self->parked);
     rk_plan_destroy (&self->plan);
     memset (self, 0, sizeof *self);

@@ -122,7 +122,7 @@ static rk_err_t s_make_slots (rk_stage_t *self)
     self->n_slots = 2 * (int) self->in_flight + 2;
     self->slots = calloc ((size_t) self->n_slots, sizeof *self->slots);
     self->ctx_busy = calloc (self->in_flight, sizeof *self->ctx_busy);
-    self->scratch = calloc (self->in.elems * (size_t) self->n_slots + 1, sizeof (float));
+    self->scratch = rk_arena_pages (self->in.elems * (size_t) self->n_slots * sizeof (float));
     self->gout_scratch = calloc (self->out.elems + 1, sizeof (float));
     self->label_scratch = calloc (self->plan->settings.train_batch * rk_model_n_labels (self->model) + 1, RK_LABEL_BYTES);
     if (!self->label_scratch || !self->slots || !self->ctx_busy || !self->scratch || !self->gout_scratch)
@@ -246,7 +246,7 @@ void rk_stage_close (void *self_)
     free (self->grads);
     free (self->slots);
     free (self->ctx_busy);
-    free (self->scratch);
+    rk_arena_pages_free (self->scratch, self->in.elems * (size_t) self->n_slots * sizeof (float));
     free (self->gout_scratch);
     free (self->label_scratch);
     free (self->dealt);

@@ -17,6 +17,10 @@ typedef struct {
 rk_err_t rk_ranges_derive (rk_ranges_t *out, const rk_plan_t *plan) RK_MUST_CHECK;
 void rk_ranges_free (rk_ranges_t *ranges);
 
+/* Bytes/s of a link nobody measured: what loopback costs in CPU time, so that of two cuts with like loads the
+ * one with fewer bytes wins.                                                                             */
+#define RK_PLAN_UNMEASURED_RATE UINT64_C (2000000000)
+
 /* A plan with zeroed arrays of the lengths in `sizes` (n_nodes, n_clusters, n_stages, n_rings, n_segments and
  * all scalars are copied from it), in one block. errors: RK_ENOMEM.                                      */
 rk_err_t rk_plan_new (rk_plan_t **plan_p, const rk_plan_t *sizes) RK_MUST_CHECK;

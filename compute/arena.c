@@ -102,3 +102,15 @@ void *rk_arena_memory (size_t bytes)
     memset (memory, 0, rounded);
     return memory;
 }
+
+void *rk_arena_pages (size_t bytes)
+{
+    void *memory = mmap (NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void rk_arena_pages_free (void *memory, size_t bytes)
+{
+    if (memory)
+        munmap (memory, bytes ? bytes : 1);
+}

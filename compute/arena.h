@@ -32,4 +32,10 @@ rk_err_t rk_arena_solve (rk_arena_plan_t *plan) RK_MUST_CHECK;
 /* Zeroed memory at a multiple of RK_ARENA_ALIGN, NULL if there is none; free () gives it back. */
 void *rk_arena_memory (size_t bytes);
 
+/* The same, page by page as it is first written: what is never used costs nothing, and all of it goes back to the
+ * system at once. calloc promises neither: once large blocks were freed, the C library serves others from what it
+ * kept and clears them. Pages of equal `bytes` give it back; NULL is fine.                           */
+void *rk_arena_pages (size_t bytes);
+void rk_arena_pages_free (void *memory, size_t bytes);
+
 #endif

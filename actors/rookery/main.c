@@ -6,6 +6,7 @@
 
 #include <czmq.h>
 
+#include "actors/host.h"
 #include "actors/rookery/commands.h"
 
 const rk_subcommand_t rk_subcommands[] = {
@@ -99,6 +100,7 @@ int main (int argc, char **argv)
             sub++;
     }
     s_catch_signals ();
+    rk_host_keep_little ();
     rk_args_t args = {.interrupted = &s_interrupted};
     rk_error_t err = {0};
     int code = RK_EXIT_USAGE;

@@ -158,7 +158,7 @@ uint64_t rk_costs_send_ns (const rk_costs_t *costs, uint32_t from, uint32_t to, 
 {
     const uint64_t *rates = costs->fleet->link_bytes_per_s;
     uint64_t rate = rates ? rates[from * costs->n_nodes + to] : 0;
-    return rate ? s_ns (costs->wire[unit], rate) : 0;
+    return s_ns (costs->wire[unit], rate ? rate : RK_PLAN_UNMEASURED_RATE);
 }
 
 uint64_t rk_costs_busy_ns (const rk_costs_t *costs, const uint32_t *order, uint32_t k, uint32_t s, uint32_t first,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The planner against everything there is, on fleets small enough to try it all.                         */
+#include "cluster/plan_parts.h"
 #include "tests/cluster/fixtures.h"
 
 typedef struct {
@@ -9,6 +10,13 @@ typedef struct {
     uint32_t n, n_layers;
     double rate[1 << 5]; /* best of each set of nodes; 0: does not fit */
 } s_oracle_t;
+
+/* Sending what crosses the cut before `layer`, over links nobody measured. */
+static double s_oracle_send (const s_oracle_t *o, uint32_t layer)
+{
+    bool inside = layer > 0 && layer < o->n_layers;
+    return inside ? (double) o->m->layers[layer].cut_bytes * 1e9 / (double) RK_PLAN_UNMEASURED_RATE : 0;
+}
 
 /* All cuts of one order, by recursion: the least slowest stage. */
 static double s_oracle_cuts (const s_oracle_t *o, const uint32_t *order, uint32_t k, uint32_t s, uint32_t first)
@@ -21,7 +29,7 @@ static double s_oracle_cuts (const s_oracle_t *o, const uint32_t *order, uint32_
                                  .flat_hi = last < o->n_layers ? o->m->layers[last].flat_at : o->m->info.n_flat};
         if (fixture_memory (&o->m->info, o->s, &stage, k) > node->ram_bytes)
             continue;
-        double ns = 0;
+        double ns = s_oracle_send (o, first) + s_oracle_send (o, last);
         for (uint32_t l = first; l < last; l++)
             ns += (double) (node->forward_ns[l] + node->backward_ns[l]);
         double rest = s + 1 == k ? 0 : s_oracle_cuts (o, order, k, s + 1, last);
