@@ -3,6 +3,7 @@
 
 #include "compute/kernels/vec.h"
 
+#define AT_ONCE 64
 #define PIECE 4096 /* floats: the sum stays in the first cache while the inputs stream past */
 
 /* ---- a row */
@@ -36,14 +37,30 @@ void rk_mix_end (bool mean, uint32_t n_edges, size_t n, float *sum)
         sum[k] = sum[k] / divisor;
 }
 
+/* A sum over so many inputs stays in registers; the next ones go on from it (its weight 1 changes no bit). */
+static void s_sum (bool mean, const rk_graph_edge_t *edges, uint32_t n_edges, const void *const *inputs, size_t skip, size_t n,
+                   float *out)
+{
+    const void *in[AT_ONCE];
+    float weight[AT_ONCE];
+    for (uint32_t e = 0; e < n_edges;) {
+        uint32_t k = 0;
+        if (e > 0)
+            in[k] = out, weight[k++] = 1.0f;
+        for (; k < AT_ONCE && e < n_edges; k++, e++) {
+            in[k] = (const char *) inputs[e] + skip;
+            weight[k] = mean ? 1.0f : edges[e].weight;
+        }
+        rk_vec ()->mix (n, k, in, weight, out);
+    }
+}
+
 void rk_mix_row (const rk_graph_edge_t *edges, uint32_t n_edges, const void *const *inputs, size_t n, float *out)
 {
     const bool mean = rk_mix_is_mean (edges, n_edges);
     for (size_t at = 0; at < n; at += PIECE) {
-        const size_t m = n - at < PIECE ? n - at : PIECE, bytes = at * sizeof (float);
-        rk_mix_begin (mean, edges[0].weight, m, (const char *) inputs[0] + bytes, out + at);
-        for (uint32_t e = 1; e < n_edges; e++)
-            rk_mix_add (mean, edges[e].weight, m, (const char *) inputs[e] + bytes, out + at);
+        const size_t m = n - at < PIECE ? n - at : PIECE;
+        s_sum (mean, edges, n_edges, inputs, at * sizeof (float), m, out + at);
         rk_mix_end (mean, n_edges, m, out + at);
     }
 }

@@ -13,7 +13,9 @@ typedef enum {
     RK_RNG_SHUFFLE,   /* id: pass */
     RK_RNG_SYNTHETIC, /* id: sample */
     RK_RNG_TEST,
-    RK_RNG_GRAPH /* id: draw of a random graph, or mixing step */
+    RK_RNG_GRAPH,     /* id: draw of a random graph, or mixing step */
+    RK_RNG_NOISE,     /* id: minibatch f; gradient noise of problems that have no data */
+    RK_RNG_TIME       /* id: step; how long simulated work takes */
 } rk_rng_domain_t;
 
 /* stream = domain in the upper 8 bits, id below. */

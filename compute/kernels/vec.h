@@ -39,6 +39,9 @@ typedef struct {
     void (*scale) (size_t n, float alpha, const void *x, float *y);                /* y = alpha x */
     void (*axpy) (size_t n, float alpha, const void *x, float *y);                 /* y += alpha x */
     void (*sum_scaled) (size_t n, float alpha, const float *x, const void *in, float *y); /* y = in + alpha x */
+    /* y = w[0] x[0] + w[1] x[1] + ..., in this order, every product rounded: the bits of one scale and axpys.
+     * n_in >= 1; y may be x[0], else overlaps no x.                                                        */
+    void (*mix) (size_t n, size_t n_in, const void *const *x, const float *w, float *y);
 
     /* ---- rows and channels */
     void (*bias_rows) (size_t rows, size_t n, const float *bias, float *y);       /* y[r][j] += bias[j] */

@@ -63,6 +63,34 @@ static void s_sum_scaled (size_t n, float alpha, const float *x, const void *in_
         y[i] = in[i] + alpha * x[i];
 }
 
+typedef float s_sixteen_t __attribute__ ((vector_size (64), aligned (1), may_alias));
+
+/* The sums of 64 floats stay in registers while the inputs pass by. */
+static void s_mix (size_t n, size_t n_in, const void *const *x, const float *w, float *y)
+{
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        const s_sixteen_t *in = (const void *) ((const float *) x[0] + i);
+        s_sixteen_t a = w[0] * in[0], b = w[0] * in[1], c = w[0] * in[2], d = w[0] * in[3];
+        for (size_t r = 1; r < n_in; r++) {
+            in = (const void *) ((const float *) x[r] + i);
+            const float weight = w[r];
+            a = a + weight * in[0];
+            b = b + weight * in[1];
+            c = c + weight * in[2];
+            d = d + weight * in[3];
+        }
+        s_sixteen_t *out = (void *) (y + i);
+        out[0] = a;
+        out[1] = b;
+        out[2] = c;
+        out[3] = d;
+    }
+    s_scale (n - i, w[0], (const float *) x[0] + i, y + i);
+    for (size_t r = 1; r < n_in; r++)
+        s_axpy (n - i, w[r], (const float *) x[r] + i, y + i);
+}
+
 static void s_affine (rk_planes_t at, float a, const float *x, float b, float *y)
 {
     for (size_t p = 0; p < at.n; p++, x += at.stride, y += at.stride) {
@@ -250,6 +278,7 @@ const rk_vec_t RK_VEC_TABLE = {
     .scale = s_scale,
     .axpy = s_axpy,
     .sum_scaled = s_sum_scaled,
+    .mix = s_mix,
     .affine = s_affine,
     .affine2 = s_affine2,
     .bias_rows = s_bias_rows,

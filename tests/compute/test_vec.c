@@ -71,6 +71,30 @@ static void s_elementwise (void **state)
     }
 }
 
+/* A mix is one scale and axpys, bit for bit, in the order given: another order gives other bits. */
+static void s_mix (void **state)
+{
+    float in[4][N], want[N], got[N], other[N];
+    const float w[] = {0.37f, 0.21f, 0.33f, 0.09f};
+    noise_t noise = {5};
+    for (size_t r = 0; r < 4; r++)
+        noise_fill (&noise, N, in[r]);
+    for (size_t set = 0; set < N_SETS; set++) {
+        if (!s_use (set))
+            continue;
+        const rk_vec_t *v = rk_vec ();
+        for (size_t n_in = 1; n_in <= 4; n_in++) {
+            v->scale (N, w[0], in[0], want);
+            for (size_t r = 1; r < n_in; r++)
+                v->axpy (N, w[r], in[r], want);
+            v->mix (N, n_in, (const void *const[]){in[0], in[1], in[2], in[3]}, w, got);
+            assert_memory_equal (got, want, sizeof want);
+        }
+        v->mix (N, 4, (const void *const[]){in[3], in[2], in[1], in[0]}, (const float[]){w[3], w[2], w[1], w[0]}, other);
+        assert_memory_not_equal (other, want, sizeof want);
+    }
+}
+
 static void s_reductions (void **state)
 {
     float x[N], g[N], bias[7], y[N], db[7];
@@ -396,6 +420,7 @@ static void s_run_all (s_all_t *o)
     v->bias_rows_grad (17, 59, a, o->floats[11]);
     v->axpy (N, 0.77f, a, o->floats[11]);
     v->sum_scaled (N, 0.33f, a, b, o->floats[12]);
+    v->mix (N, 3, (const void *const[]){a, b, m}, (const float[]){0.31f, 0.29f, 0.4f}, o->floats[15]);
     v->f32_to_f16 (N, scaled, o->halves[0]);
     v->f16_to_f32 (N, o->halves[0], o->floats[13]);
     v->f32_to_bf16 (N, scaled, o->halves[1]);
@@ -421,7 +446,7 @@ static void s_same_bits (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (s_elementwise), cmocka_unit_test (s_reductions), cmocka_unit_test (s_softmax),
+        cmocka_unit_test (s_elementwise), cmocka_unit_test (s_mix), cmocka_unit_test (s_reductions), cmocka_unit_test (s_softmax),
         cmocka_unit_test (s_sgd),         cmocka_unit_test (s_adam),       cmocka_unit_test (s_adam_decoupled),       cmocka_unit_test (s_f16),
         cmocka_unit_test (s_bf16), cmocka_unit_test (s_max_2x2),       cmocka_unit_test (s_same_bits),
     };
