@@ -162,6 +162,13 @@ rk_err_t rk_actor_connect (rk_actor_t *actor, uint32_t address, const char *endp
     return zstr_sendx (actor->zactor, "CONNECT", digits, endpoint, NULL) == 0 ? RK_OK : s_unsent (actor, "CONNECT", err);
 }
 
+rk_err_t rk_actor_introduce (rk_actor_t *actor, uint32_t address, const char *endpoint, rk_error_t *err)
+{
+    char digits[16];
+    snprintf (digits, sizeof digits, "%u", address);
+    return zstr_sendx (actor->zactor, "INTRODUCE", digits, endpoint, NULL) == 0 ? RK_OK : s_unsent (actor, "INTRODUCE", err);
+}
+
 rk_err_t rk_actor_command (rk_actor_t *actor, const char *command, const char *word, rk_error_t *err)
 {
     return zstr_sendx (actor->zactor, command, word, NULL) == 0 ? RK_OK : s_unsent (actor, command, err);

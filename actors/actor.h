@@ -54,6 +54,8 @@ const char *rk_actor_endpoint (const rk_actor_t *actor);         /* where its in
 uint32_t rk_actor_address (const rk_actor_t *actor);
 /* Open the DEALER to a peer. */
 rk_err_t rk_actor_connect (rk_actor_t *actor, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
+/* Where a peer is: the DEALER to it is opened when first needed, if it ever is. */
+rk_err_t rk_actor_introduce (rk_actor_t *actor, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_actor_command (rk_actor_t *actor, const char *command, const char *word, rk_error_t *err) RK_MUST_CHECK;
 /* For a parent's poller: readable when the actor has something to say; then rk_actor_said returns true once
  * per message: "FAILED", code and text in *err; "DONE" with code RK_OK.                                     */
@@ -66,6 +68,7 @@ const char *rk_loop_endpoint (const rk_loop_t *loop);
 uint64_t rk_loop_view (const rk_loop_t *loop);
 void rk_loop_set_view (rk_loop_t *loop, uint64_t view);
 rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_loop_introduce (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
 bool rk_loop_connected (const rk_loop_t *loop, uint32_t address);
 uint32_t rk_loop_find (const rk_loop_t *loop, rk_actor_kind_t kind); /* a peer of this kind, 0: none */
 /* Remember that `address` is reached by answering this packet's sender (ROUTER routing id). */

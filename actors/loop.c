@@ -101,8 +101,10 @@ void rk_loop_close (rk_loop_t *loop)
 {
     rk_loop_log_links (loop);
     rk_packet_destroy (&loop->packet);
-    for (size_t i = 0; i < loop->n_peers; i++)
+    for (size_t i = 0; i < loop->n_peers; i++) {
         zsock_destroy (&loop->peers[i].dealer);
+        free (loop->peers[i].endpoint);
+    }
     zsock_destroy (&loop->inbox);
     free (loop->peers);
     free (loop->items);
@@ -115,19 +117,20 @@ void rk_loop_close (rk_loop_t *loop)
 
 /* ---- commands */
 
-static rk_err_t s_on_connect (rk_loop_t *loop, char **words, rk_error_t *err)
+static rk_err_t s_on_connect (rk_loop_t *loop, bool at_once, char **words, rk_error_t *err)
 {
     if (!words[0] || !words[1])
         return rk_error_set (err, RK_EINVAL, "CONNECT needs an address and an endpoint");
-    return rk_loop_connect (loop, (uint32_t) strtoul (words[0], NULL, 10), words[1], err);
+    uint32_t address = (uint32_t) strtoul (words[0], NULL, 10);
+    return at_once ? rk_loop_connect (loop, address, words[1], err) : rk_loop_introduce (loop, address, words[1], err);
 }
 
 static rk_err_t s_command (rk_loop_t *loop, const char *command, char **words, rk_error_t *err)
 {
     if (strcmp (command, "$TERM") == 0)
         return RK_ECANCELED;
-    if (strcmp (command, "CONNECT") == 0)
-        return s_on_connect (loop, words, err);
+    if (strcmp (command, "CONNECT") == 0 || strcmp (command, "INTRODUCE") == 0)
+        return s_on_connect (loop, command[0] == 'C', words, err);
     if (strcmp (command, "BIND") == 0)
         return words[0] ? s_bind (loop, words[0], err) : rk_error_set (err, RK_EINVAL, "BIND needs an endpoint");
     for (const rk_command_t *c = loop->klass->commands; c && c->command; c++)

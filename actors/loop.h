@@ -16,6 +16,7 @@ typedef struct {
     uint32_t address;
     zsock_t *dealer;  /* NULL: the learned way back */
     void *socket;     /* of the dealer */
+    char *endpoint;   /* ours: opened when first needed; NULL: none, or open already */
     int item;         /* of the socket, if it is listened to, else -1 */
     uint64_t seq;     /* last one sent */
     uint64_t bytes;   /* sent */

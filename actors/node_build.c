@@ -197,7 +197,9 @@ static const char *s_endpoint_of (rk_node_t *self, const rk_endpoints_t *peers, 
     return NULL;
 }
 
-static rk_err_t s_connect (rk_node_t *self, const rk_endpoints_t *peers, uint32_t from, uint32_t to, rk_error_t *err)
+typedef rk_err_t (s_link_fn) (rk_actor_t *actor, uint32_t address, const char *endpoint, rk_error_t *err);
+
+static rk_err_t s_link (rk_node_t *self, const rk_endpoints_t *peers, uint32_t from, uint32_t to, s_link_fn *link, rk_error_t *err)
 {
     const char *endpoint = s_endpoint_of (self, peers, to);
     if (!endpoint)
@@ -205,22 +207,33 @@ static rk_err_t s_connect (rk_node_t *self, const rk_endpoints_t *peers, uint32_
                              rk_actor_kind_name (rk_address_kind (to)), rk_address_node (to));
     char seen[RK_NODE_ENDPOINT];
     rk_node_seen_from (endpoint, self->leader_host, seen, sizeof seen);
-    return rk_actor_connect (rk_node_find (self, from)->actor, to, seen, err);
+    return link (rk_node_find (self, from)->actor, to, seen, err);
 }
 
-/* A ring passes each segment to its owner in the next cluster; one DEALER serves all segments it gets. */
+static rk_err_t s_connect (rk_node_t *self, const rk_endpoints_t *peers, uint32_t from, uint32_t to, rk_error_t *err)
+{
+    return s_link (self, peers, from, to, rk_actor_connect, err);
+}
+
+/* A ring passes each segment to its owner in the next cluster; one DEALER serves all segments it gets. Owners in
+ * other clusters are spoken to when a graph says so, if ever.                                             */
 static rk_err_t s_connect_reducer (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
 {
     const rk_plan_t *plan = self->plan;
     uint32_t cluster, stage, own = rk_plan_stage_of_node (plan, node, &cluster, &stage);
-    uint32_t from = rk_address (RK_ACTOR_REDUCER, node), next = (cluster + 1) % plan->n_clusters, last = RK_NO_NODE;
+    uint32_t from = rk_address (RK_ACTOR_REDUCER, node), next = (cluster + 1) % plan->n_clusters, last[RK_MAX_CLUSTERS];
     rk_err_t rc = s_connect (self, peers, from, rk_address (RK_ACTOR_STAGE, node), err);
+    for (uint32_t c = 0; c < plan->n_clusters; c++)
+        last[c] = RK_NO_NODE;
     for (uint32_t s = 0; !rc && s < plan->n_segments; s++) {
         const uint32_t *owners = plan->owners + plan->segments[s].first_owner;
-        if (owners[cluster] != own || owners[next] == last)
-            continue;
-        last = owners[next]; /* segments ascend, and so do the owners */
-        rc = s_connect (self, peers, from, rk_address (RK_ACTOR_REDUCER, plan->stages[last].node), err);
+        for (uint32_t c = 0; !rc && c < plan->n_clusters && owners[cluster] == own; c++) {
+            if (c == cluster || owners[c] == last[c])
+                continue;
+            last[c] = owners[c]; /* segments ascend, and so do the owners */
+            rc = s_link (self, peers, from, rk_address (RK_ACTOR_REDUCER, plan->stages[last[c]].node),
+                         c == next ? rk_actor_connect : rk_actor_introduce, err);
+        }
     }
     return rc;
 }

@@ -118,10 +118,33 @@ rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoin
     return RK_OK;
 }
 
+rk_err_t rk_loop_introduce (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err)
+{
+    rk_loop_peer_t *peer = s_add_peer (loop, address);
+    if (peer && peer->dealer)
+        return RK_OK; /* connected already */
+    char *own = peer ? strdup (endpoint) : NULL;
+    if (!own)
+        return rk_error_set (err, RK_ENOMEM, "no memory for peer %zu", loop->n_peers);
+    free (peer->endpoint);
+    peer->endpoint = own;
+    return RK_OK;
+}
+
+/* Opens the DEALER of a peer that has only been introduced. */
+static rk_err_t s_open_introduced (rk_loop_t *loop, rk_loop_peer_t *peer, rk_error_t *err)
+{
+    char *endpoint = peer->endpoint;
+    peer->endpoint = NULL;
+    rk_err_t code = rk_loop_connect (loop, peer->address, endpoint, err);
+    free (endpoint);
+    return code;
+}
+
 bool rk_loop_connected (const rk_loop_t *loop, uint32_t address)
 {
     const rk_loop_peer_t *peer = s_peer (loop, address);
-    return peer && (peer->dealer || peer->n_routing);
+    return peer && (peer->dealer || peer->n_routing || peer->endpoint);
 }
 
 uint32_t rk_loop_find (const rk_loop_t *loop, rk_actor_kind_t kind)
@@ -150,6 +173,7 @@ void rk_loop_forget (rk_loop_t *loop, uint32_t address)
     if (!peer)
         return;
     zsock_destroy (&peer->dealer);
+    free (peer->endpoint);
     *peer = loop->peers[--loop->n_peers];
     if (rk_loop_list_items (loop) != RK_OK)
         loop->n_items = RK_LOOP_N_FIXED; /* cannot happen: the list only shrinks */
@@ -166,7 +190,8 @@ rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const r
     uint64_t seq = 0;
     const uint8_t *routing = NULL;
     size_t n_routing = 0;
-    if (peer) {
+    rk_err_t code = peer && peer->endpoint ? s_open_introduced (loop, peer, err) : RK_OK;
+    if (peer && code == RK_OK) {
         seq = ++peer->seq;
         socket = peer->dealer ? peer->socket : loop->inbox_socket;
         routing = peer->dealer ? NULL : peer->routing;
@@ -175,7 +200,6 @@ rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const r
     msg->view = loop->view;
     msg->sender = loop->address;
     msg->seq = seq;
-    rk_err_t code = RK_EPEER;
     if (socket) {
         uint64_t before = loop->bytes_sent;
         code = rk_wire_send (socket, routing, n_routing, msg, frames, n_frames, &loop->bytes_sent, err);
@@ -186,7 +210,9 @@ rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const r
         for (int i = 0; i < n_frames; i++) /* released all the same */
             if (frames[i].release && !frames[i].share)
                 frames[i].release ((void *) frames[i].bytes, frames[i].hint);
-        rk_error_set (err, RK_EPEER, "no way to %s %u", rk_actor_kind_name (rk_address_kind (address)), rk_address_node (address));
+        if (code == RK_OK)
+            code = rk_error_set (err, RK_EPEER, "no way to %s %u", rk_actor_kind_name (rk_address_kind (address)),
+                                 rk_address_node (address));
     }
     if (code == RK_EPEER)
         return rk_error_wrap (err, code, "%s %u to %s %u", rk_actor_kind_name (loop->klass->kind), rk_address_node (loop->address),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Reducer: averages one stage's segments with their owners in the other clusters; all rings at once, event
- * driven. Ring: DEALER to the owner in the next cluster, chunks arrive at the ROUTER inbox from the previous.
- * in:  Snapshot (own stage, lent, const), Chunk (previous owner), Stop
+ * Reducer: averages one stage's segments with their owners in the other clusters; all segments at once, event
+ * driven. Exact (complete): over rings, a DEALER to the owner in the next cluster, chunks arrive at the ROUTER
+ * inbox from the previous. Sparse graph: one exchange with each neighbour, cluster/exchange.h says when.
+ * in:  Snapshot (own stage, lent, const), Chunk (previous owner, neighbours), Stop
  * out: Chunk, Mean (own stage, lent from a buffer of ours)
- * acc(piece) = n_own * x (first), received + n_own * x (next ranks); the last one divides by the total and the
+ * Ring: acc(piece) = n_own * x (first), received + n_own * x (next ranks); the last one divides by the total and the
  * result is copied around. Chunks of a round not begun here yet are kept (bounded by one round); chunks whose
  * view, round or total differ are refused. Large pieces go in parts of at most 1 MiB.                        */
 #ifndef RK_ACTORS_REDUCER_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
- * The inside of a reducer, shared by reducer.c (class, messages) and reducer_ring.c (lanes, sums, sends).
- * A lane is one segment on its ring; a lane's pieces are cut into parts of at most 1 MiB, which travel
+ * The inside of a reducer, shared by reducer.c (class, messages, rounds), reducer_open.c (from plan to memory),
+ * reducer_ring.c (exact means over rings) and reducer_graph.c (mixing with neighbours in a graph). A lane is one
+ * segment; its pieces (on the ring) or the whole of it (mixing) are cut into parts of at most 1 MiB, which travel
  * independently. All parts of all lanes and planes are numbered, so that one byte each says what has come. */
 #ifndef RK_ACTORS_REDUCER_PARTS_H
 #define RK_ACTORS_REDUCER_PARTS_H
@@ -8,6 +9,8 @@
 #include "actors/reducer.h"
 #include "actors/stage.h" /* RK_CORRUPT_ */
 #include "actors/training.h"
+#include "cluster/exchange.h"
+#include "cluster/mix.h"
 #include "cluster/ring.h"
 
 #define RK_REDUCER_PART 262144 /* floats: 1 MiB */
@@ -20,8 +23,9 @@ typedef struct {
 
 typedef struct {
     uint32_t segment;        /* of the plan */
-    uint32_t next, previous; /* addresses of the owners in the neighbour clusters */
+    uint32_t next, previous; /* addresses of the owners in the neighbour clusters of the ring */
     rk_piece_t *pieces;      /* n_clusters */
+    rk_piece_t whole;        /* the segment; parts numbered as mixing numbers them */
 } rk_lane_t;
 
 /* Whether the socket still holds a part of the accumulator. Lies in the accumulator's extra bytes. */
@@ -33,11 +37,34 @@ typedef struct {
 /* A chunk that cannot be used yet: its round has not begun here, or its place is still lent. */
 typedef struct {
     bool used;
+    uint32_t sender;
     rk_chunk_t chunk;
     zmq_msg_t frame;
 } rk_parked_t;
 
 enum { RK_GOT_SUM = 1, RK_GOT_MEAN = 2 };
+
+/* Mixing with the neighbours in a graph. A part is summed over the row in ascending order of the replicas, as far
+ * as they have come; what is here before its turn waits as the frame it came in.                            */
+typedef struct {
+    rk_graph_t *graph;              /* NULL: all averaging is exact */
+    bool push;                      /* push-sum: every sender divides what it has among those who hear it */
+    uint32_t max_row;
+    rk_graph_edge_t *row, *column;  /* of this round: who is heard, this replica too; who hears it */
+    uint32_t n_row, n_column, own_at; /* own_at: this replica's place in the row */
+    bool mean;                      /* rk_mix_is_mean of the row */
+    double *pushed;                 /* beside row: push weight of the sender */
+    double push_weight;             /* of this replica, for this round */
+    uint32_t n_parts;               /* of one plane */
+    uint32_t *n_added;              /* n_planes x n_parts: edges of the row that are in the sum */
+    uint8_t *here;                  /* n_planes x n_parts x max_row: RK_HERE_ */
+    zmq_msg_t *frames;              /* beside here: valid while RK_HERE_FRAME */
+    rk_buffer_t *own, *out;         /* what is sent; the mixture */
+    rk_buffer_t *last;              /* push-sum: the result before, as the stage has it */
+    float *mass;                    /* push-sum: n_planes x stride */
+    uint64_t n_missing;             /* parts */
+} rk_mixer_t;
+enum { RK_HERE_FRAME = 1, RK_HERE_USED, RK_HERE_FROZEN };
 
 typedef struct {
     rk_loop_t *loop;
@@ -49,17 +76,23 @@ typedef struct {
     rk_piece_t *pieces;                   /* of all lanes */
     uint32_t n_lanes, n_parts;            /* parts: of one plane */
     uint32_t *lane_of;                    /* by segment; n_lanes: not ours */
-    uint64_t n_arrivals;                  /* chunks of one round */
+    uint64_t n_arrivals;                  /* chunks of one plane and round, on the rings */
 
     rk_buffers_t *accumulators;
-    rk_buffer_t *acc;                     /* n_planes x stride; NULL between rounds */
+    rk_buffer_t *acc;                     /* ring: n_planes x stride; NULL when none is under way */
     uint8_t *got;                         /* n_planes x n_parts: RK_GOT_ */
     uint64_t n_missing;
-    uint64_t round, next_round;           /* round: while acc; next_round: that may begin */
+    uint32_t ring_planes;                 /* of this round: a merge beside mixing takes the parameters alone */
+    rk_mixer_t mix;
+    rk_exchange_t exchange;               /* of this round */
+    uint64_t round, next_round;           /* round: while running; next_round: that may begin */
     uint64_t weight, total;
-    bool waiting;                         /* a snapshot is here, its round has not begun */
+    uint32_t control;
+    bool frozen;                          /* the snapshot is not to be mixed in */
+    bool waiting, running;                /* a snapshot is here, its round has not begun; it has */
     int n_snapshot;                       /* frames held */
     zmq_msg_t snapshot[RK_REDUCER_PLANES];
+    const float *own[RK_REDUCER_PLANES];  /* while running: this replica's values */
     float *aligned;                       /* n_planes x n_flat: snapshots that cannot be read where they lie */
 
     rk_parked_t *parked;
@@ -67,11 +100,38 @@ typedef struct {
     bool stopped;
 } rk_reducer_self_t;
 
+/* ---- reducer_open.c */
+rk_err_t rk_reducer_open (void *self, rk_loop_t *loop, const void *config, rk_error_t *err) RK_MUST_CHECK;
+void rk_reducer_close (void *self);
+static inline uint32_t rk_reducer_n_parts (uint64_t n)
+{
+    return (uint32_t) ((n + RK_REDUCER_PART - 1) / RK_REDUCER_PART);
+}
+/* The reducer that owns a segment in a cluster. */
+uint32_t rk_reducer_owner (const rk_plan_t *plan, uint32_t segment, uint32_t cluster);
+
+/* ---- reducer.c */
+void rk_reducer_drop_snapshot (rk_reducer_self_t *self);
+void rk_reducer_unpark (rk_reducer_self_t *self, rk_parked_t *parked);
+
+/* Both ways of averaging: begin sends what this replica sends first. take: the chunk has been checked and is of
+ * the current round; *taken is false while it cannot be used (its place is lent, its control record is another
+ * one): it stays parked. check: what a chunk must look like.                                              */
+
 /* ---- reducer_ring.c */
-rk_err_t rk_reducer_make_lanes (rk_reducer_self_t *self, uint32_t index, rk_error_t *err) RK_MUST_CHECK;
-rk_err_t rk_reducer_begin (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* step 0 of all rings */
-/* The chunk is valid and of the current round. *taken is false while its place is lent: try again later. */
-rk_err_t rk_reducer_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken, rk_error_t *err) RK_MUST_CHECK;
-rk_err_t rk_reducer_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_rings_begin (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* step 0 of all rings */
+rk_err_t rk_rings_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_rings_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- reducer_graph.c */
+rk_err_t rk_mixer_open (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* after the lanes */
+void rk_mixer_close (rk_reducer_self_t *self);
+void rk_mixer_prepare (rk_reducer_self_t *self); /* what this replica has to say, for rings too */
+rk_err_t rk_mixer_begin (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_mixer_take (rk_reducer_self_t *self, uint32_t sender, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken,
+                      rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_mixer_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
+void rk_mixer_end (rk_reducer_self_t *self); /* all is summed */
+double rk_mixer_distance (const rk_reducer_self_t *self); /* |own - mixed|^2 over the parameters, after the last part */
 
 #endif

@@ -5,54 +5,6 @@
 #include "actors/reducer_parts.h"
 #include "compute/kernels/vec.h"
 
-/* ---- lanes */
-
-static uint32_t s_owner (const rk_plan_t *plan, const rk_plan_segment_t *segment, uint32_t cluster)
-{
-    return rk_address (RK_ACTOR_REDUCER, plan->stages[plan->owners[segment->first_owner + cluster]].node);
-}
-
-static uint32_t s_n_parts (uint64_t n)
-{
-    return (uint32_t) ((n + RK_REDUCER_PART - 1) / RK_REDUCER_PART);
-}
-
-static void s_make_lane (rk_reducer_self_t *self, rk_lane_t *lane, uint32_t segment, uint64_t base)
-{
-    const rk_plan_segment_t *s = &self->plan->segments[segment];
-    *lane = (rk_lane_t){.segment = segment,
-                        .next = s_owner (self->plan, s, (self->cluster + 1) % self->n),
-                        .previous = s_owner (self->plan, s, (self->cluster + self->n - 1) % self->n),
-                        .pieces = self->pieces + (size_t) self->n_lanes * self->n};
-    for (uint32_t p = 0; p < self->n; p++) {
-        uint64_t lo, hi;
-        rk_plan_piece (self->plan, segment, p, &lo, &hi);
-        lane->pieces[p] = (rk_piece_t){.lo = lo - base, .n = hi - lo, .first_part = self->n_parts};
-        self->n_parts += s_n_parts (hi - lo);
-    }
-    for (uint32_t t = 0; t < rk_ring_n_steps (self->n); t++)
-        self->n_arrivals += s_n_parts (lane->pieces[rk_ring_step (self->cluster, self->n, t).receive_piece].n);
-}
-
-rk_err_t rk_reducer_make_lanes (rk_reducer_self_t *self, uint32_t index, rk_error_t *err)
-{
-    const rk_plan_t *plan = self->plan;
-    self->lanes = calloc (plan->n_segments + 1, sizeof *self->lanes);
-    self->pieces = calloc ((size_t) plan->n_segments * self->n + 1, sizeof *self->pieces);
-    self->lane_of = calloc (plan->n_segments + 1, sizeof *self->lane_of);
-    if (!self->lanes || !self->pieces || !self->lane_of)
-        return rk_error_set (err, RK_ENOMEM, "no memory for %u segments", plan->n_segments);
-    for (uint32_t s = 0; s < plan->n_segments; s++) {
-        self->lane_of[s] = UINT32_MAX;
-        if (plan->owners[plan->segments[s].first_owner + self->cluster] != index)
-            continue;
-        s_make_lane (self, &self->lanes[self->n_lanes], s, plan->stages[index].flat_lo);
-        self->lane_of[s] = self->n_lanes++;
-    }
-    self->n_arrivals *= self->n_planes;
-    return RK_OK;
-}
-
 /* ---- one part */
 
 typedef struct {
@@ -76,12 +28,9 @@ static float *s_acc (const rk_reducer_self_t *self, const part_t *part)
     return rk_buffer_floats (self->acc) + part->plane * self->stride + part->at;
 }
 
-static const float *s_own (rk_reducer_self_t *self, const part_t *part)
+static const float *s_own (const rk_reducer_self_t *self, const part_t *part)
 {
-    const void *bytes = zmq_msg_data (&self->snapshot[part->plane]);
-    if ((uintptr_t) bytes % sizeof (float) != 0)
-        bytes = self->aligned + part->plane * self->n_flat; /* copied when the round began */
-    return (const float *) bytes + part->at;
+    return self->own[part->plane] + part->at;
 }
 
 static rk_part_lend_t *s_lend (const rk_reducer_self_t *self, const part_t *part)
@@ -131,17 +80,12 @@ static rk_err_t s_begin_piece (rk_reducer_self_t *self, const rk_lane_t *lane, u
     return code;
 }
 
-rk_err_t rk_reducer_begin (rk_reducer_self_t *self, rk_error_t *err)
+rk_err_t rk_rings_begin (rk_reducer_self_t *self, rk_error_t *err)
 {
     memset (self->got, 0, (size_t) self->n_planes * self->n_parts);
-    self->n_missing = self->n_arrivals;
-    for (uint32_t plane = 0; plane < self->n_planes; plane++) {
-        const void *bytes = zmq_msg_data (&self->snapshot[plane]);
-        if ((uintptr_t) bytes % sizeof (float) != 0)
-            memcpy (self->aligned + plane * self->n_flat, bytes, self->n_flat * sizeof (float));
-    }
+    self->n_missing = self->n_arrivals * self->ring_planes;
     rk_err_t code = RK_OK;
-    for (uint32_t plane = 0; plane < self->n_planes; plane++)
+    for (uint32_t plane = 0; plane < self->ring_planes; plane++)
         for (uint32_t i = 0; i < self->n_lanes && code == RK_OK; i++)
             code = s_begin_piece (self, &self->lanes[i], plane, err);
     return code;
@@ -172,7 +116,7 @@ static void s_add (rk_reducer_self_t *self, const part_t *part, const void *rece
         s_divide (part->n, (float) self->total, y);
 }
 
-rk_err_t rk_reducer_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken, rk_error_t *err)
+rk_err_t rk_rings_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken, rk_error_t *err)
 {
     part_t part = s_part (self, chunk);
     bool gather = rk_ring_step (self->cluster, self->n, part.step).gather;
@@ -203,7 +147,7 @@ rk_err_t rk_reducer_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_
 
 /* ---- what a chunk must look like */
 
-rk_err_t rk_reducer_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err)
+rk_err_t rk_rings_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err)
 {
     const rk_chunk_t *c = &packet->msg.chunk;
     if (c->segment >= self->plan->n_segments || self->lane_of[c->segment] == UINT32_MAX || c->plane >= self->n_planes ||

@@ -31,7 +31,8 @@ typedef struct {
     uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
 } rk_stage_config_t;
 /* Mutations for the exactness tests. */
-enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL };
+enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL,
+       RK_CORRUPT_STALE_ROUND };
 
 rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 

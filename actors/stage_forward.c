@@ -155,7 +155,7 @@ rk_err_t rk_stage_forward (rk_stage_t *self, rk_error_t *err)
         in[i] = rk_stage_floats (&slot->in[i], slot->dtype, slot->n * self->in.tensor[i].elems, slot->scratch + self->in.at[i]);
     for (int i = 0; i < self->out.n; i++)
         out[i] = self->out.source[i] >= 0 ? NULL : rk_buffer_floats (slot->out) + self->out.at[i];
-    slot->version = rk_buffer_ref (train ? self->live : self->mean);
+    slot->version = rk_buffer_ref (train ? self->live : rk_stage_model (self));
     slot->version_steps = self->n_steps;
     slot->ctx = s_take_ctx (self);
     rk_forward_t call = {

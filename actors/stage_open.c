@@ -7,7 +7,7 @@
 #include "compute/blas.h"
 
 #define FLOATS_PER_LINE 16
-#define SPARE_VERSIONS 8  /* live, mean, snapshot, one being written, and lent ones on their way back */
+#define SPARE_VERSIONS 9  /* live, mean, merged, snapshot, one being written, and lent ones on their way back */
 
 /* ---- identity */
 
@@ -232,6 +232,7 @@ void rk_stage_close (void *self_)
     rk_buffer_unref (self->live);
     rk_buffer_unref (self->mean);
     rk_buffer_unref (self->snapshot);
+    rk_buffer_unref (self->merged);
     rk_buffer_unref (self->gin);
     rk_buffer_unref (self->probs);
     rk_buffers_t **pools[] = {&self->outs, &self->gins, &self->wire_outs, &self->wire_gins, &self->probabilities, &self->versions};

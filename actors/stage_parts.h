@@ -97,6 +97,7 @@ struct rk_stage {
     size_t n_flat;
     rk_buffers_t *versions;
     rk_buffer_t *live, *mean, *snapshot; /* mean: of the last round applied; snapshot: being averaged, or NULL */
+    rk_buffer_t *merged;                 /* the mean of all replicas, when `mean` is only this one's mixture; or NULL */
     bool has_stats;                      /* BatchNorm buffers in this slice */
     float *grads, *slot_state[RK_OPTIM_MAX_SLOTS], *slot_snapshot[RK_OPTIM_MAX_SLOTS];
     uint64_t n_steps;
@@ -157,6 +158,9 @@ rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;      /
 rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;  /* so that BatchNorm may write to it */
 /* mean: n_flat floats at any address */
 rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *err) RK_MUST_CHECK;
+/* n_flat floats at any address; NULL: the last round did not merge */
+rk_err_t rk_stage_keep_merged (rk_stage_t *self, const void *merged, rk_error_t *err) RK_MUST_CHECK;
+rk_buffer_t *rk_stage_model (const rk_stage_t *self); /* what is evaluated and saved; borrowed */
 rk_err_t rk_stage_init_live (rk_stage_t *self, const char *initial, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- stage_round.c */

@@ -137,10 +137,10 @@ rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
     if (!self->snapshot || mean->round != self->averaging)
         return rk_error_set (err, RK_ESTALE, "mean of round %llu, none is awaited", (unsigned long long) mean->round);
     int n = s_n_planes (self);
-    if (mean->n_planes != (uint32_t) n || packet->n_frames != n)
+    if (mean->n_planes != (uint32_t) n || packet->n_frames != n + mean->merged)
         return rk_error_set (err, RK_EFORMAT, "mean of round %llu has %u planes in %d frames, not %d",
                              (unsigned long long) mean->round, mean->n_planes, packet->n_frames, n);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < packet->n_frames; i++)
         if (zmq_msg_size (&packet->frame[i]) != self->n_flat * sizeof (float))
             return rk_error_set (err, RK_EFORMAT, "mean of round %llu has %zu bytes, not %zu", (unsigned long long) mean->round,
                                  zmq_msg_size (&packet->frame[i]), self->n_flat * sizeof (float));
@@ -149,6 +149,8 @@ rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
     for (int i = 1; i < n; i++)
         s_apply_slot (self, i - 1, zmq_msg_data (&packet->frame[i]));
     code = rk_stage_apply_mean (self, zmq_msg_data (&packet->frame[0]), err);
+    if (code == RK_OK)
+        code = rk_stage_keep_merged (self, mean->merged ? zmq_msg_data (&packet->frame[n]) : NULL, err);
     self->counts.busy_ns += rk_thread_cpu_ns () - self->kernel_cpu_ns;
     if (code == RK_OK)
         code = s_applied (self, self->averaging, err);
@@ -170,7 +172,7 @@ rk_err_t rk_stage_on_save_request (void *self_, rk_packet_t *packet, rk_error_t 
                               .flat_lo = self->plan->stages[self->index].flat_lo, .n_floats = self->n_flat,
                               .n_planes = (uint32_t) n, .steps = self->n_steps}};
     rk_frame_t frames[MAX_PLANES]; /* copied by the socket: training goes on meanwhile */
-    frames[0] = (rk_frame_t){.bytes = self->mean->bytes, .size = bytes};
+    frames[0] = (rk_frame_t){.bytes = rk_stage_model (self)->bytes, .size = bytes};
     for (int i = 1; i < n; i++)
         frames[i] = (rk_frame_t){.bytes = self->slot_state[i - 1], .size = bytes};
     return rk_loop_send (self->loop, rk_loop_find (self->loop, RK_ACTOR_CHECKPOINTER), &msg, frames, n, err);

@@ -103,6 +103,25 @@ rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *er
     return code;
 }
 
+rk_err_t rk_stage_keep_merged (rk_stage_t *self, const void *merged, rk_error_t *err)
+{
+    s_set (&self->merged, NULL);
+    if (!merged)
+        return RK_OK;
+    self->merged = s_take (self, err);
+    if (!self->merged)
+        return RK_ENOMEM;
+    memcpy (self->merged->bytes, merged, self->n_flat * sizeof (float));
+    if (self->plan->settings.average_bn == RK_BN_RECALIBRATE)
+        s_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (self->merged));
+    return RK_OK;
+}
+
+rk_buffer_t *rk_stage_model (const rk_stage_t *self)
+{
+    return self->merged ? self->merged : self->mean;
+}
+
 /* ---- first values */
 
 static rk_err_t s_read_tensor (rk_stage_t *self, const rk_st_file_t *file, const rk_param_t *param, float *flat, rk_error_t *err)

@@ -31,9 +31,11 @@
 #define ACTIVATION(N, S, L) N (f) N (round) N (mode) N (n) N (dtype) N (n_tensors)
 #define GRADIENT(N, S, L) N (f) N (round) N (n) N (dtype) N (n_tensors)
 #define CREDIT(N, S, L) N (f) N (round) N (mode)
-#define SNAPSHOT(N, S, L) N (round) N (n_planes) N (weight) N (total)
-#define CHUNK(N, S, L) N (round) N (segment) N (plane) N (step) N (piece) N (offset) N (n_floats) N (total)
-#define MEAN(N, S, L) N (round) N (n_planes) N (bytes_sent)
+#define SNAPSHOT(N, S, L) N (round) N (n_planes) N (weight) N (total) N (control) N (frozen)
+#define CHUNK(N, S, L)                                                                                                \
+    N (round) N (segment) N (plane) N (step) N (piece) N (offset) N (n_floats) N (total) N (mixing) N (control)       \
+        N (push) N (frozen)
+#define MEAN(N, S, L) N (round) N (n_planes) N (bytes_sent) N (merged) N (distance)
 #define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps)
 #define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
@@ -43,7 +45,7 @@
 #define START(N, S, L) N (first_round)
 #define LEASE_REQUEST(N, S, L) N (cluster) N (n)
 #define LEASE_GRANT(N, S, L) L (f, n) N (round) N (mode) N (cluster)
-#define ROUND_APPLIED(N, S, L) N (round) N (stage)
+#define ROUND_APPLIED(N, S, L) N (round) N (stage) N (distance)
 #define ROUND_COMMITTED(N, S, L) N (round)
 #define EVALUATED(N, S, L) N (f) N (round) N (loss_sum) N (n_correct) N (n) N (n_counted)
 #define REPORT(N, S, L)                                                                                               \
@@ -118,6 +120,7 @@ static rk_err_t s_put_round_closed (const rk_msg_t *msg, rk_body_t *body)
     PUT_N (round)
     PUT_L (counts, n_clusters)
     PUT_L (samples, n_clusters)
+    PUT_N (control)
     return RK_OK;
 }
 
@@ -131,6 +134,7 @@ static rk_err_t s_get_round_closed (const Rk__Envelope *envelope, rk_wire_arena_
     GET_N (round)
     GET_L (counts, n_clusters)
     GET_L (samples, n_clusters)
+    GET_N (control)
     return RK_OK;
 }
 

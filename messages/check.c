@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "messages/check.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "messages/text.h"
@@ -88,6 +89,7 @@ static rk_err_t s_chunk (const rk_msg_t *msg, rk_error_t *err)
     const rk_chunk_t *c = &msg->chunk;
     RULE (c->n_floats <= UINT64_MAX - c->offset, "chunk of %llu floats at %llu", (unsigned long long) c->n_floats,
           (unsigned long long) c->offset);
+    RULE (!c->mixing || (c->push >= 0 && isfinite (c->push)), "push weight %g", c->push);
     return RK_OK;
 }
 
@@ -249,7 +251,7 @@ static s_frames_t s_expected (const rk_msg_t *msg)
     case RK_MSG_SNAPSHOT:
         return (s_frames_t) {msg->snapshot.n_planes, 4, ANY, false};
     case RK_MSG_MEAN:
-        return (s_frames_t) {msg->mean.n_planes, 4, ANY, false};
+        return (s_frames_t) {(uint64_t) msg->mean.n_planes + msg->mean.merged, 4, ANY, false};
     case RK_MSG_CHUNK:
         return (s_frames_t) {1, 4, msg->chunk.n_floats, false};
     case RK_MSG_SLICE:

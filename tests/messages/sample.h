@@ -2,6 +2,7 @@
  * Random valid messages of every kind with frames that fit, for the tests of messages. */
 #ifndef RK_TESTS_MESSAGES_SAMPLE_H
 #define RK_TESTS_MESSAGES_SAMPLE_H
+#include <math.h>
 #include <string.h>
 
 #include "messages/wire.h"
@@ -108,9 +109,12 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_ACTIVATION: m->activation = (rk_activation_t) {N64, N64, mode, n, sample_below (s, 2), tensors}; break;
     case RK_MSG_GRADIENT: m->gradient = (rk_gradient_t) {N64, N64, n, sample_below (s, 2), tensors - 1}; break;
     case RK_MSG_CREDIT: m->credit = (rk_credit_t) {N64, N64, mode}; break;
-    case RK_MSG_SNAPSHOT: m->snapshot = (rk_snapshot_t) {N64, tensors, total / 3, total}; break;
-    case RK_MSG_CHUNK: m->chunk = (rk_chunk_t) {N64, N32, N32, N32, N32, N64 >> 1, sample_below (s, 999), N64}; break;
-    case RK_MSG_MEAN: m->mean = (rk_mean_t) {N64, tensors, N64}; break;
+    case RK_MSG_SNAPSHOT: m->snapshot = (rk_snapshot_t) {N64, tensors, total / 3, total, N32, mode == 1}; break;
+    case RK_MSG_CHUNK:
+        m->chunk = (rk_chunk_t) {N64, N32, N32, N32, N32, N64 >> 1, sample_below (s, 999), N64, mode == 1, N32,
+                                 fabs (sample_f64 (s)), mode == 2};
+        break;
+    case RK_MSG_MEAN: m->mean = (rk_mean_t) {N64, tensors, N64, mode == 1, sample_f64 (s)}; break;
     case RK_MSG_SLICE: m->slice = (rk_slice_msg_t) {N64, N32, N64 >> 1, sample_below (s, 999), tensors, N64}; break;
     case RK_MSG_PREDICTION: m->prediction = (rk_prediction_t) {N64, n, 1 + sample_below (s, 20)}; break;
     case RK_MSG_HELLO:
@@ -127,9 +131,9 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_LEASE_REQUEST: m->lease_request = (rk_lease_request_t) {N32, sample_below (s, 4097)}; break;
     case RK_MSG_LEASE_GRANT: m->lease_grant = (rk_lease_grant_t) {n, sample_numbers (s, n), N64, mode, N32}; break;
     case RK_MSG_ROUND_CLOSED:
-        m->round_closed = (rk_round_closed_t) {N64, n, sample_numbers (s, n), sample_numbers (s, n)};
+        m->round_closed = (rk_round_closed_t) {N64, n, sample_numbers (s, n), sample_numbers (s, n), N32};
         break;
-    case RK_MSG_ROUND_APPLIED: m->round_applied = (rk_round_applied_t) {N64, N32}; break;
+    case RK_MSG_ROUND_APPLIED: m->round_applied = (rk_round_applied_t) {N64, N32, sample_f64 (s)}; break;
     case RK_MSG_ROUND_COMMITTED: m->round_committed = (rk_round_committed_t) {N64}; break;
     case RK_MSG_EVALUATED: m->evaluated = (rk_evaluated_t) {N64, N64, sample_f64 (s), sample_below (s, n + 1), n, N32}; break;
     case RK_MSG_REPORT:
@@ -167,7 +171,7 @@ static inline int sample_frames (sample_t *s, const rk_msg_t *m, rk_frame_t *fra
     case RK_MSG_ACTIVATION: n = (int) m->activation.n_tensors, unit = m->activation.dtype ? 2 : 4; break;
     case RK_MSG_GRADIENT: n = (int) m->gradient.n_tensors, unit = m->gradient.dtype ? 2 : 4; break;
     case RK_MSG_SNAPSHOT: n = (int) m->snapshot.n_planes; break;
-    case RK_MSG_MEAN: n = (int) m->mean.n_planes; break;
+    case RK_MSG_MEAN: n = (int) m->mean.n_planes + m->mean.merged; break;
     case RK_MSG_SLICE: n = (int) m->slice.n_planes, count = m->slice.n_floats; break;
     case RK_MSG_CHUNK: n = 1, count = m->chunk.n_floats; break;
     case RK_MSG_PREDICTION: n = 1, count = (size_t) m->prediction.n * m->prediction.n_classes; break;

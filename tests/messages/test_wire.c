@@ -131,6 +131,7 @@ static void s_refused_values (void **state)
     BAD (SNAPSHOT, m.snapshot.n_planes = RK_WIRE_MAX_FRAMES + 1, "73 planes");
     BAD (SNAPSHOT, (m.snapshot.total = 3, m.snapshot.weight = 4), "weight 4 above the total 3");
     BAD (CHUNK, (m.chunk.offset = UINT64_MAX, m.chunk.n_floats = 1), "chunk of");
+    BAD (CHUNK, (m.chunk.mixing = true, m.chunk.push = NAN), "push weight");
     BAD (MEAN, m.mean.n_planes = UINT32_MAX, "planes");
     BAD (SLICE, (m.slice.flat_lo = UINT64_MAX, m.slice.n_floats = 1), "slice of 1");
     BAD (SLICE, m.slice.n_planes = 99, "99 planes");

@@ -96,6 +96,13 @@ static void s_join (rig_t *rig, rk_actor_kind_t kind, uint32_t node, rk_actor_ki
                             rk_actor_endpoint (s_actor (rig, to_kind, to_node)), &err), &err);
 }
 
+static void s_introduce (rig_t *rig, uint32_t node, uint32_t to)
+{
+    rk_error_t err = {RK_OK, ""};
+    rig_ok (rk_actor_introduce (s_actor (rig, RK_ACTOR_REDUCER, node), rk_address (RK_ACTOR_REDUCER, to),
+                                rk_actor_endpoint (s_actor (rig, RK_ACTOR_REDUCER, to)), &err), &err);
+}
+
 static void s_connect (rig_t *rig)
 {
     const rk_plan_t *plan = rig->plan;
@@ -119,11 +126,11 @@ static void s_connect (rig_t *rig)
             }
         }
     for (uint32_t s = 0; s < plan->n_segments && plan->n_clusters > 1; s++)
-        for (uint32_t c = 0; c < plan->n_clusters; c++) {
-            const uint32_t *owners = plan->owners + plan->segments[s].first_owner;
-            s_join (rig, RK_ACTOR_REDUCER, plan->stages[owners[c]].node, RK_ACTOR_REDUCER,
-                    plan->stages[owners[(c + 1) % plan->n_clusters]].node);
-        }
+        for (uint32_t c = 0; c < plan->n_clusters; c++)
+            for (uint32_t k = 1; k < plan->n_clusters; k++) {
+                const uint32_t *owners = plan->owners + plan->segments[s].first_owner;
+                s_introduce (rig, plan->stages[owners[c]].node, plan->stages[owners[(c + k) % plan->n_clusters]].node);
+            }
 }
 
 void rig_start (rig_t *rig)

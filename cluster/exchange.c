@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cluster/exchange.h"
+
+#include "cluster/lease.h"
+
+rk_err_t rk_exchange_graph (rk_graph_t **graph_p, const rk_plan_t *plan, rk_error_t *err)
+{
+    const rk_settings_t *s = &plan->settings;
+    const rk_graph_config_t config = {.name = s->average_graph, .n = plan->n_clusters, .seed = s->run_seed};
+    return rk_graph_new (graph_p, &config, err);
+}
+
+bool rk_exchange_is_sparse (const rk_graph_t *graph)
+{
+    return !rk_graph_is_exact (graph);
+}
+
+rk_exchange_t rk_exchange_at (const rk_plan_t *plan, const rk_graph_t *graph, uint64_t round, uint32_t control)
+{
+    uint64_t first, end;
+    rk_round_range (plan, round, &first, &end);
+    rk_exchange_t exchange = {.at = {.step = round, .pass = rk_pass_of (plan, first), .control = control}};
+    exchange.mix = graph && !rk_graph_is_exact_at (graph, &exchange.at);
+    exchange.merge = !exchange.mix || rk_round_ends_pass (plan, round);
+    return exchange;
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Mixing over graphs by real reducers with scripted stages, bit for bit what cluster/mix does on the stacked
+ * values: any graph, any layout of stages, any transport; push-sum; merges; a neighbour that is frozen; one
+ * reducer with scripted neighbours: other control records, strangers, repeats. Faults must be seen.        */
+#include "tests/actors/mock_peer.h"
+#include "tests/cluster/fixtures.h"
+#include "actors/reducer.h"
+#include "actors/stage.h" /* RK_CORRUPT_ */
+#include "cluster/exchange.h"
+#include "cluster/lease.h"
+#include "cluster/mix.h"
+
+#include <math.h>
+
+#define VIEW 9
+#define MOST 64
+
+typedef struct {
+    rk_plan_t *plan;
+    rk_graph_t *graph;
+    uint32_t n_planes, control;
+    rk_actor_t *reducers[MOST];
+    mock_peer_t stages[MOST]; /* by index into plan->stages */
+    float *sent[MOST];        /* n_planes x the stage's range */
+    size_t n[MOST];           /* floats of the range */
+    int frozen;               /* replica, or -1 */
+    /* what every replica should have: n_planes x n_flat by replica; push-sum's state */
+    float *values[MOST], *mixed[MOST], *mass[MOST], *last[MOST];
+    double weight[MOST];
+} net_t;
+
+static void s_ok (rk_err_t code, const rk_error_t *err)
+{
+    if (code != RK_OK)
+        fail_msg ("%s: %s", rk_strerror (code), err->text);
+}
+
+static float *s_floats (size_t n)
+{
+    float *floats = calloc (n + 1, sizeof *floats);
+    assert_non_null (floats);
+    return floats;
+}
+
+typedef struct {
+    const char *graph, *transport;
+    uint32_t n, most_stages, n_layers, corrupt;
+    bool planes, short_pass, large;
+} case_t;
+
+static rk_plan_t *s_plan (uint64_t *x, const rk_model_info_t *model, const case_t *c)
+{
+    uint32_t counts[RK_MAX_CLUSTERS], cuts[RK_MAX_FLEET];
+    rk_settings_t settings;
+    rk_error_t err;
+    rk_plan_t *plan = NULL;
+    rk_settings_default (&settings);
+    settings.average_weights = RK_WEIGHTS_EQUAL;
+    settings.average_every = 1;
+    settings.train_batch = 1;
+    settings.average_optimizer_state = c->planes;
+    snprintf (settings.average_graph, sizeof settings.average_graph, "%s", c->graph);
+    fixture_layout (x, model->n_layers, c->n, c->most_stages, counts, cuts);
+    s_ok (rk_plan_by_hand (&plan, VIEW, model, &settings, c->n, counts, cuts, NULL, &err), &err);
+    return plan;
+}
+
+static void s_open (net_t *net, const case_t *c)
+{
+    uint64_t x = 4711 + c->n;
+    rk_error_t err;
+    fixture_model_t model;
+    fixture_model (&model, &x, c->n_layers);
+    if (c->large) { /* segments of more than 1 MiB, with a ragged end */
+        model.layers[1].flat_at = 300016;
+        model.info.n_flat = 700032;
+    }
+    model.info.train_samples = c->short_pass ? 2 * c->n : 60000; /* rounds of a pass: 2, or more than are tested */
+    *net = (net_t){.plan = s_plan (&x, &model.info, c), .n_planes = c->planes ? 2 : 1, .frozen = -1};
+    const rk_plan_t *plan = net->plan;
+    s_ok (rk_exchange_graph (&net->graph, plan, &err), &err);
+    assert_true (plan->n_stages <= MOST);
+    for (uint32_t i = 0; i < plan->n_stages; i++) {
+        char bind[128];
+        rk_endpoint_unique (bind, sizeof bind, c->transport, NULL);
+        const rk_reducer_config_t config = {.plan = plan, .node = plan->stages[i].node, .bind = bind, .corrupt = i ? 0 : c->corrupt};
+        s_ok (rk_reducer_new (&net->reducers[i], &config, &err), &err);
+        mock_open (&net->stages[i], rk_address (RK_ACTOR_STAGE, plan->stages[i].node), VIEW);
+        mock_connect (&net->stages[i], net->reducers[i]);
+        s_ok (rk_actor_connect (net->reducers[i], net->stages[i].sender, net->stages[i].endpoint, &err), &err);
+        net->n[i] = plan->stages[i].flat_hi - plan->stages[i].flat_lo;
+        net->sent[i] = s_floats (net->n_planes * net->n[i]);
+    }
+    for (uint32_t r = 0; r < plan->n_clusters; r++) {
+        net->values[r] = s_floats (net->n_planes * plan->n_flat);
+        net->mixed[r] = s_floats (net->n_planes * plan->n_flat);
+        net->mass[r] = s_floats (net->n_planes * plan->n_flat);
+        net->last[r] = s_floats (net->n_planes * plan->n_flat);
+        net->weight[r] = 1;
+    }
+    for (uint32_t s = 0; s < plan->n_segments; s++)
+        for (uint32_t a = 0; a < plan->n_clusters; a++)
+            for (uint32_t b = 0; b < plan->n_clusters; b++) {
+                const uint32_t *owners = plan->owners + plan->segments[s].first_owner;
+                if (a != b)
+                    s_ok (rk_actor_introduce (net->reducers[owners[a]], rk_actor_address (net->reducers[owners[b]]),
+                                              rk_actor_endpoint (net->reducers[owners[b]]), &err), &err);
+            }
+}
+
+static void s_close (net_t *net)
+{
+    for (uint32_t i = 0; i < net->plan->n_stages; i++) {
+        rk_actor_stop (&net->reducers[i]);
+        mock_close (&net->stages[i]);
+        free (net->sent[i]);
+    }
+    for (uint32_t r = 0; r < net->plan->n_clusters; r++) {
+        free (net->values[r]);
+        free (net->mixed[r]);
+        free (net->mass[r]);
+        free (net->last[r]);
+    }
+    rk_graph_destroy (&net->graph);
+    rk_plan_destroy (&net->plan);
+}
+
+static uint32_t s_cluster (const rk_plan_t *plan, uint32_t stage)
+{
+    uint32_t cluster = 0;
+    assert_int_equal (rk_plan_stage_of_node (plan, plan->stages[stage].node, &cluster, NULL), stage);
+    return cluster;
+}
+
+/* Values with full mantissas, so that another order of the sums is another result. */
+static float s_value (uint32_t replica, uint64_t at, uint64_t round)
+{
+    uint64_t x = (at + 1) * UINT64_C (0x9e3779b97f4a7c15) ^ (replica * UINT64_C (0xbf58476d1ce4e5b9) + round * UINT64_C (0x94d049bb133111eb));
+    x = (x ^ x >> 31) * UINT64_C (0xd6e8feb86659fd93);
+    return (float) (x >> 40) / 8388608.0f - 1.0f;
+}
+
+static void s_make_values (net_t *net, uint64_t round)
+{
+    for (uint32_t r = 0; r < net->plan->n_clusters; r++)
+        for (size_t k = 0; k < net->n_planes * net->plan->n_flat; k++)
+            net->values[r][k] = s_value (r, k, round);
+}
+
+static void s_send_snapshot (net_t *net, uint32_t i, uint64_t round)
+{
+    const rk_plan_t *plan = net->plan;
+    uint32_t r = s_cluster (plan, i);
+    rk_frame_t frames[2];
+    for (uint32_t p = 0; p < net->n_planes; p++) {
+        float *plane = net->sent[i] + p * net->n[i];
+        memcpy (plane, net->values[r] + p * plan->n_flat + plan->stages[i].flat_lo, net->n[i] * sizeof *plane);
+        frames[p] = (rk_frame_t){.bytes = plane, .size = net->n[i] * sizeof (float)};
+    }
+    rk_msg_t msg = {.kind = RK_MSG_SNAPSHOT,
+                    .snapshot = {.round = round, .n_planes = net->n_planes, .weight = 1, .total = plan->n_clusters,
+                                 .control = net->control, .frozen = (int) r == net->frozen}};
+    mock_send (&net->stages[i], msg, frames, (int) net->n_planes);
+}
+
+/* ---- what should come out */
+
+static void s_expect_row (net_t *net, const rk_graph_time_t *at, uint32_t r, float *const *own, size_t n)
+{
+    rk_graph_edge_t edges[MOST];
+    const void *inputs[MOST];
+    double weights[MOST];
+    uint32_t n_edges = rk_graph_row (net->graph, at, r, edges);
+    for (uint32_t e = 0; e < n_edges; e++) {
+        uint32_t from = (int) edges[e].peer == net->frozen ? r : edges[e].peer;
+        inputs[e] = own[from];
+        weights[e] = net->weight[from];
+    }
+    if ((int) r == net->frozen)
+        memcpy (net->mixed[r], own[r], n * sizeof (float));
+    else
+        rk_mix_row (edges, n_edges, inputs, n, net->mixed[r]);
+    if (rk_graph_is_doubly_stochastic (net->graph))
+        return;
+    memcpy (net->last[r], net->mixed[r], n * sizeof (float)); /* for now: the mass */
+    rk_mix_ratio (n, rk_mix_weight (edges, n_edges, weights), net->mixed[r], net->mixed[r]);
+}
+
+static void s_expect_mixing (net_t *net, uint64_t round, const rk_graph_time_t *at)
+{
+    const uint32_t n = net->plan->n_clusters;
+    const size_t floats = net->n_planes * net->plan->n_flat;
+    const bool push = !rk_graph_is_doubly_stochastic (net->graph);
+    for (uint32_t r = 0; r < n && push; r++) {
+        if (round)
+            rk_mix_push (floats, 1, net->last[r], net->values[r], net->mass[r]);
+        else
+            memcpy (net->mass[r], net->values[r], floats * sizeof (float));
+    }
+    for (uint32_t r = 0; r < n; r++)
+        s_expect_row (net, at, r, push ? net->mass : net->values, floats);
+    double next[MOST];
+    for (uint32_t r = 0; r < n && push; r++) {
+        rk_graph_edge_t edges[MOST];
+        double weights[MOST];
+        uint32_t n_edges = rk_graph_row (net->graph, at, r, edges);
+        for (uint32_t e = 0; e < n_edges; e++)
+            weights[e] = net->weight[edges[e].peer];
+        next[r] = rk_mix_weight (edges, n_edges, weights);
+    }
+    for (uint32_t r = 0; r < n && push; r++) {
+        net->weight[r] = next[r];
+        memcpy (net->mass[r], net->last[r], floats * sizeof (float));
+        memcpy (net->last[r], net->mixed[r], floats * sizeof (float));
+    }
+}
+
+/* Floats of the stage's planes that are not the expected ones; the mean of all within 1e-6 when it is there. */
+static size_t s_count_wrong (net_t *net, uint32_t i, uint64_t round, const rk_exchange_t *exchange)
+{
+    const rk_plan_t *plan = net->plan;
+    const rk_msg_t *msg = mock_receive (&net->stages[i], RK_MSG_MEAN);
+    rk_packet_t *packet = net->stages[i].packet;
+    assert_int_equal (msg->mean.round, round);
+    assert_int_equal (msg->mean.merged, exchange->mix && exchange->merge);
+    assert_int_equal (packet->n_frames, net->n_planes + msg->mean.merged);
+    uint32_t r = s_cluster (plan, i);
+    uint64_t lo = plan->stages[i].flat_lo;
+    size_t wrong = 0;
+    double distance = 0;
+    for (uint32_t p = 0; p < net->n_planes && exchange->mix; p++) {
+        const char *bytes = zmq_msg_data (&packet->frame[p]);
+        assert_int_equal (zmq_msg_size (&packet->frame[p]), net->n[i] * sizeof (float));
+        for (size_t k = 0; k < net->n[i]; k++) {
+            float got;
+            memcpy (&got, bytes + k * sizeof got, sizeof got);
+            wrong += got != net->mixed[r][p * plan->n_flat + lo + k];
+            double d = p ? 0 : (double) net->values[r][lo + k] - got;
+            distance += d * d;
+        }
+    }
+    if (exchange->mix && rk_graph_is_doubly_stochastic (net->graph))
+        wrong += fabs (msg->mean.distance - distance) > 1e-9 * (1 + distance);
+    const char *merged = exchange->merge ? zmq_msg_data (&packet->frame[exchange->mix ? (int) net->n_planes : 0]) : NULL;
+    for (size_t k = 0; k < net->n[i] && merged; k++) {
+        float got;
+        double mean = 0;
+        memcpy (&got, merged + k * sizeof got, sizeof got);
+        for (uint32_t c = 0; c < plan->n_clusters; c++)
+            mean += (double) net->values[c][lo + k] / plan->n_clusters;
+        assert_true (fabs (got - mean) < 1e-6);
+    }
+    rk_packet_clear (packet);
+    return wrong;
+}
+
+static size_t s_round (net_t *net, uint64_t round)
+{
+    rk_exchange_t exchange = rk_exchange_at (net->plan, net->graph, round, net->control);
+    s_make_values (net, round);
+    for (uint32_t i = net->plan->n_stages; i-- > 0;) /* highest first: chunks are parked */
+        s_send_snapshot (net, i, round);
+    if (exchange.mix)
+        s_expect_mixing (net, round, &exchange.at);
+    size_t wrong = 0;
+    for (uint32_t i = 0; i < net->plan->n_stages; i++)
+        wrong += s_count_wrong (net, i, round, &exchange);
+    return wrong;
+}
+
+static size_t s_rounds (const case_t *c, uint64_t n_rounds)
+{
+    net_t net;
+    size_t wrong = 0;
+    s_open (&net, c);
+    for (uint64_t round = 0; round < n_rounds; round++)
+        wrong += s_round (&net, round);
+    s_close (&net);
+    return wrong;
+}
+
+/* ---- tests */
+
+static void every_graph_mixes_as_the_rows_say (void **state)
+{
+    const char *const transports[] = {"inproc", "ipc", "tcp"};
+    int i = 0;
+    for (const char *const *name = rk_graph_names (); *name; name++, i++) {
+        case_t c = {.graph = *name, .transport = transports[i % 3], .n = 8, .most_stages = 1, .n_layers = 4};
+        if (s_rounds (&c, 5))
+            fail_msg ("%s over %s", *name, c.transport);
+    }
+}
+
+static void a_replica_may_be_a_pipeline (void **state)
+{
+    const char *const graphs[] = {"ring", "lattice", "one-peer-exponential", "directed", "matching"};
+    const char *const transports[] = {"tcp", "inproc", "ipc"};
+    for (size_t i = 0; i < 5; i++) {
+        case_t c = {.graph = graphs[i], .transport = transports[i % 3], .n = 3 + (uint32_t) i, .most_stages = 3, .n_layers = 9,
+                    .planes = i % 2 == 0};
+        if (s_rounds (&c, 4))
+            fail_msg ("%s over %s", c.graph, c.transport);
+    }
+}
+
+static void replicas_are_merged_when_a_pass_ends (void **state)
+{
+    assert_int_equal (s_rounds (&(case_t){.graph = "ring", .transport = "inproc", .n = 5, .most_stages = 2, .n_layers = 6, .planes = true,
+                                          .short_pass = true}, 4), 0);
+}
+
+static void faults_are_seen (void **state)
+{
+    const uint32_t faults[] = {RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_STALE_ROUND};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        assert_true (s_rounds (&(case_t){.graph = "ring", .transport = "inproc", .n = 4, .most_stages = 1, .n_layers = 3,
+                                         .corrupt = faults[i]}, 2) > 0);
+}
+
+static void nobody_mixes_a_frozen_replica_in (void **state)
+{
+    net_t net;
+    s_open (&net, &(case_t){.graph = "ring", .transport = "tcp", .n = 5, .most_stages = 2, .n_layers = 4});
+    assert_int_equal (s_round (&net, 0), 0);
+    net.frozen = 2;
+    for (uint64_t round = 1; round < 4; round++)
+        assert_int_equal (s_round (&net, round), 0);
+    s_close (&net);
+}
+
+static void push_sum_keeps_the_mass (void **state)
+{
+    net_t net;
+    s_open (&net, &(case_t){.graph = "directed", .transport = "inproc", .n = 6, .most_stages = 1, .n_layers = 2});
+    assert_false (rk_graph_is_doubly_stochastic (net.graph));
+    for (uint64_t round = 0; round < 6; round++) {
+        assert_int_equal (s_round (&net, round), 0);
+        double sum = 0, most = 0;
+        for (uint32_t r = 0; r < 6; r++) {
+            sum += net.weight[r];
+            most = net.weight[r] > most ? net.weight[r] : most;
+        }
+        assert_true (fabs (sum - 6) < 1e-5);
+        assert_true (most > 1.01); /* else the weights would not have been tested */
+    }
+    s_close (&net);
+}
+
+static void large_segments_travel_in_parts (void **state)
+{
+    assert_int_equal (s_rounds (&(case_t){.graph = "ring", .transport = "tcp", .n = 3, .most_stages = 2, .n_layers = 2, .large = true}, 2), 0);
+}
+
+/* ---- one reducer of four on a ring, its neighbours scripted */
+
+enum { FLOATS = 64 };
+
+typedef struct {
+    rk_plan_t *plan;
+    rk_actor_t *reducer;
+    mock_peer_t stage, neighbours[2]; /* replicas 1 and 3 of 4; 2 is no neighbour */
+} lone_t;
+
+static void s_open_lone (lone_t *lone)
+{
+    const rk_layer_info_t layer = {.flat_at = 0, .stash_bytes = 1, .work_bytes = 1, .cut_bytes = 1};
+    const rk_model_info_t model = {.n_layers = 1, .layers = &layer, .n_flat = FLOATS, .train_samples = 60000, .test_samples = 1};
+    const uint32_t counts[] = {1, 1, 1, 1}, cuts[] = {0, 0, 0, 0};
+    rk_settings_t settings;
+    rk_error_t err;
+    rk_settings_default (&settings);
+    settings.average_weights = RK_WEIGHTS_EQUAL;
+    snprintf (settings.average_graph, sizeof settings.average_graph, "ring");
+    s_ok (rk_plan_by_hand (&lone->plan, VIEW, &model, &settings, 4, counts, cuts, NULL, &err), &err);
+    const rk_reducer_config_t config = {.plan = lone->plan, .node = 0};
+    s_ok (rk_reducer_new (&lone->reducer, &config, &err), &err);
+    mock_open (&lone->stage, rk_address (RK_ACTOR_STAGE, 0), VIEW);
+    mock_connect (&lone->stage, lone->reducer);
+    s_ok (rk_actor_connect (lone->reducer, lone->stage.sender, lone->stage.endpoint, &err), &err);
+    for (uint32_t i = 0; i < 2; i++) {
+        mock_open (&lone->neighbours[i], rk_address (RK_ACTOR_REDUCER, 1 + 2 * i), VIEW);
+        mock_connect (&lone->neighbours[i], lone->reducer);
+        s_ok (rk_actor_introduce (lone->reducer, lone->neighbours[i].sender, lone->neighbours[i].endpoint, &err), &err);
+    }
+}
+
+static void s_close_lone (lone_t *lone)
+{
+    rk_actor_stop (&lone->reducer);
+    mock_close (&lone->stage);
+    mock_close (&lone->neighbours[0]);
+    mock_close (&lone->neighbours[1]);
+    rk_plan_destroy (&lone->plan);
+}
+
+static void s_mix_from (mock_peer_t *peer, uint64_t round, uint32_t control, float value)
+{
+    float data[FLOATS];
+    for (int i = 0; i < FLOATS; i++)
+        data[i] = value;
+    const rk_frame_t frame = {.bytes = data, .size = sizeof data};
+    mock_send (peer, (rk_msg_t){.kind = RK_MSG_CHUNK, .chunk = {.round = round, .n_floats = FLOATS, .total = 4, .mixing = true,
+                                                                .control = control, .push = 1}}, &frame, 1);
+}
+
+static void s_begin_lone (lone_t *lone, uint64_t round, uint32_t control)
+{
+    float data[FLOATS] = {0};
+    const rk_frame_t frame = {.bytes = data, .size = sizeof data};
+    mock_send (&lone->stage, (rk_msg_t){.kind = RK_MSG_SNAPSHOT, .snapshot = {.round = round, .n_planes = 1, .weight = 1, .total = 4,
+                                                                              .control = control}}, &frame, 1);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal (mock_receive (&lone->neighbours[i], RK_MSG_CHUNK)->chunk.control, control);
+}
+
+static void s_expect_lone (lone_t *lone, float want)
+{
+    mock_receive (&lone->stage, RK_MSG_MEAN);
+    float got;
+    memcpy (&got, zmq_msg_data (&lone->stage.packet->frame[0]), sizeof got);
+    assert_true (got == want);
+    rk_packet_clear (lone->stage.packet);
+}
+
+static void s_expect_nothing (lone_t *lone)
+{
+    zmq_pollitem_t item = {.socket = zsock_resolve (lone->stage.inbox), .events = ZMQ_POLLIN};
+    assert_int_equal (zmq_poll (&item, 1, 50), 0);
+}
+
+static void another_control_record_is_never_mixed (void **state)
+{
+    lone_t lone;
+    s_open_lone (&lone);
+    s_mix_from (&lone.neighbours[0], 0, 8, 100); /* early, and by another record */
+    s_begin_lone (&lone, 0, 7);
+    s_mix_from (&lone.neighbours[1], 0, 7, 6);
+    s_mix_from (&lone.neighbours[1], 0, 8, 100);
+    s_expect_nothing (&lone);
+    s_mix_from (&lone.neighbours[0], 0, 7, 3);
+    s_expect_lone (&lone, 3);
+    s_begin_lone (&lone, 1, 8); /* what was parked is of a round that is over */
+    s_mix_from (&lone.neighbours[0], 1, 8, 30);
+    s_mix_from (&lone.neighbours[1], 1, 8, 60);
+    s_expect_lone (&lone, 30);
+    s_close_lone (&lone);
+}
+
+static void strangers_repeats_and_wrong_rounds_do_no_harm (void **state)
+{
+    lone_t lone;
+    s_open_lone (&lone);
+    s_begin_lone (&lone, 0, 0);
+    lone.neighbours[0].sender = rk_address (RK_ACTOR_REDUCER, 2); /* of the plan, no neighbour */
+    s_mix_from (&lone.neighbours[0], 0, 0, 100);
+    lone.neighbours[0].sender = rk_address (RK_ACTOR_REDUCER, 9);
+    s_mix_from (&lone.neighbours[0], 0, 0, 100);
+    lone.neighbours[0].sender = rk_address (RK_ACTOR_REDUCER, 1);
+    s_mix_from (&lone.neighbours[0], 2, 0, 100); /* two rounds ahead */
+    s_mix_from (&lone.neighbours[0], 1, 0, 30);  /* one: kept */
+    s_mix_from (&lone.neighbours[0], 0, 0, 3);
+    s_mix_from (&lone.neighbours[0], 0, 0, 100); /* repeated */
+    s_mix_from (&lone.neighbours[1], 0, 0, 6);
+    s_expect_lone (&lone, 3);
+    s_mix_from (&lone.neighbours[1], 0, 0, 100); /* a round that is over */
+    s_begin_lone (&lone, 1, 0);
+    s_mix_from (&lone.neighbours[1], 1, 0, 60);
+    s_expect_lone (&lone, 30);
+    s_close_lone (&lone);
+}
+
+int main (void)
+{
+    setenv ("RK_LOG", "error", 1); /* these tests provoke warnings */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (every_graph_mixes_as_the_rows_say),
+        cmocka_unit_test (a_replica_may_be_a_pipeline),
+        cmocka_unit_test (replicas_are_merged_when_a_pass_ends),
+        cmocka_unit_test (faults_are_seen),
+        cmocka_unit_test (nobody_mixes_a_frozen_replica_in),
+        cmocka_unit_test (push_sum_keeps_the_mass),
+        cmocka_unit_test (large_segments_travel_in_parts),
+        cmocka_unit_test (another_control_record_is_never_mixed),
+        cmocka_unit_test (strangers_repeats_and_wrong_rounds_do_no_harm),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
