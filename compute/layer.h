@@ -8,7 +8,7 @@
 #include "compute/pool.h"
 #include "compute/slice.h"
 
-#define RK_LAYER_MAX_IN 2
+#define RK_LAYER_MAX_IN 8
 #define RK_LAYER_MAX_PARAMS 4
 
 enum {
@@ -39,6 +39,9 @@ typedef struct {
     size_t channels; /* outputs of linear and convolution */
     size_t kernel, stride, padding;
     bool bias;
+    int axis;            /* a dimension */
+    size_t first;        /* of a range */
+    int n_order, order[RK_MAX_DIMS];
     float probability;
     rk_shape_t shape;    /* of the output */
     rk_cross_entropy_t cross_entropy;

@@ -103,6 +103,11 @@ int rk_model_append (rk_model_t *self, const rk_layer_type_t *type, const char *
 {
     if (!self || self->error.code)
         return -1;
+    if (n_in < 1 || n_in > RK_LAYER_MAX_IN) {
+        rk_error_set (&self->error, RK_EINVAL, "layer %s (%s): %d inputs, 1..%d are allowed", name, type->kind, n_in,
+                      RK_LAYER_MAX_IN);
+        return -1;
+    }
     rk_layer_t layer = {.type = type, .config = config, .n_in = n_in};
     layer.name = strdup (name);
     if (!layer.name) {

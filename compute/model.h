@@ -55,9 +55,18 @@ int rk_model_maxpool2d (rk_model_t *m, const char *name, int in, size_t kernel, 
 int rk_model_avgpool2d (rk_model_t *m, const char *name, int in, size_t kernel, size_t stride, size_t padding);
 int rk_model_globalavgpool (rk_model_t *m, const char *name, int in);
 int rk_model_add (rk_model_t *m, const char *name, int a, int b);
+int rk_model_mul (rk_model_t *m, const char *name, int a, int b); /* value by value */
 int rk_model_shortcut (rk_model_t *m, const char *name, int in, size_t channels, size_t stride); /* option A: subsample, zero channels */
 int rk_model_flatten (rk_model_t *m, const char *name, int in);
 int rk_model_reshape (rk_model_t *m, const char *name, int in, rk_shape_t shape); /* same values in the same order */
+/* 1 to 8 inputs one behind the other along dimension `axis` of a sample: 0 for the channels of (C, H, W). */
+int rk_model_concat (rk_model_t *m, const char *name, int n_in, const int *in, int axis);
+/* [first, first + count) of dimension `axis`. */
+int rk_model_split (rk_model_t *m, const char *name, int in, int axis, size_t first, size_t count);
+/* y.dim[i] = x.dim[order[i]]; transpose: of a matrix. */
+int rk_model_permute (rk_model_t *m, const char *name, int in, int n_dims, const int *order);
+int rk_model_transpose (rk_model_t *m, const char *name, int in);
+int rk_model_upsample (rk_model_t *m, const char *name, int in, size_t factor); /* nearest neighbour, (C, H, W) */
 int rk_model_dropout (rk_model_t *m, const char *name, int in, float probability);
 /* ---- losses: one of them must be last. `in` is (classes), or (positions, classes) with a label for each position. */
 int rk_model_softmax_xent (rk_model_t *m, const char *name, int in);

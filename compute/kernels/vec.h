@@ -36,6 +36,7 @@ typedef struct {
     void (*relu) (size_t n, const float *x, float *y);                             /* y = max (x, 0); NaN stays */
     void (*relu_backward) (size_t n, const float *y, const float *dy, float *dx);  /* dx = y > 0 ? dy : 0 */
     void (*add) (size_t n, const float *a, const float *b, float *y);              /* y = a + b */
+    void (*mul) (size_t n, const float *a, const float *b, float *y);              /* y = a b */
     void (*scale) (size_t n, float alpha, const void *x, float *y);                /* y = alpha x */
     void (*axpy) (size_t n, float alpha, const void *x, float *y);                 /* y += alpha x */
     void (*sum_scaled) (size_t n, float alpha, const float *x, const void *in, float *y); /* y = in + alpha x */

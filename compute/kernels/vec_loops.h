@@ -39,6 +39,13 @@ static void s_add (size_t n, const float *a, const float *b, float *y)
         y[i] = a[i] + b[i];
 }
 
+static void s_mul (size_t n, const float *a, const float *b, float *y)
+{
+    RK_IVDEP
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] * b[i];
+}
+
 static void s_scale (size_t n, float alpha, const void *x_, float *y)
 {
     const s_any_float *x = x_;
@@ -275,6 +282,7 @@ const rk_vec_t RK_VEC_TABLE = {
     .relu = s_relu,
     .relu_backward = s_relu_backward,
     .add = s_add,
+    .mul = s_mul,
     .scale = s_scale,
     .axpy = s_axpy,
     .sum_scaled = s_sum_scaled,

@@ -13,32 +13,8 @@
 #include "compute/blas.h"
 #include "tests/support/layers.h"
 
-static int s_all_wrong (rk_check_t *self, float step)
-{
-    int wrong = 0;
-    rk_check_backward (self);
-    for (int i = 0; i < self->n_in; i++)
-        wrong += rk_check_wrong (self, self->in[i], self->gin[i], self->in_len[i], step);
-    const size_t base = rk_model_flat_at (self->model, self->first);
-    for (size_t p = 0; p < rk_model_n_tensors (self->model); p++) {
-        const rk_param_t *param = rk_model_param (self->model, p);
-        if (param->layer >= self->first && param->layer < self->last && param->trainable) {
-            const size_t at = param->offset - base;
-            wrong += rk_check_wrong (self, self->flat + at, self->grads + at, param->count, step);
-        }
-    }
-    return wrong;
-}
-
-static void s_run (rk_model_t *model, int first, int last, float step)
-{
-    rk_check_t *check = rk_check_new (model, first, last);
-    assert_int_equal (s_all_wrong (check, step), 0);
-    rk_check_destroy (check);
-}
-
-#define LINEAR_STEP 0.25f /* where L is linear in everything, a long step costs nothing */
-#define SMALL_STEP 0.01f
+#define LINEAR_STEP RK_CHECK_LINEAR_STEP
+#define SMALL_STEP RK_CHECK_SMALL_STEP
 
 static void test_linear (void **state)
 {
@@ -47,7 +23,7 @@ static void test_linear (void **state)
         int t = rk_model_linear (m, "head", 0, 7, false);
         t = rk_model_linear (m, "fc", t, 5, bias);
         rk_check_tail (m, t);
-        s_run (m, 1, 2, LINEAR_STEP);
+        rk_check_gradients (m, 1, 2, LINEAR_STEP);
     }
 }
 
@@ -65,7 +41,7 @@ static void test_conv2d (void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rk_model_t *m = rk_check_head (cases[i].c_in, cases[i].h, cases[i].w);
         rk_check_tail (m, rk_model_conv2d (m, "conv", 1, cases[i].conv));
-        s_run (m, 1, 2, LINEAR_STEP);
+        rk_check_gradients (m, 1, 2, LINEAR_STEP);
     }
 }
 
@@ -73,14 +49,14 @@ static void test_batchnorm2d (void **state)
 {
     rk_model_t *m = rk_check_head (3, 5, 3);
     rk_check_tail (m, rk_model_batchnorm2d (m, "bn", 1));
-    s_run (m, 1, 2, SMALL_STEP);
+    rk_check_gradients (m, 1, 2, SMALL_STEP);
 }
 
 static void test_relu (void **state)
 {
     rk_model_t *m = rk_check_head (2, 5, 3);
     rk_check_tail (m, rk_model_relu (m, "relu", 1));
-    s_run (m, 1, 2, SMALL_STEP);
+    rk_check_gradients (m, 1, 2, SMALL_STEP);
 }
 
 static void test_pools (void **state)
@@ -94,13 +70,13 @@ static void test_pools (void **state)
             int (*pool) (rk_model_t *, const char *, int, size_t, size_t, size_t) =
                 max ? rk_model_maxpool2d : rk_model_avgpool2d;
             rk_check_tail (m, pool (m, "pool", 1, cases[i].kernel, cases[i].stride, cases[i].padding));
-            s_run (m, 1, 2, max ? SMALL_STEP : LINEAR_STEP);
+            rk_check_gradients (m, 1, 2, max ? SMALL_STEP : LINEAR_STEP);
         }
     rk_model_t *m = rk_check_head (3, 5, 7);
     int t = rk_model_globalavgpool (m, "pool", 1);
     t = rk_model_linear (m, "tail", t, 3, false);
     rk_model_softmax_xent (m, "loss", t);
-    s_run (m, 1, 2, LINEAR_STEP);
+    rk_check_gradients (m, 1, 2, LINEAR_STEP);
 }
 
 static void test_add (void **state)
@@ -108,24 +84,24 @@ static void test_add (void **state)
     rk_model_t *m = rk_check_head (2, 3, 5);
     int t = rk_model_relu (m, "relu", 1);
     rk_check_tail (m, rk_model_add (m, "add", t, 1)); /* two inputs */
-    s_run (m, 2, 3, LINEAR_STEP);
+    rk_check_gradients (m, 2, 3, LINEAR_STEP);
     m = rk_check_head (2, 3, 5);
     rk_check_tail (m, rk_model_add (m, "add", 1, 1)); /* the same input twice */
-    s_run (m, 1, 2, LINEAR_STEP);
+    rk_check_gradients (m, 1, 2, LINEAR_STEP);
 }
 
 static void test_shortcut (void **state)
 {
     rk_model_t *m = rk_check_head (2, 7, 5);
     rk_check_tail (m, rk_model_shortcut (m, "shortcut", 1, 5, 2));
-    s_run (m, 1, 2, LINEAR_STEP);
+    rk_check_gradients (m, 1, 2, LINEAR_STEP);
 }
 
 static void test_dropout (void **state)
 {
     rk_model_t *m = rk_check_head (3, 7, 5);
     rk_check_tail (m, rk_model_dropout (m, "dropout", 1, 0.4f));
-    s_run (m, 1, 2, LINEAR_STEP);
+    rk_check_gradients (m, 1, 2, LINEAR_STEP);
 }
 
 static void test_softmax_xent (void **state)
@@ -133,7 +109,7 @@ static void test_softmax_xent (void **state)
     rk_model_t *m = rk_model_new (rk_shape_1 (4));
     int t = rk_model_linear (m, "head", 0, 7, false);
     rk_model_softmax_xent (m, "loss", t);
-    s_run (m, 1, 2, SMALL_STEP);
+    rk_check_gradients (m, 1, 2, SMALL_STEP);
 }
 
 /* Several readers of one tensor, layers in place, views: the sums of a whole graph. */
@@ -149,7 +125,7 @@ static void test_graph (void **state)
     int g = rk_model_add (m, "add4", f, f);
     int h = rk_model_conv2d (m, "conv2", g, (rk_conv2d_t) {3, 2, 2, 0, true});
     rk_check_tail (m, h);
-    s_run (m, 1, 9, LINEAR_STEP / 8);
+    rk_check_gradients (m, 1, 9, LINEAR_STEP / 8);
 }
 
 /* Mutation: a gradient that is 1 % off in one element must not pass. */

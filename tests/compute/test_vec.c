@@ -51,6 +51,9 @@ static void s_elementwise (void **state)
         v->add (N, a, b, y);
         for (size_t i = 0; i < N; i++)
             assert_true (y[i] == a[i] + b[i]);
+        v->mul (N, a, b, y);
+        for (size_t i = 0; i < N; i++)
+            assert_true (y[i] == a[i] * b[i]);
         v->scale (N, 0.3f, odd, y);
         for (size_t i = 0; i < N; i++)
             assert_true (y[i] == 0.3f * b[i]);

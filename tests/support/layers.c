@@ -148,6 +148,30 @@ int rk_check_wrong (rk_check_t *self, float *values, const float *grads, size_t 
     return wrong;
 }
 
+static int s_all_wrong (rk_check_t *self, float step)
+{
+    int wrong = 0;
+    rk_check_backward (self);
+    for (int i = 0; i < self->n_in; i++)
+        wrong += rk_check_wrong (self, self->in[i], self->gin[i], self->in_len[i], step);
+    const size_t base = rk_model_flat_at (self->model, self->first);
+    for (size_t p = 0; p < rk_model_n_tensors (self->model); p++) {
+        const rk_param_t *param = rk_model_param (self->model, p);
+        if (param->layer >= self->first && param->layer < self->last && param->trainable) {
+            const size_t at = param->offset - base;
+            wrong += rk_check_wrong (self, self->flat + at, self->grads + at, param->count, step);
+        }
+    }
+    return wrong;
+}
+
+void rk_check_gradients (rk_model_t *model, int first, int last, float step)
+{
+    rk_check_t *check = rk_check_new (model, first, last);
+    RK_MUST_HOLD (s_all_wrong (check, step) == 0);
+    rk_check_destroy (check);
+}
+
 rk_model_t *rk_check_head (size_t channels, size_t height, size_t width)
 {
     rk_model_t *m = rk_model_new (rk_shape_3 (1, height, width));

@@ -7,7 +7,7 @@
 #include "compute/slice.h"
 
 #define RK_CHECK_BATCH 3
-#define RK_CHECK_MAX_IN 2 /* tensors that may enter the slice */
+#define RK_CHECK_MAX_IN 4 /* tensors that may enter the slice */
 
 typedef struct {
     rk_model_t *model; /* owned */
@@ -33,6 +33,11 @@ void rk_check_backward (rk_check_t *check);
 
 /* How many of n gradients are not the central difference quotient of L in `values`. */
 int rk_check_wrong (rk_check_t *check, float *values, const float *grads, size_t n, float step);
+
+/* All input and parameter gradients of layers [first, last) of the model, which it takes. */
+#define RK_CHECK_LINEAR_STEP 0.25f /* where L is linear in each value, a long step costs nothing */
+#define RK_CHECK_SMALL_STEP 0.01f
+void rk_check_gradients (rk_model_t *model, int first, int last, float step);
 
 /* A model whose tensor 1 needs a gradient and has this shape; layer 0 is not under test. */
 rk_model_t *rk_check_head (size_t channels, size_t height, size_t width);
