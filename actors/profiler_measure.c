@@ -45,10 +45,21 @@ static void s_close (bench_t *b)
     rk_slice_destroy (&b->slice);
 }
 
-static void s_tensors (bench_t *b)
+/* Random tokens: a table is not read in order. */
+static float *s_tokens (bench_t *b, size_t n, size_t n_tokens)
+{
+    float *x = s_floats (b, n, 1);
+    const rk_permutation_t order = rk_rng_permutation (1, 0, n_tokens);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = (float) rk_permutation_at (&order, i % n_tokens);
+    return x;
+}
+
+static void s_tensors (bench_t *b, size_t n_tokens)
 {
     for (int i = 0; i < b->n_in; i++) {
-        b->in[i] = s_floats (b, b->batch * b->in_boundary[i].elems, 1);
+        const size_t n = b->batch * b->in_boundary[i].elems;
+        b->in[i] = b->in_boundary[i].tensor == 0 && n_tokens ? s_tokens (b, n, n_tokens) : s_floats (b, n, 1);
         if (b->in_boundary[i].needs_grad)
             b->gin[i] = s_floats (b, b->batch * b->in_boundary[i].elems, 2);
     }
@@ -70,11 +81,11 @@ static rk_err_t s_open (bench_t *b, const rk_model_t *model, int layer, size_t b
     b->batch = batch;
     b->n_in = rk_model_boundary (model, layer, layer, b->in_boundary);
     b->n_out = rk_model_boundary (model, layer + 1, layer, b->out_boundary);
-    size_t n_flat = rk_model_flat_at (model, layer + 1) - rk_model_flat_at (model, layer);
+    size_t n_flat = rk_model_slice_len (model, layer, layer + 1);
     b->flat = rk_arena_memory ((n_flat + 1) * sizeof *b->flat);
     b->grads = rk_arena_memory ((n_flat + 1) * sizeof *b->grads);
     b->labels = calloc (batch * rk_model_n_labels (model), RK_LABEL_BYTES);
-    s_tensors (b);
+    s_tensors (b, rk_model_n_tokens (model));
     if (!b->flat || !b->grads || !b->labels || b->out_of_memory)
         return rk_error_set (err, RK_ENOMEM, "no memory to measure layer %s", rk_model_layer_name (model, layer));
     rk_model_init (model, 1, layer, layer + 1, b->flat);

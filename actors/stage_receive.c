@@ -82,6 +82,15 @@ static rk_err_t s_check_labels (rk_stage_t *self, rk_packet_t *packet, rk_error_
     return rk_error_set (err, RK_EFORMAT, "minibatch %llu: %s", (unsigned long long) a->f, why.text);
 }
 
+static rk_err_t s_check_input (rk_stage_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_activation_t *a = &packet->msg.activation;
+    rk_error_t why = {RK_OK, ""};
+    if (!rk_model_check_input (self->model, a->n, zmq_msg_data (&packet->frame[0]), &why))
+        return RK_OK;
+    return rk_error_set (err, RK_EFORMAT, "minibatch %llu: %s", (unsigned long long) a->f, why.text);
+}
+
 static rk_err_t s_check_activation_frames (rk_stage_t *self, rk_packet_t *packet, rk_error_t *err)
 {
     const rk_activation_t *a = &packet->msg.activation;
@@ -100,6 +109,8 @@ static rk_err_t s_check_activation_frames (rk_stage_t *self, rk_packet_t *packet
     rk_err_t code = s_check_frame (packet, self->in.n, a->n * rk_model_n_labels (self->model) * RK_LABEL_BYTES, a->f, err);
     if (code == RK_OK && self->last && a->mode != RK_MB_PREDICT)
         code = s_check_labels (self, packet, err);
+    if (code == RK_OK && self->first)
+        code = s_check_input (self, packet, err);
     return code;
 }
 

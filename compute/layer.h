@@ -21,17 +21,18 @@ enum {
     RK_PARAMS_FROM_SAVE = 1 << 6, /* backward_input runs even if no gx is wanted and leaves in save all
                                      that backward_params reads */
     RK_IS_LOSS = 1 << 7,          /* reads labels, has no output tensor and no gy */
-    RK_BY_SAMPLE = 1 << 8         /* samples do not know each other: threads may share a minibatch */
+    RK_BY_SAMPLE = 1 << 8,        /* samples do not know each other: threads may share a minibatch */
+    RK_IS_TIED = 1 << 15          /* uses the first parameter of layer config.tied as its own */
 };
 
-typedef enum { RK_INIT_ZERO = 0, RK_INIT_ONE, RK_INIT_UNIFORM } rk_init_t;
+typedef enum { RK_INIT_ZERO = 0, RK_INIT_ONE, RK_INIT_UNIFORM, RK_INIT_NORMAL } rk_init_t;
 
 typedef struct {
     const char *name; /* "weight" */
     rk_shape_t shape;
     bool trainable;
     rk_init_t init;
-    float bound; /* RK_INIT_UNIFORM: values in [-bound, bound) */
+    float bound; /* RK_INIT_UNIFORM: values in [-bound, bound); RK_INIT_NORMAL: standard deviation */
 } rk_param_spec_t;
 
 /* The settings of every kind; each reads its own. */
@@ -45,6 +46,10 @@ typedef struct {
     float probability;
     rk_shape_t shape;    /* of the output */
     rk_cross_entropy_t cross_entropy;
+    size_t rows;  /* of a table: tokens, positions */
+    size_t heads; /* attention */
+    bool causal;
+    int tied;     /* layer; -1: none was named */
 } rk_layer_config_t;
 
 typedef struct rk_layer_type rk_layer_type_t;
@@ -88,6 +93,8 @@ typedef struct {
     float *gx[RK_LAYER_MAX_IN]; /* overwritten; NULL: not wanted */
     float *grads;        /* this layer's part; backward_params adds */
     const void *labels;  /* (n, layer->labels.n), as layer->labels says */
+    const float *tied;   /* RK_IS_TIED: the other layer's parameter */
+    float *tied_grads;   /* and its gradient; backward_params adds */
     rk_loss_t *loss;
     float *probabilities;
 } rk_layer_call_t;
@@ -104,6 +111,9 @@ struct rk_layer_type {
     /* Sets shape, n_params, param from config and in_shape. errors: RK_ESHAPE, RK_EINVAL; the text names
      * the shapes, the caller adds the layer's name.                                                  */
     rk_err_t (*infer) (rk_layer_t *layer, rk_error_t *err);
+    /* n samples of the model's input, floats at any address. NULL: any values will do. A kind that has it can only be
+     * a model's first layer. errors: RK_EINVAL; the text names layer, sample and position.            */
+    rk_err_t (*check_input) (const rk_layer_t *layer, size_t n, const void *x, rk_error_t *err);
     void (*forward) (const rk_layer_call_t *call);
     void (*backward_input) (const rk_layer_call_t *call);  /* NULL: RK_PASSES_GRADIENT */
     void (*backward_params) (const rk_layer_call_t *call); /* NULL: no trainable parameter */

@@ -15,6 +15,7 @@ rk_model_t *rk_model_new (rk_shape_t input)
     if (!self)
         return NULL;
     self->input = input;
+    self->tie.owner = -1;
     snprintf (self->name, sizeof self->name, "custom");
     if (rk_shape_elems (input) == 0) {
         char text[RK_SHAPE_TEXT];
@@ -68,6 +69,8 @@ static rk_err_t s_check_append (rk_model_t *self, const rk_layer_t *layer)
         return rk_error_set (&self->error, RK_ESTATE, "the model is sealed");
     if (self->n_layers > 0 && rk_layer_has (&self->layers[self->n_layers - 1], RK_IS_LOSS))
         return rk_error_set (&self->error, RK_EINVAL, "nothing may follow the loss");
+    if (layer->type->check_input && self->n_layers > 0)
+        return rk_error_set (&self->error, RK_EINVAL, "only the first layer of a model reads token ids");
     if (s_known_name (self, layer->name))
         return rk_error_set (&self->error, RK_EINVAL, "the name is taken by an earlier layer");
     for (int i = 0; i < layer->n_in; i++)
@@ -155,6 +158,21 @@ static rk_err_t s_list_params (rk_model_t *self)
     return RK_OK;
 }
 
+static rk_err_t s_list_tie (rk_model_t *self, rk_error_t *err)
+{
+    for (int l = 0; l < self->n_layers; l++) {
+        const rk_layer_t *layer = &self->layers[l];
+        if (!rk_layer_has (layer, RK_IS_TIED))
+            continue;
+        if (self->tie.owner >= 0)
+            return rk_error_set (err, RK_EINVAL, "layers %s and %s are both tied, a model has one tied tensor at most",
+                                 self->layers[self->tie.reader].name, layer->name);
+        const size_t param = self->layers[layer->config.tied].first_param;
+        self->tie = (rk_tie_t) {layer->config.tied, l, param, self->params[param].offset, self->params[param].count};
+    }
+    return RK_OK;
+}
+
 static bool s_trains (const rk_layer_t *layer)
 {
     for (int p = 0; p < layer->n_params; p++)
@@ -213,6 +231,8 @@ rk_err_t rk_model_seal (rk_model_t *self, rk_error_t *err)
     if (s_list_params (self) || s_list_tensors (self))
         return rk_error_set (err, RK_ENOMEM, "no memory for a model of %d layers", self->n_layers);
     rk_err_t rc = s_check_graph (self, err);
+    if (!rc)
+        rc = s_list_tie (self, err);
     if (rc)
         return rc;
     self->sealed = true;
@@ -224,22 +244,47 @@ rk_err_t rk_model_seal (rk_model_t *self, rk_error_t *err)
 
 /* ---- initial values */
 
+void rk_model_normal (rk_model_t *self, int tensor, float deviation)
+{
+    if (!self || self->error.code || tensor < 1 || tensor > self->n_layers)
+        return; /* the error of the builder that gave -1 is what is reported */
+    rk_layer_t *layer = &self->layers[tensor - 1];
+    for (int p = 0; p < layer->n_params; p++) {
+        rk_param_spec_t *spec = &layer->param[p];
+        spec->init = spec->shape.n_dims > 1 ? RK_INIT_NORMAL : RK_INIT_ZERO;
+        spec->bound = deviation;
+    }
+}
+
+static void s_init_param (const rk_model_t *self, uint64_t seed, size_t idx, float *values)
+{
+    const rk_param_t *param = &self->params[idx];
+    const rk_layer_t *layer = &self->layers[param->layer];
+    const rk_param_spec_t *spec = &layer->param[idx - layer->first_param];
+    const uint64_t stream = rk_rng_stream (RK_RNG_INIT, idx);
+    switch (spec->init) {
+    case RK_INIT_ZERO:
+        break;
+    case RK_INIT_ONE:
+        for (size_t i = 0; i < param->count; i++)
+            values[i] = 1.0f;
+        break;
+    case RK_INIT_UNIFORM:
+        rk_rng_uniform (seed, stream, 0, param->count, -spec->bound, spec->bound, values);
+        break;
+    case RK_INIT_NORMAL:
+        rk_rng_normal (seed, stream, 0, param->count, 0, spec->bound, values);
+        break;
+    }
+}
+
 void rk_model_init (const rk_model_t *self, uint64_t seed, int first, int last, float *flat)
 {
-    size_t base = rk_model_flat_at (self, first);
-    memset (flat, 0, (rk_model_flat_at (self, last) - base) * sizeof *flat);
-    for (int l = first; l < last; l++) {
-        const rk_layer_t *layer = &self->layers[l];
-        for (int p = 0; p < layer->n_params; p++) {
-            const rk_param_t *param = &self->params[layer->first_param + (size_t) p];
-            const rk_param_spec_t *spec = &layer->param[p];
-            float *values = flat + (param->offset - base);
-            if (spec->init == RK_INIT_UNIFORM)
-                rk_rng_uniform (seed, rk_rng_stream (RK_RNG_INIT, layer->first_param + (size_t) p), 0, param->count,
-                                -spec->bound, spec->bound, values);
-            else if (spec->init == RK_INIT_ONE)
-                for (size_t i = 0; i < param->count; i++)
-                    values[i] = 1.0f;
-        }
-    }
+    const size_t base = rk_model_flat_at (self, first), len = rk_model_slice_len (self, first, last);
+    memset (flat, 0, len * sizeof *flat);
+    for (size_t p = 0; p < self->n_params; p++)
+        if (self->params[p].layer >= first && self->params[p].layer < last)
+            s_init_param (self, seed, p, flat + (self->params[p].offset - base));
+    if (rk_model_n_tied (self, first, last))
+        s_init_param (self, seed, self->tie.param, flat + (rk_model_flat_at (self, last) - base));
 }

@@ -15,6 +15,7 @@
 #include "compute/tensor.h"
 
 #define RK_MAX_BOUNDARY 64 /* tensors that may cross one cut */
+#define RK_MAX_TOKENS (1 << 24) /* ids travel as floats, which count exactly to here */
 
 typedef struct rk_model rk_model_t;
 
@@ -76,6 +77,17 @@ typedef struct {
     int32_t ignore;  /* such as -100, PyTorch's default */
 } rk_cross_entropy_t;
 int rk_model_cross_entropy (rk_model_t *m, const char *name, int in, rk_cross_entropy_t how);
+/* ---- sequences: shapes (S, F), S positions of F features; token ids are (S). A linear layer works on every position. */
+int rk_model_embedding (rk_model_t *m, const char *name, int in, size_t n_tokens, size_t width); /* only the first layer */
+int rk_model_positions (rk_model_t *m, const char *name, int in, size_t n_positions);  /* adds a row for each position */
+int rk_model_segment (rk_model_t *m, const char *name, int in, size_t n_types);        /* adds the first of n_types rows */
+int rk_model_attention (rk_model_t *m, const char *name, int in, size_t n_heads, bool causal); /* (S, 3 D) to (S, D) */
+int rk_model_lstm (rk_model_t *m, const char *name, int in, size_t n_hidden);
+int rk_model_gru (rk_model_t *m, const char *name, int in, size_t n_hidden);
+/* Logits by the table of an embedding, which the two layers share: `embedding` is its output tensor. One per model. */
+int rk_model_projection (rk_model_t *m, const char *name, int in, int embedding);
+/* The weights of the layer that made `tensor` begin normal with this deviation, its biases zero. */
+void rk_model_normal (rk_model_t *m, int tensor, float deviation);
 rk_err_t rk_model_seal (rk_model_t *m, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- queries; thread: any, the model is const. */
@@ -88,11 +100,28 @@ size_t rk_model_n_classes (const rk_model_t *m); /* of a label; values of an out
 size_t rk_model_n_outputs (const rk_model_t *m); /* floats per sample that the loss reads: positions x classes */
 size_t rk_model_n_labels (const rk_model_t *m);  /* labels per sample */
 const rk_labels_t *rk_model_labels (const rk_model_t *m); /* what the loss wants to be told */
+size_t rk_model_n_tokens (const rk_model_t *m);  /* its input are token ids below this; 0: any values */
+/* n samples of the model's input, floats at any address. errors: RK_EINVAL; the text names sample and position. */
+rk_err_t rk_model_check_input (const rk_model_t *m, size_t n, const void *x, rk_error_t *err) RK_MUST_CHECK;
 size_t rk_model_n_params (const rk_model_t *m); /* trainable scalars, as the literature counts them */
 /* First float of `layer` in the flat vector; layer == n_layers gives the whole length. */
 size_t rk_model_flat_at (const rk_model_t *m, int layer);
 size_t rk_model_n_tensors (const rk_model_t *m);                    /* parameters and buffers */
 const rk_param_t *rk_model_param (const rk_model_t *m, size_t idx); /* in flat order */
+
+/* A tied tensor: a parameter of layer `owner` that layer `reader` uses too. It lies in the flat vector once, with its
+ * owner. A slice with the reader but not the owner has a copy of it behind its range: its values in `flat`, the
+ * reader's share of its gradient in `grads`.                                                         */
+typedef struct {
+    int owner, reader;    /* layers, owner < reader */
+    size_t param;         /* index among the model's parameters */
+    size_t offset, count; /* floats in the flat vector */
+} rk_tie_t;
+const rk_tie_t *rk_model_tie (const rk_model_t *m); /* NULL: none */
+/* Floats of the copy that layers [first, last) have, a multiple of RK_FLAT_ALIGN; mostly 0. */
+size_t rk_model_n_tied (const rk_model_t *m, int first, int last);
+/* Floats of a slice's `flat` and `grads`: its range of the flat vector and that copy. */
+size_t rk_model_slice_len (const rk_model_t *m, int first, int last);
 
 /* Tensors that cross the cut before layer `cut` (made before it, read at or after it), ascending.
  * cut 0: the input. cut n_layers: none. `from`: first layer of the asking stage, for passes_through. */
@@ -108,7 +137,7 @@ typedef struct {
 } rk_layer_cost_t;
 void rk_model_cost (const rk_model_t *m, int layer, size_t batch, rk_layer_cost_t *out);
 
-/* Initial values of layers [first, last) into flat (length flat_at (last) - flat_at (first)); a function
+/* Initial values of layers [first, last) into flat (length rk_model_slice_len); a function
  * of (seed, tensor, element) only, so it does not depend on the cuts. Kaiming-uniform as PyTorch does. */
 void rk_model_init (const rk_model_t *m, uint64_t seed, int first, int last, float *flat);
 

@@ -24,6 +24,7 @@ struct rk_model {
     size_t n_params;
     size_t n_trainable; /* scalars */
     size_t flat_len;    /* floats */
+    rk_tie_t tie;       /* owner -1: none */
 };
 
 #endif

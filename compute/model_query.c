@@ -48,6 +48,17 @@ const rk_labels_t *rk_model_labels (const rk_model_t *self)
     return &self->layers[self->n_layers - 1].labels;
 }
 
+size_t rk_model_n_tokens (const rk_model_t *self)
+{
+    return self->layers[0].type->check_input ? self->layers[0].config.rows : 0;
+}
+
+rk_err_t rk_model_check_input (const rk_model_t *self, size_t n, const void *x, rk_error_t *err)
+{
+    const rk_layer_t *layer = &self->layers[0];
+    return layer->type->check_input ? layer->type->check_input (layer, n, x, err) : RK_OK;
+}
+
 size_t rk_model_n_params (const rk_model_t *self)
 {
     return self->n_trainable;
@@ -90,6 +101,23 @@ int rk_model_last_reader (const rk_model_t *self, int tensor)
     return self->tensors[tensor].last_reader;
 }
 
+const rk_tie_t *rk_model_tie (const rk_model_t *self)
+{
+    return self->tie.owner >= 0 ? &self->tie : NULL;
+}
+
+size_t rk_model_n_tied (const rk_model_t *self, int first, int last)
+{
+    const rk_tie_t *tie = &self->tie;
+    const bool reads = tie->owner >= 0 && tie->reader >= first && tie->reader < last;
+    return reads && tie->owner < first ? rk_flat_round (tie->count) : 0;
+}
+
+size_t rk_model_slice_len (const rk_model_t *self, int first, int last)
+{
+    return rk_model_flat_at (self, last) - rk_model_flat_at (self, first) + rk_model_n_tied (self, first, last);
+}
+
 int rk_model_boundary (const rk_model_t *self, int cut, int from, rk_boundary_t out[RK_MAX_BOUNDARY])
 {
     assert (self->sealed && cut >= 0 && cut <= self->n_layers);
@@ -108,6 +136,13 @@ int rk_model_boundary (const rk_model_t *self, int cut, int from, rk_boundary_t 
     return n;
 }
 
+/* Values and gradient of the copy that the reader of a tied tensor has if a cut parts it from the owner: once per
+ * stage, as are kept gradients.                                                                       */
+static uint64_t s_tie_bytes (const rk_model_t *self, int layer)
+{
+    return 2 * sizeof (float) * (uint64_t) rk_model_n_tied (self, layer, layer + 1);
+}
+
 void rk_model_cost (const rk_model_t *self, int layer, size_t batch, rk_layer_cost_t *out)
 {
     const rk_layer_t *l = &self->layers[layer];
@@ -119,7 +154,7 @@ void rk_model_cost (const rk_model_t *self, int layer, size_t batch, rk_layer_co
         .backward_flops = need.backward_flops,
         .output_bytes = (uint64_t) l->elems * batch * sizeof (float),
         .stash_bytes = (uint64_t) share.stash_elems * batch * sizeof (float) + need.save_bytes,
-        .grad_bytes = (uint64_t) share.grad_elems * batch * sizeof (float),
+        .grad_bytes = (uint64_t) share.grad_elems * batch * sizeof (float) + s_tie_bytes (self, layer),
         .work_bytes = (uint64_t) share.work_elems * batch * sizeof (float) + need.work_bytes,
     };
 }

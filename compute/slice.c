@@ -139,6 +139,15 @@ static float *s_write (const rk_slice_t *self, const s_buffers_t *b, rk_place_t 
     }
 }
 
+/* Where the tied tensor lies in a vector of this slice: with its owner, or behind the slice's range. */
+static size_t s_tied_at (const rk_slice_t *self)
+{
+    const rk_model_t *model = self->plan.model;
+    const rk_tie_t *tie = rk_model_tie (model);
+    const size_t base = rk_model_flat_at (model, self->plan.first);
+    return (tie->owner >= self->plan.first ? tie->offset : rk_model_flat_at (model, self->plan.last)) - base;
+}
+
 /* What is the same for every call of layer i. */
 static rk_layer_call_t s_call (const rk_slice_t *self, const s_buffers_t *b, int i, const float *flat)
 {
@@ -153,6 +162,7 @@ static rk_layer_call_t s_call (const rk_slice_t *self, const s_buffers_t *b, int
         .f = b->context->f,
         .params = flat + (layer->flat_at - rk_model_flat_at (self->plan.model, self->plan.first)),
         .save = s_write (self, b, self->plan.layers[i].save),
+        .tied = rk_layer_has (layer, RK_IS_TIED) ? flat + s_tied_at (self) : NULL,
     };
 }
 
@@ -185,6 +195,11 @@ static rk_err_t s_check_forward (const rk_slice_t *self, const rk_forward_t *cal
     if (call->n < 1 || call->n > self->plan.batch)
         return rk_error_set (err, RK_EINVAL, "minibatch %llu has %zu samples, 1..%zu are allowed", f, call->n,
                              self->plan.batch);
+    if (self->plan.first == 0) {
+        rk_err_t rc = rk_model_check_input (self->plan.model, call->n, call->in[0], err);
+        if (rc)
+            return rk_error_wrap (err, rc, "minibatch %llu", f);
+    }
     return s_check_labels (self, call, err);
 }
 
@@ -332,6 +347,7 @@ rk_err_t rk_slice_backward_params (rk_slice_t *self, int ctx, const float *flat,
         rk_layer_call_t call = s_backward_call (self, &buffers, i, flat);
         call.work = s_write (self, &buffers, self->plan.layers[i].work_params);
         call.grads = grads + (call.params - flat);
+        call.tied_grads = call.tied ? grads + (call.tied - flat) : NULL;
         call.layer->type->backward_params (&call);
     }
     context->state = CTX_DONE;

@@ -36,7 +36,8 @@ size_t rk_slice_bytes (const rk_slice_t *slice); /* memory it holds */
 rk_err_t rk_slice_predict (const rk_slice_config_t *config, size_t *bytes, rk_error_t *err) RK_MUST_CHECK;
 
 /* Forward of minibatch f in context ctx.
- * flat: this slice's parameters at the version to use (offset 0 = flat_at (first)), const.
+ * flat: this slice's parameters at the version to use (offset 0 = flat_at (first), length
+ *   rk_model_slice_len: a tied tensor of an earlier slice lies behind them), const.
  * stats: flat vector whose BatchNorm buffers are read (EVAL) or moved once (TRAIN); may equal flat.
  * in[i]: (n, boundary (first)[i].elems) f32, aligned to 4 bytes; borrowed until rk_slice_release.
  * out[i]: (n, boundary (last)[i].elems), aligned to 64; written; borrowed until rk_slice_release, as
@@ -72,7 +73,7 @@ rk_err_t rk_slice_forward (rk_slice_t *slice, const rk_forward_t *call, rk_error
 rk_err_t rk_slice_backward_input (rk_slice_t *slice, int ctx, const float *flat, const float *const *gout,
                                   float *const *gin, rk_error_t *err) RK_MUST_CHECK;
 
-/* Parameter gradients, ADDED into grads (length of the slice's flat range; buffers' places untouched).
+/* Parameter gradients, ADDED into grads (length rk_model_slice_len; buffers' places untouched).
  * Must follow rk_slice_backward_input of the same ctx before any other forward or backward of the slice,
  * which are refused (RK_ESTATE): they share the workspace.                                             */
 rk_err_t rk_slice_backward_params (rk_slice_t *slice, int ctx, const float *flat, float *grads,

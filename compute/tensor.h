@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Shapes per sample and the alignment of flat vectors. A tensor of a minibatch is n x elems floats,
- * sample after sample, row-major inside a sample: (C, H, W) or (I).                                  */
+ * sample after sample, row-major inside a sample: (C, H, W), (S, F) of a sequence, or (I).            */
 #ifndef RK_COMPUTE_TENSOR_H
 #define RK_COMPUTE_TENSOR_H
 #include <stdbool.h>
@@ -29,6 +29,11 @@ const char *rk_shape_text (rk_shape_t shape, char text[RK_SHAPE_TEXT]);
 static inline rk_shape_t rk_shape_1 (size_t i)
 {
     return (rk_shape_t) {1, {i}};
+}
+
+static inline rk_shape_t rk_shape_2 (size_t s, size_t f)
+{
+    return (rk_shape_t) {2, {s, f}};
 }
 
 static inline rk_shape_t rk_shape_3 (size_t c, size_t h, size_t w)

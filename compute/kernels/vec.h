@@ -30,6 +30,19 @@ typedef struct {
     size_t n, size, stride;
 } rk_planes_t;
 
+/* Some units of one sample at one step of a recurrent layer: four gates, the first floats of two of them `stride`
+ * apart, as are those of the bias. LSTM: input, forget, cell, output; `before` and `state` are c. GRU: reset, update,
+ * new, and the new gate's share of h, with its own bias, before the reset; `before` is h; no state.      */
+typedef struct {
+    size_t stride;
+    float *gates;        /* forward: sums before their bias -> values; backward: values -> gradients of the sums */
+    const float *bias;
+    const float *before; /* of the step before */
+    float *state;
+    float *h;            /* forward: written; backward: its gradient, read */
+    float *carry;        /* backward: what goes to the step before besides the gates: dc, or dh */
+} rk_vec_cell_t;
+
 typedef struct {
     /* ---- elementwise, n floats */
     void (*copy) (size_t n, const void *x, float *y);
@@ -68,6 +81,18 @@ typedef struct {
 
     /* ---- loss: p = softmax (logits) by row; lse[r] = log of the sum of exp (logits), may be NULL */
     void (*softmax_rows) (size_t rows, size_t n, const float *logits, float *p, float *lse);
+
+    /* ---- recurrent cells, n units (Hochreiter and Schmidhuber, 1997; Cho et al., 2014, as PyTorch has it) */
+    void (*lstm) (size_t n, const rk_vec_cell_t *at);
+    void (*lstm_backward) (size_t n, const rk_vec_cell_t *at);
+    void (*gru) (size_t n, const rk_vec_cell_t *at);
+    void (*gru_backward) (size_t n, const rk_vec_cell_t *at);
+
+    /* ---- rows of attention: sums in 16 lanes */
+    float (*max) (size_t n, const float *x);                                                /* n > 0 */
+    float (*exp_sum) (size_t n, float scale, float shift, const float *x, float *y);        /* y = exp (scale x - shift), its sum */
+    float (*dot) (size_t n, const float *a, const float *b);
+    void (*softmax_slope) (size_t n, float scale, const float *p, float mean, float *dp);   /* dp = scale p (dp - mean) */
 
     /* ---- optimisers, out of place: w_new beside w (or equal). m, v: state, may be NULL when unused */
     void (*sgd) (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g, float *v);

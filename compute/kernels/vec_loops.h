@@ -260,6 +260,8 @@ static inline float s_exp (float x)
     return x < -87.0f ? 0.0f : p * scale;
 }
 
+#include "compute/kernels/vec_sequence.h"
+
 static void s_softmax_rows (size_t rows, size_t n, const float *logits, float *p, float *lse)
 {
     for (size_t r = 0; r < rows; r++, logits += n, p += n) {
@@ -299,6 +301,14 @@ const rk_vec_t RK_VEC_TABLE = {
     .max_2x2 = s_max_2x2,
     .max_2x2_backward = s_max_2x2_backward,
     .softmax_rows = s_softmax_rows,
+    .lstm = s_lstm,
+    .lstm_backward = s_lstm_backward,
+    .gru = s_gru,
+    .gru_backward = s_gru_backward,
+    .max = s_max,
+    .exp_sum = s_exp_sum,
+    .dot = s_dot,
+    .softmax_slope = s_softmax_slope,
     .sgd = s_sgd,
     .adam = s_adam,
     .adam_direction = s_adam_direction,

@@ -188,7 +188,7 @@ static void test_refused_layers (void **state)
     rk_model_t *m = rk_model_new (rk_shape_3 (1, 8, 8));
     assert_int_equal (rk_model_linear (m, "fc", 0, 10, true), -1);
     assert_int_equal (rk_model_relu (m, "later", 0), -1); /* the first error is the one that is told */
-    s_seal_fails (m, RK_ESHAPE, "layer fc (linear): input (1, 8, 8) has more than one dimension");
+    s_seal_fails (m, RK_ESHAPE, "layer fc (linear): input (1, 8, 8) is neither a vector nor (positions, features)");
     m = rk_model_new (rk_shape_3 (1, 8, 8));
     rk_model_conv2d (m, "conv", 0, (rk_conv2d_t) {4, 11, 1, 1, true});
     s_seal_fails (m, RK_ESHAPE, "layer conv (conv2d)");

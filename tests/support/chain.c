@@ -45,6 +45,13 @@ rk_chain_t *rk_chain_new (const rk_model_t *model, const int *cuts, int n_slices
     self->labels = rk_arena_memory (rk_model_n_labels (model) * room);
     self->grads = rk_arena_memory (rk_model_flat_at (model, rk_model_n_layers (model)) * sizeof (float));
     RK_MUST_HOLD (self->x && self->labels && self->grads);
+    for (int s = 0; s < n_slices; s++)
+        if (rk_model_n_tied (model, self->cut[s], self->cut[s + 1])) {
+            const size_t bytes = rk_model_slice_len (model, self->cut[s], self->cut[s + 1]) * sizeof (float);
+            self->tied_flat = rk_arena_memory (bytes);
+            self->tied_grads = rk_arena_memory (bytes);
+            RK_MUST_HOLD (self->tied_flat && self->tied_grads);
+        }
     return self;
 }
 
@@ -67,6 +74,8 @@ void rk_chain_destroy (rk_chain_t **chain_p)
     free (self->x);
     free (self->labels);
     free (self->grads);
+    free (self->tied_flat);
+    free (self->tied_grads);
     free (self);
     *chain_p = NULL;
 }
@@ -94,7 +103,13 @@ static void s_make_minibatch (rk_chain_t *self, int ctx, uint64_t f, float **x, 
     const size_t n_labels = self->batch * want->n;
     int32_t *labels = (int32_t *) self->labels + n_labels * (size_t) ctx;
     *labels_p = labels;
+    const size_t n_tokens = rk_model_n_tokens (self->model);
     rk_rng_normal (99, rk_rng_stream (RK_RNG_TEST, f), 0, elems, 0, 1, *x);
+    for (size_t i = 0; i < elems && n_tokens; i++) {
+        uint32_t words[4];
+        rk_rng_block (99, rk_rng_stream (RK_RNG_TEST, f), i, words);
+        (*x)[i] = (float) (words[0] % n_tokens);
+    }
     if (want->kind == RK_LABEL_TARGET)
         rk_rng_uniform (98, rk_rng_stream (RK_RNG_TEST, f), 0, n_labels, want->low < -1 ? -1 : want->low,
                         want->high > 1 ? 1 : want->high, (float *) (void *) labels);
@@ -103,6 +118,37 @@ static void s_make_minibatch (rk_chain_t *self, int ctx, uint64_t f, float **x, 
         rk_rng_block (98, rk_rng_stream (RK_RNG_TEST, f), i, words);
         labels[i] = (int32_t) (words[0] % want->n_classes);
     }
+}
+
+/* The parameters of slice s: where they lie in the whole vector, or together with the tied tensor. */
+static const float *s_flat (const rk_chain_t *self, int s, const float *flat)
+{
+    const size_t base = rk_model_flat_at (self->model, self->cut[s]), len = rk_model_flat_at (self->model, self->cut[s + 1]) - base;
+    if (!rk_model_n_tied (self->model, self->cut[s], self->cut[s + 1]))
+        return flat + base;
+    const rk_tie_t *tie = rk_model_tie (self->model);
+    memcpy (self->tied_flat, flat + base, len * sizeof *flat);
+    memcpy (self->tied_flat + len, flat + tie->offset, tie->count * sizeof *flat);
+    return self->tied_flat;
+}
+
+/* Parameter gradients of slice s; its share of the tied tensor is added to the owner's, whose slice comes later. */
+static void s_backward_params (rk_chain_t *self, int s, int ctx, const float *flat)
+{
+    rk_error_t err = {0};
+    const int first = self->cut[s], last = self->cut[s + 1];
+    const size_t base = rk_model_flat_at (self->model, first), len = rk_model_flat_at (self->model, last) - base;
+    if (!rk_model_n_tied (self->model, first, last)) {
+        rk_must (rk_slice_backward_params (self->slices[s], ctx, flat, self->grads + base, &err), &err);
+        return;
+    }
+    const rk_tie_t *tie = rk_model_tie (self->model);
+    memset (self->tied_grads, 0, rk_model_slice_len (self->model, first, last) * sizeof (float));
+    memcpy (self->tied_grads, self->grads + base, len * sizeof (float));
+    rk_must (rk_slice_backward_params (self->slices[s], ctx, flat, self->tied_grads, &err), &err);
+    memcpy (self->grads + base, self->tied_grads, len * sizeof (float));
+    for (size_t i = 0; i < tie->count; i++)
+        self->grads[tie->offset + i] += self->tied_grads[len + i];
 }
 
 void rk_chain_forward (rk_chain_t *self, int ctx, uint64_t f, size_t n, float *flat, float *stats)
@@ -124,7 +170,7 @@ void rk_chain_forward (rk_chain_t *self, int ctx, uint64_t f, size_t n, float *f
         }
         const size_t base = rk_model_flat_at (self->model, self->cut[s]);
         const rk_forward_t call = {
-            .ctx = ctx, .mode = RK_MODE_TRAIN, .f = f, .n = n, .flat = flat + base, .stats = stats ? stats + base : NULL,
+            .ctx = ctx, .mode = RK_MODE_TRAIN, .f = f, .n = n, .flat = s_flat (self, s, flat), .stats = stats ? stats + base : NULL,
             .in = (const float *const *) in, .out = out, .labels = labels, .loss = &self->loss};
         rk_must (rk_slice_forward (self->slices[s], &call, &err), &err);
     }
@@ -152,9 +198,9 @@ void rk_chain_backward (rk_chain_t *self, int ctx, const float *flat)
         if (s + 1 < self->n_slices)
             s_at_cut (self, s + 1, ctx, self->grads_at[s + 1], gout);
         s_at_cut (self, s, ctx, self->grads_at[s], gin);
-        const size_t base = rk_model_flat_at (self->model, self->cut[s]);
-        rk_must (rk_slice_backward_input (self->slices[s], ctx, flat + base, (const float *const *) gout, gin, &err), &err);
-        rk_must (rk_slice_backward_params (self->slices[s], ctx, flat + base, self->grads + base, &err), &err);
+        const float *own = s_flat (self, s, flat);
+        rk_must (rk_slice_backward_input (self->slices[s], ctx, own, (const float *const *) gout, gin, &err), &err);
+        s_backward_params (self, s, ctx, own);
         rk_slice_release (self->slices[s], ctx);
     }
 }

@@ -18,6 +18,7 @@ typedef struct {
     float *x;       /* (batch, input), once per context */
     void *labels; /* (batch, labels), once per context */
     float *grads;   /* of the whole flat vector */
+    float *tied_flat, *tied_grads; /* of the slice with the copy of a tied tensor; NULL: none */
     rk_loss_t loss; /* of the last forward */
 } rk_chain_t;
 

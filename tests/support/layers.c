@@ -67,7 +67,7 @@ rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
     self->out = s_floats (self->out_len);
     self->c = s_floats (self->out_len);
     rk_rng_uniform (3, rk_rng_stream (RK_RNG_TEST, 8), 0, self->out_len, -1, 1, self->c);
-    self->flat_len = rk_model_flat_at (model, last) - rk_model_flat_at (model, first);
+    self->flat_len = rk_model_slice_len (model, first, last);
     self->flat = s_floats (self->flat_len);
     self->grads = s_floats (self->flat_len);
     rk_rng_uniform (3, rk_rng_stream (RK_RNG_TEST, 9), 0, self->flat_len, -1, 1, self->flat);
