@@ -124,6 +124,20 @@ uint32_t rk_graph_period (const rk_graph_t *graph)
     return graph->period;
 }
 
+/* A random matching reaches everybody in about 2 log2 n steps; Ada's links are those of its pass. */
+uint32_t rk_graph_horizon (const rk_graph_t *graph)
+{
+    if (graph->period > 0)
+        return graph->period;
+    const uint32_t some = graph->max_row == 2 ? 4 * (rk_graph_log2 (graph->config.n) + 2) : 1;
+    return graph->config.global_every > 0 ? graph->config.global_every : some;
+}
+
+bool rk_graph_is_irregular (const rk_graph_t *graph)
+{
+    return graph->kind->irregular;
+}
+
 bool rk_graph_is_symmetric (const rk_graph_t *graph)
 {
     return !graph->kind->column;

@@ -56,15 +56,17 @@ const char *rk_graph_name (const rk_graph_t *graph);
 uint32_t rk_graph_n (const rk_graph_t *graph);
 uint32_t rk_graph_max_row (const rk_graph_t *graph); /* most edges any row ever has, itself included */
 uint32_t rk_graph_period (const rk_graph_t *graph);  /* W(t + period) == W(t); 0: not periodic */
+uint32_t rk_graph_horizon (const rk_graph_t *graph); /* steps in a row that show all links: the period, where there is one */
+bool rk_graph_is_irregular (const rk_graph_t *graph); /* replicas are not all alike, as they are on a circulant or torus */
 bool rk_graph_is_symmetric (const rk_graph_t *graph);
 bool rk_graph_is_doubly_stochastic (const rk_graph_t *graph); /* false: only with push-sum */
 bool rk_graph_is_exact (const rk_graph_t *graph);    /* W(t) = 1/n everywhere, always: done as a ring all-reduce */
 /* As much, at this moment only: Ada with k >= n - 1, a global average. */
 bool rk_graph_is_exact_at (const rk_graph_t *graph, const rk_graph_time_t *at);
 
-/* Whom replica i hears, itself included, peers ascending, weights W_ij in float, all above 0. A row of a
- * doubly stochastic graph sums to 1 within rounding; equal weights mean a plain mean, which mix.h forms by
- * sum and division, so that rounding of 1/k never adds up over steps.
+/* Whom replica i hears, itself included, peers ascending, weights W_ij in float, all above 0. k weights of
+ * 1/k mean a plain mean, which mix.h forms by sum and division; other rows sum to exactly 1 (directed graphs:
+ * columns). So rounding never adds up over steps.
  * edges: room for rk_graph_max_row. Returns the number of edges.                                            */
 uint32_t rk_graph_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges);
 /* Who hears replica i, itself left out, ascending, with the weights they use. Room as for a row. */

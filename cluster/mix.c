@@ -108,8 +108,9 @@ void rk_mix_ratio (size_t n, double weight, const float *mass, float *z)
 
 double rk_mix_weight (const rk_graph_edge_t *edges, uint32_t n_edges, const double *weights_of_edges)
 {
+    const bool mean = rk_mix_is_mean (edges, n_edges);
     double sum = 0;
     for (uint32_t e = 0; e < n_edges; e++)
-        sum += edges[e].weight * weights_of_edges[e];
-    return sum;
+        sum += mean ? weights_of_edges[e] : edges[e].weight * weights_of_edges[e];
+    return mean ? sum / n_edges : sum;
 }

@@ -64,8 +64,9 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
 static uint32_t s_list (const rk_graph_t *graph, const rk_links_t *links, uint32_t i, rk_graph_edge_t *edges)
 {
     const uint32_t n_edges = rk_links_row (links, i, edges);
+    const float share = rk_graph_share (graph->dims[0] + 1);
     for (uint32_t e = 0; e < n_edges; e++)
-        edges[e].weight = 1.0f / (float) (graph->dims[0] + 1);
+        edges[e].weight = edges[e].peer == i ? 1.0f - (float) graph->dims[0] * share : share;
     return n_edges;
 }
 
@@ -82,4 +83,5 @@ static uint32_t s_column (const rk_graph_t *graph, const rk_graph_time_t *at, ui
 }
 
 const rk_graph_kind_t rk_graph_kind_directed = {
-    .open = s_open, .close = s_close, .row = s_row, .column = s_column, .push_sum = true};
+    .open = s_open, .close = s_close, .row = s_row, .column = s_column, .push_sum = true,
+    .irregular = true};

@@ -89,8 +89,8 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
     const uint32_t n_edges = rk_links_row (links, i, edges), degree = n_edges - 1;
     for (uint32_t e = 0; e < n_edges; e++)
         edges[e].weight = rk_metropolis_weight (degree, rk_links_degree (links, edges[e].peer));
-    rk_metropolis_self (i, edges, n_edges);
+    rk_links_keep (i, edges, n_edges);
     return n_edges;
 }
 
-const rk_graph_kind_t rk_graph_kind_erdos_renyi = {.open = s_open, .row = s_row};
+const rk_graph_kind_t rk_graph_kind_erdos_renyi = {.open = s_open, .row = s_row, .irregular = true};

@@ -43,8 +43,8 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
     for (uint32_t e = 0; e <= degree; e++)
         if (edges[e].peer != i)
             edges[e].weight = rk_metropolis_weight (degree, s_peers (graph, edges[e].peer, others));
-    rk_metropolis_self (i, edges, degree + 1);
+    rk_links_keep (i, edges, degree + 1);
     return degree + 1;
 }
 
-const rk_graph_kind_t rk_graph_kind_grid = {.open = s_open, .row = s_row};
+const rk_graph_kind_t rk_graph_kind_grid = {.open = s_open, .row = s_row, .irregular = true};

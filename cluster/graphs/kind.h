@@ -17,7 +17,8 @@ typedef struct {
     uint32_t (*column) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges);
     bool (*exact) (const rk_graph_t *graph, const rk_graph_time_t *at); /* NULL: only when `exact` is set */
     uint32_t (*group) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, uint32_t *members); /* NULL: none */
-    bool push_sum; /* columns sum to 1, rows need not */
+    bool push_sum;  /* columns sum to 1, rows need not */
+    bool irregular; /* replicas are not all alike, as on a circulant or a torus */
 } rk_graph_kind_t;
 
 struct rk_graph {
@@ -38,6 +39,9 @@ uint32_t rk_graph_strides (uint32_t n, uint32_t i, const uint32_t *strides, uint
 /* i and the peers given, each once, all with the same weight; peers in any order, doubles and i allowed.
  * edges: room for n_peers + 1.                                                                              */
 uint32_t rk_graph_equal (uint32_t i, const uint32_t *peers, uint32_t n_peers, rk_graph_edge_t *edges);
+/* 1 / parts, rounded down to a multiple of 2^-24: with such weights, what a replica keeps of itself is a float
+ * exactly, and rows and columns sum to exactly 1 where they should.                                         */
+float rk_graph_share (uint32_t parts);
 /* Smallest e with 2^e >= n. */
 uint32_t rk_graph_log2 (uint32_t n);
 /* n = rows columns with rows <= columns as close as can be; 1 x n for a prime. */

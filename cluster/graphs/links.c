@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/graphs/kind.h"
+
 static void s_sort (uint32_t *peers, uint64_t n) /* short lists: insertion */
 {
     for (uint64_t a = 1; a < n; a++) {
@@ -89,10 +91,10 @@ uint32_t rk_links_row (const rk_links_t *links, uint32_t i, rk_graph_edge_t *edg
 
 float rk_metropolis_weight (uint32_t a, uint32_t b)
 {
-    return 1.0f / (float) (1 + (a > b ? a : b));
+    return rk_graph_share (1 + (a > b ? a : b));
 }
 
-void rk_metropolis_self (uint32_t i, rk_graph_edge_t *edges, uint32_t n_edges)
+void rk_links_keep (uint32_t i, rk_graph_edge_t *edges, uint32_t n_edges)
 {
     double others = 0;
     uint32_t self = 0;

@@ -27,8 +27,9 @@ bool rk_links_connected (const rk_links_t *links, uint32_t *seen);
 /* i and its peers, ascending, weights not set. Returns how many. */
 uint32_t rk_links_row (const rk_links_t *links, uint32_t i, rk_graph_edge_t *edges);
 
-/* Metropolis: 1 / (1 + max) for a link between degrees a and b; what is left goes to i itself. */
+/* Metropolis: 1 / (1 + max) for a link between degrees a and b. */
 float rk_metropolis_weight (uint32_t a, uint32_t b);
-void rk_metropolis_self (uint32_t i, rk_graph_edge_t *edges, uint32_t n_edges);
+/* Gives i what the others of its row leave. */
+void rk_links_keep (uint32_t i, rk_graph_edge_t *edges, uint32_t n_edges);
 
 #endif

@@ -28,4 +28,4 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
     return rk_graph_equal (i, &peer, 1, edges);
 }
 
-const rk_graph_kind_t rk_graph_kind_matching = {.open = s_open, .row = s_row};
+const rk_graph_kind_t rk_graph_kind_matching = {.open = s_open, .row = s_row, .irregular = true};

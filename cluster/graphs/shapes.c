@@ -47,6 +47,11 @@ uint32_t rk_graph_equal (uint32_t i, const uint32_t *peers, uint32_t n_peers, rk
     return n_edges;
 }
 
+float rk_graph_share (uint32_t parts)
+{
+    return (float) ((1u << 24) / parts) * 0x1p-24f;
+}
+
 uint32_t rk_graph_log2 (uint32_t n)
 {
     uint32_t exponent = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Replica 0 is the hub: 1/n on every edge, a leaf keeps 1 - 1/n of itself.                                  */
 #include "cluster/graphs/kind.h"
+#include "cluster/graphs/links.h"
 
 static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
 {
@@ -13,12 +14,16 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
 {
     (void) at;
     const uint32_t n = graph->config.n;
-    if (i == 0)
-        return rk_graph_window (n, i, n, 0, edges);
-    const float share = 1.0f / (float) n;
-    edges[0] = (rk_graph_edge_t){0, share};
-    edges[1] = (rk_graph_edge_t){i, 1.0f - share};
-    return 2;
+    const float share = rk_graph_share (n);
+    if (i > 0) {
+        edges[0] = (rk_graph_edge_t){0, share};
+        edges[1] = (rk_graph_edge_t){i, 1.0f - share};
+        return 2;
+    }
+    for (uint32_t j = 0; j < n; j++)
+        edges[j] = (rk_graph_edge_t){j, share};
+    rk_links_keep (0, edges, n);
+    return n;
 }
 
-const rk_graph_kind_t rk_graph_kind_star = {.open = s_open, .row = s_row};
+const rk_graph_kind_t rk_graph_kind_star = {.open = s_open, .row = s_row, .irregular = true};
