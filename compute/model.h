@@ -52,6 +52,12 @@ typedef struct {
 int rk_model_conv2d (rk_model_t *m, const char *name, int in, rk_conv2d_t conv);
 int rk_model_batchnorm2d (rk_model_t *m, const char *name, int in);
 int rk_model_relu (rk_model_t *m, const char *name, int in);
+int rk_model_leaky_relu (rk_model_t *m, const char *name, int in, float slope); /* slope in [0, 1) */
+typedef enum { RK_GELU_ERF = 0, RK_GELU_TANH } rk_gelu_t;
+int rk_model_gelu (rk_model_t *m, const char *name, int in, rk_gelu_t form);
+int rk_model_silu (rk_model_t *m, const char *name, int in);
+int rk_model_sigmoid (rk_model_t *m, const char *name, int in);
+int rk_model_tanh (rk_model_t *m, const char *name, int in);
 int rk_model_maxpool2d (rk_model_t *m, const char *name, int in, size_t kernel, size_t stride, size_t padding);
 int rk_model_avgpool2d (rk_model_t *m, const char *name, int in, size_t kernel, size_t stride, size_t padding);
 int rk_model_globalavgpool (rk_model_t *m, const char *name, int in);

@@ -57,6 +57,21 @@ typedef struct {
      * n_in >= 1; y may be x[0], else overlaps no x.                                                        */
     void (*mix) (size_t n, size_t n_in, const void *const *x, const float *w, float *y);
 
+    /* ---- activations, n floats, within 3e-7 of the true value or of the product with it (x, dy). Backward takes y
+     * where the slope is a function of it, else x. gelu: x Phi (x); gelu_tanh: its approximation by tanh.  */
+    void (*sigmoid) (size_t n, const float *x, float *y);
+    void (*sigmoid_backward) (size_t n, const float *y, const float *dy, float *dx);
+    void (*tanh) (size_t n, const float *x, float *y);
+    void (*tanh_backward) (size_t n, const float *y, const float *dy, float *dx);
+    void (*silu) (size_t n, const float *x, float *y);
+    void (*silu_backward) (size_t n, const float *x, const float *dy, float *dx);
+    void (*gelu) (size_t n, const float *x, float *y);
+    void (*gelu_backward) (size_t n, const float *x, const float *dy, float *dx);
+    void (*gelu_tanh) (size_t n, const float *x, float *y);
+    void (*gelu_tanh_backward) (size_t n, const float *x, const float *dy, float *dx);
+    void (*leaky_relu) (size_t n, float slope, const float *x, float *y);
+    void (*leaky_relu_backward) (size_t n, float slope, const float *y, const float *dy, float *dx); /* slope >= 0 */
+
     /* ---- rows and channels */
     void (*bias_rows) (size_t rows, size_t n, const float *bias, float *y);       /* y[r][j] += bias[j] */
     void (*bias_rows_grad) (size_t rows, size_t n, const float *dy, float *db);   /* db[j] += sum over r, ascending */

@@ -260,6 +260,7 @@ static inline float s_exp (float x)
     return x < -87.0f ? 0.0f : p * scale;
 }
 
+#include "compute/kernels/vec_activations.h"
 #include "compute/kernels/vec_sequence.h"
 
 static void s_softmax_rows (size_t rows, size_t n, const float *logits, float *p, float *lse)
@@ -291,6 +292,18 @@ const rk_vec_t RK_VEC_TABLE = {
     .mix = s_mix,
     .affine = s_affine,
     .affine2 = s_affine2,
+    .sigmoid = s_sigmoid,
+    .sigmoid_backward = s_sigmoid_backward,
+    .tanh = s_tanh,
+    .tanh_backward = s_tanh_backward,
+    .silu = s_silu,
+    .silu_backward = s_silu_backward,
+    .gelu = s_gelu,
+    .gelu_backward = s_gelu_backward,
+    .gelu_tanh = s_gelu_tanh,
+    .gelu_tanh_backward = s_gelu_tanh_backward,
+    .leaky_relu = s_leaky_relu,
+    .leaky_relu_backward = s_leaky_relu_backward,
     .bias_rows = s_bias_rows,
     .bias_rows_grad = s_bias_rows_grad,
     .bias_planes = s_bias_planes,

@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Part of each build of vec.h: recurrent cells and the rows of attention. Included by vec_loops.h after its
- * exponential.                                                                                        */
+ * Part of each build of vec.h: recurrent cells and the rows of attention. Included by vec_loops.h after
+ * vec_activations.h.                                                                                        */
 #include "compute/kernels/vec_build.h"
-
-/* 1 / (1 + e^-x) without overflow: e of a negative number only. */
-static inline float s_gate (float x)
-{
-    const float e = s_exp (-__builtin_fabsf (x)), upper = 1.0f / (1.0f + e);
-    return x < 0.0f ? e * upper : upper;
-}
-
-/* tanh to about 2 ulp: near zero by its odd series (Cephes' coefficients), else by the exponential. */
-static inline float s_squash (float x)
-{
-    const float size = __builtin_fabsf (x), square = x * x;
-    float p = -5.70498872745e-3f;
-    p = p * square + 2.06390887954e-2f;
-    p = p * square - 5.37397155531e-2f;
-    p = p * square + 1.33314422036e-1f;
-    p = p * square - 3.33332819422e-1f;
-    const float near = x + x * (square * p);
-    const float e = s_exp (-2.0f * size), far = (1.0f - e) / (1.0f + e);
-    return size < 0.625f ? near : x < 0.0f ? -far : far;
-}
 
 static void s_lstm (size_t n, const rk_vec_cell_t *at)
 {
@@ -31,16 +10,16 @@ static void s_lstm (size_t n, const rk_vec_cell_t *at)
     const float *bias = at->bias, *before = at->before;
     RK_IVDEP
     for (size_t j = 0; j < n; j++) {
-        const float in = s_gate (gates[j] + bias[j]), keep = s_gate (gates[wide + j] + bias[wide + j]);
-        const float new = s_squash (gates[2 * wide + j] + bias[2 * wide + j]);
-        const float out = s_gate (gates[3 * wide + j] + bias[3 * wide + j]);
+        const float in = s_sigmoid_of (gates[j] + bias[j]), keep = s_sigmoid_of (gates[wide + j] + bias[wide + j]);
+        const float new = s_tanh_of (gates[2 * wide + j] + bias[2 * wide + j]);
+        const float out = s_sigmoid_of (gates[3 * wide + j] + bias[3 * wide + j]);
         const float state = keep * before[j] + in * new;
         gates[j] = in;
         gates[wide + j] = keep;
         gates[2 * wide + j] = new;
         gates[3 * wide + j] = out;
         c[j] = state;
-        h[j] = out * s_squash (state);
+        h[j] = out * s_tanh_of (state);
     }
 }
 
@@ -52,7 +31,7 @@ static void s_lstm_backward (size_t n, const rk_vec_cell_t *at)
     RK_IVDEP
     for (size_t j = 0; j < n; j++) {
         const float in = gates[j], keep = gates[wide + j], new = gates[2 * wide + j], out = gates[3 * wide + j];
-        const float squashed = s_squash (c[j]);
+        const float squashed = s_tanh_of (c[j]);
         const float dc = carry[j] + dh[j] * out * (1.0f - squashed * squashed);
         gates[j] = dc * new * (in * (1.0f - in));
         gates[wide + j] = dc * before[j] * (keep * (1.0f - keep));
@@ -69,9 +48,9 @@ static void s_gru (size_t n, const rk_vec_cell_t *at)
     const float *bias = at->bias, *before = at->before;
     RK_IVDEP
     for (size_t j = 0; j < n; j++) {
-        const float reset = s_gate (gates[j] + bias[j]), keep = s_gate (gates[wide + j] + bias[wide + j]);
+        const float reset = s_sigmoid_of (gates[j] + bias[j]), keep = s_sigmoid_of (gates[wide + j] + bias[wide + j]);
         const float hidden = gates[3 * wide + j] + bias[3 * wide + j];
-        const float new = s_squash (gates[2 * wide + j] + bias[2 * wide + j] + reset * hidden);
+        const float new = s_tanh_of (gates[2 * wide + j] + bias[2 * wide + j] + reset * hidden);
         gates[j] = reset;
         gates[wide + j] = keep;
         gates[2 * wide + j] = new;
