@@ -7,6 +7,7 @@
 #include "actors/node_self.h"
 #include "actors/observer.h"
 #include "actors/profiler.h"
+#include "actors/training.h"
 #include "compute/blas.h"
 
 /* Counted in runs of 8 and 56 nodes, with room to spare: a socket has a descriptor of its own (18 per node) and
@@ -149,7 +150,8 @@ rk_err_t rk_node_open_data (rk_node_t *self, rk_error_t *err)
     self->data = self->config->data;
     if (self->data)
         return RK_OK;
-    rk_err_t rc = rk_data_open (&self->own_data, self->settings.data_name, self->settings.data_path, err);
+    const rk_data_options_t options = rk_data_options_of (&self->settings);
+    rk_err_t rc = rk_data_open (&self->own_data, self->settings.data_name, &options, err);
     self->data = self->own_data;
     return rc;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
- * What a plan's settings say about optimiser and learning rate, in compute's words. Pure. */
+ * What settings say about data, optimiser and learning rate, in compute's words. Pure. */
 #ifndef RK_ACTORS_TRAINING_H
 #define RK_ACTORS_TRAINING_H
 #include "cluster/plan.h"
+#include "compute/data.h"
 #include "compute/optim.h"
 
 typedef struct {
@@ -15,6 +16,9 @@ rk_optim_config_t rk_optim_config_of (const rk_settings_t *settings);
 
 /* plan: borrowed for the life of *out. errors: RK_ENOTFOUND, RK_EINVAL */
 rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *err) RK_MUST_CHECK;
+
+/* Texts point into the settings. */
+rk_data_options_t rk_data_options_of (const rk_settings_t *s);
 
 /* The time a node of declared speed waits after computing for one second: (1 / speed - 1) x the share of a
  * core it would have if all nodes of its host computed (at most 1 node per core: at least 1). 0: full speed. */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compute/data/augment.h"
+
 static const rk_setting_row_t *s_find (const char *key)
 {
     size_t n_rows;
@@ -110,6 +112,9 @@ rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
         return rk_error_set (err, RK_EINVAL, "train.schedule = step needs train.step_every >= 1");
     if (strcmp (s->train_schedule, "milestones") == 0 && s->train_milestones[0] == 0)
         return rk_error_set (err, RK_EINVAL, "train.schedule = milestones needs train.milestones, as in 2000,3000");
+    unsigned ways;
+    if (rk_augment_parse (s->data_augment, &ways, err))
+        return rk_error_wrap (err, RK_EINVAL, "data.augment");
     if (*s->run_plan && s->n_layout > 0)
         return rk_error_set (err, RK_EINVAL, "run.plan replays a plan, so fleet.layout cannot be forced too; drop one");
     return RK_OK;

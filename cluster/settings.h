@@ -31,6 +31,9 @@ typedef struct {
     char run_dir[RK_SETTINGS_TEXT], run_plan[RK_SETTINGS_TEXT];
     uint32_t run_threads;
     char model_name[64], data_name[64], data_path[RK_SETTINGS_TEXT], data_shard[32];
+    uint32_t data_classes; /* 0: as the data say */
+    char data_augment[32], data_label[64];
+    bool data_header;
     uint32_t train_batch;
     char train_optimizer[32], train_schedule[32];
     double train_lr, train_momentum, train_weight_decay;

@@ -4,17 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/data/augment.h"
+#include "compute/data/npy.h"
 #include "compute/data/pack.h"
 #include "compute/names.h"
-#include "compute/rng.h"
 
 #define RK_DATA(name, path, stem)                                                                                     \
     void rk_data_describe_##stem (rk_data_t *);                                                                        \
-    rk_err_t rk_data_open_##stem (rk_data_t *, const char *, rk_error_t *);
+    rk_err_t rk_data_open_##stem (rk_data_t *, const rk_data_options_t *, rk_error_t *);
 #include "compute/data/list.h"
 #undef RK_DATA
-
-#define UNPACK_ELEMS 4096 /* a multiple of 8; larger samples are not packed: a batch unpacks on the stack */
 
 static const rk_data_type_t s_types[] = {
 #define RK_DATA(name, path, stem) {name, path, rk_data_describe_##stem, rk_data_open_##stem},
@@ -33,6 +32,13 @@ const char *const *rk_data_names (void)
     return s_names;
 }
 
+/* A sample has one class unless its set says more. */
+static void s_finish_labels (rk_data_t *self)
+{
+    if (self->labels.n <= 1 && self->labels.kind == RK_LABEL_CLASS && !self->labels.ignores)
+        self->labels = (rk_labels_t) {.kind = RK_LABEL_CLASS, .n = 1, .n_classes = self->n_classes};
+}
+
 /* An empty data set of the named type. */
 static rk_err_t s_new (rk_data_t **data_p, const char *name, const rk_data_type_t **type, rk_error_t *err)
 {
@@ -46,22 +52,39 @@ static rk_err_t s_new (rk_data_t **data_p, const char *name, const rk_data_type_
     *type = &s_types[found];
     (*type)->describe (self);
     self->elems = rk_shape_elems (self->shape);
-    if (self->labels.n == 0)
-        self->labels = (rk_labels_t) {.kind = RK_LABEL_CLASS, .n = 1, .n_classes = self->n_classes};
+    s_finish_labels (self);
     *data_p = self;
     return RK_OK;
 }
 
-rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err)
+/* Whatever the set's own file says: what a batch relies on. */
+static rk_err_t s_finish (rk_data_t *self, const char *name, const char *augment, rk_error_t *err)
+{
+    char text[RK_SHAPE_TEXT];
+    self->elems = rk_shape_elems (self->shape);
+    s_finish_labels (self);
+    rk_err_t rc = rk_augment_parse (augment, &self->augment, err);
+    if (!rc && self->augment && self->shape.n_dims != 3)
+        rc = rk_error_set (err, RK_EINVAL, "data set %s: samples %s are no pictures (channels, height, width), so %.60s cannot be",
+                           name, rk_shape_text (self->shape, text), augment);
+    for (int split = 0; split < 2 && !rc && self->elems <= RK_DATA_UNPACK_ELEMS; split++)
+        if (self->part[split].bytes && rk_data_pack (&self->part[split], self->elems))
+            rc = rk_error_set (err, RK_ENOMEM, "no memory for data set %s", name);
+    return rc;
+}
+
+rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const rk_data_options_t *options, rk_error_t *err)
 {
     const rk_data_type_t *type = NULL;
     rk_err_t rc = s_new (data_p, name, &type, err);
     if (rc)
         return rc;
-    rc = type->open (*data_p, path && *path ? path : type->usual_path, err);
-    for (int split = 0; split < 2 && !rc && (*data_p)->elems <= UNPACK_ELEMS; split++)
-        if (rk_data_pack (&(*data_p)->part[split], (*data_p)->elems))
-            rc = rk_error_set (err, RK_ENOMEM, "no memory for data set %s", name);
+    rk_data_options_t own = options ? *options : (rk_data_options_t) {0};
+    if (!own.path || !*own.path)
+        own.path = type->usual_path;
+    rc = type->open (*data_p, &own, err);
+    if (!rc)
+        rc = s_finish (*data_p, name, own.augment, err);
     if (rc)
         rk_data_close (data_p);
     return rc;
@@ -80,12 +103,12 @@ static rk_err_t s_take_split (rk_data_t *self, rk_split_t split, const rk_data_s
         return rk_error_wrap (err, rc, "%s split", split == RK_SPLIT_TRAIN ? "training" : "test");
     part->n = from->n;
     part->floats = calloc (from->n, self->elems * sizeof *part->floats);
-    part->words = calloc (from->n, label_bytes);
-    if (!part->floats || !part->words)
+    part->labels = calloc (from->n, label_bytes);
+    if (!part->floats || !part->labels)
         return rk_error_set (err, RK_ENOMEM, "no memory for %zu samples", from->n);
     memcpy (part->floats, from->x, from->n * self->elems * sizeof *part->floats);
     if (from->labels)
-        memcpy (part->words, from->labels, from->n * label_bytes);
+        memcpy (part->labels, from->labels, from->n * label_bytes);
     return RK_OK;
 }
 
@@ -121,7 +144,8 @@ rk_err_t rk_data_check_model (const rk_data_t *self, const rk_model_t *model, rk
 
 /* ---- one file to predict */
 
-/* Bytes that begin like an IDX file are one, with the data set's normalisation; others are floats. */
+/* Takes bytes. What begins like an IDX file or a .npy array is one, with the data set's normalisation for bytes;
+ * others are floats.                                                                                  */
 static rk_err_t s_take_input (rk_data_t *self, const char *file, uint8_t *bytes, size_t size, rk_error_t *err)
 {
     rk_data_part_t *part = &self->part[RK_SPLIT_TEST];
@@ -137,13 +161,17 @@ static rk_err_t s_take_input (rk_data_t *self, const char *file, uint8_t *bytes,
         self->elems = dim[1] * dim[2];
         return RK_OK;
     }
+    if (rk_npy_is (bytes, size))
+        return rk_npy_take_input (self, file, bytes, size, err);
     part->floats = (float *) (void *) bytes;
     const size_t one = self->elems * sizeof (float);
+    if (one == 0) /* a set whose shape is in its files */
+        return rk_error_set (err, RK_EFORMAT, "%s: neither an IDX file nor a .npy array", file);
     if (size == 0 || size % one != 0)
-        return rk_error_set (err, RK_EFORMAT, "%s: %zu bytes are neither an IDX file nor samples of %zu floats", file,
+        return rk_error_set (err, RK_EFORMAT, "%s: %zu bytes are neither an IDX file, a .npy array nor samples of %zu floats", file,
                              size, self->elems);
     part->n = size / one;
-    return RK_OK;
+    return rk_data_check_floats (file, part->floats, part->n, self->elems, err);
 }
 
 rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err)
@@ -153,7 +181,7 @@ rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *f
     size_t size;
     rk_err_t rc = s_new (data_p, name, &type, err);
     if (!rc)
-        rc = rk_file_read (file, RK_IDX_MOST_BYTES, &bytes, &size, err);
+        rc = rk_file_read (file, RK_DATA_MOST_BYTES, &bytes, &size, err);
     if (!rc)
         rc = s_take_input (*data_p, file, bytes, size, err);
     if (rc)
@@ -171,7 +199,6 @@ void rk_data_close (rk_data_t **data_p)
         free (self->part[s].packed_at);
         free (self->part[s].floats);
         free (self->part[s].labels);
-        free (self->part[s].words);
     }
     free (self);
     *data_p = NULL;
@@ -195,77 +222,4 @@ const rk_labels_t *rk_data_labels (const rk_data_t *self)
 size_t rk_data_n (const rk_data_t *self, rk_split_t split)
 {
     return self->part[split].n;
-}
-
-static void s_copy_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample, float *x)
-{
-    uint8_t unpacked[UNPACK_ELEMS];
-    if (part->floats) {
-        memcpy (x, part->floats + sample * self->elems, self->elems * sizeof *x);
-        return;
-    }
-    const uint8_t *bytes = unpacked;
-    if (part->packed_at)
-        rk_data_unpack (part, sample, self->elems, unpacked);
-    else
-        bytes = part->bytes + sample * self->elems;
-    const float scale = 1.0f / (255.0f * self->deviation), shift = -self->mean / self->deviation;
-    for (size_t i = 0; i < self->elems; i++)
-        x[i] = (float) bytes[i] * scale + shift;
-}
-
-static size_t s_sample (const rk_permutation_t *permutation, rk_split_t split, size_t i)
-{
-    return split == RK_SPLIT_TRAIN ? (size_t) rk_permutation_at (permutation, i) : i;
-}
-
-#define AHEAD 4 /* samples on their way from memory: they lie in random places of tens of megabytes */
-
-/* Always inline: gcc takes a function that only prefetches for one without effects and drops its calls. */
-static inline __attribute__ ((always_inline)) void s_prefetch_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample)
-{
-    if (!part->bytes)
-        return;
-    const uint8_t *at = part->bytes + (part->packed_at ? part->packed_at[sample] : sample * self->elems);
-    const uint8_t *end = part->packed_at ? part->bytes + part->packed_at[sample + 1] : at + self->elems;
-    for (; at < end; at += 64)
-        __builtin_prefetch (at);
-}
-
-/* Labels of `sample` as number `to` of a minibatch. */
-static void s_copy_labels (const rk_data_t *self, const rk_data_part_t *part, size_t sample, size_t to, void *labels)
-{
-    const size_t bytes = self->labels.n * RK_LABEL_BYTES;
-    if (part->words) {
-        memcpy ((char *) labels + to * bytes, (const char *) part->words + sample * bytes, bytes);
-        return;
-    }
-    memset ((char *) labels + to * bytes, 0, bytes);
-    if (part->labels)
-        ((int32_t *) labels)[to] = part->labels[sample]; /* one class */
-}
-
-size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
-                      size_t batch, float *x, void *labels)
-{
-    const rk_data_part_t *part = &self->part[split];
-    if (batch == 0 || index >= (part->n + batch - 1) / batch)
-        return 0;
-    const size_t begin = (size_t) index * batch;
-    const size_t n = part->n - begin < batch ? part->n - begin : batch;
-    const rk_permutation_t permutation = rk_rng_permutation (seed, pass, part->n);
-    size_t ahead[AHEAD];
-    for (size_t i = 0; i < n + AHEAD; i++) {
-        if (i >= AHEAD) {
-            const size_t sample = ahead[i % AHEAD], to = i - AHEAD;
-            s_copy_sample (self, part, sample, x + to * self->elems);
-            if (labels)
-                s_copy_labels (self, part, sample, to, labels);
-        }
-        if (i < n) {
-            ahead[i % AHEAD] = s_sample (&permutation, split, begin + i);
-            s_prefetch_sample (self, part, ahead[i % AHEAD]);
-        }
-    }
-    return n;
 }

@@ -7,11 +7,21 @@
 typedef struct rk_data rk_data_t;
 typedef enum { RK_SPLIT_TRAIN = 0, RK_SPLIT_TEST = 1 } rk_split_t;
 
-/* name: "fashion-mnist" (IDX files, gzip or plain), "synthetic" and "synthetic-digits" (Gaussian classes of
- * 28 x 28 and 8 x 8, need no files).
- * path: folder; NULL or "" means the set's usual place. errors: RK_EIO, RK_EFORMAT (text names file,
- * expected and found), RK_ENOTFOUND (nearest name).                                                    */
-rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const char *path, rk_error_t *err) RK_MUST_CHECK;
+/* All members may be 0. Texts are borrowed until rk_data_open returns. */
+typedef struct {
+    const char *path;    /* folder, or file where the set is one; NULL or "": the set's usual place */
+    const char *augment; /* what is done to training pictures (compute/data/augment.h); NULL, "" or "none": nothing */
+    size_t n_classes;    /* 0: what the set is known to have, or the largest label + 1 */
+    bool no_header;      /* csv: the first line is a sample */
+    const char *label;   /* csv: the label's column, by name or number from 1; NULL, "" or "last": the last one */
+} rk_data_options_t;
+
+/* name: one of rk_data_names: "fashion-mnist" (IDX files, gzip or plain), "cifar10" and "cifar100" (binary version),
+ * "numpy" (.npy, .npz), "csv", "synthetic" and "synthetic-digits" (Gaussian classes of 28 x 28 and 8 x 8, need no files).
+ * Every file is checked in full, its values and labels as well.
+ * options: NULL means all 0. errors: RK_EIO, RK_EFORMAT (text names file, expected and found), RK_EINVAL (an option),
+ * RK_ENOTFOUND (nearest name).                                                                         */
+rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const rk_data_options_t *options, rk_error_t *err) RK_MUST_CHECK;
 void rk_data_close (rk_data_t **data_p);
 
 /* A data set of a program's own, copied: x (n, shape) as the model shall see it; labels (n, labels.n), as labels says
@@ -35,13 +45,13 @@ const char *const *rk_data_names (void);
 
 /* Minibatch `index` of `pass`: samples [index*batch, ...) of the permutation by (seed, pass) for TRAIN,
  * in file order for TEST. x: (batch, shape) normalised f32; labels: (batch, rk_data_labels ()->n), 4 bytes
- * each, NULL if not wanted. The last one of a pass may hold fewer. Returns the number of samples, 0 past the end.
- * thread: any.                                                                                        */
+ * each, NULL if not wanted. The last one of a pass may hold fewer. Returns the number of samples, 0 past the end. What augmentation does to a sample is a function of
+ * (seed, pass, sample): not of batch, cuts or threads. thread: any.                                     */
 size_t rk_data_batch (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
                       size_t batch, float *x, void *labels);
 
-/* One file of samples for `predict`: IDX images as the data set's own (gzip or plain), or raw f32 of its
- * usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */
+/* One file of samples for `predict`: IDX images as the data set's own (gzip or plain), a .npy array, or raw f32 of
+ * its usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */
 rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

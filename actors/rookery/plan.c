@@ -10,6 +10,7 @@
 #include "actors/profiler.h"
 #include "actors/rookery/commands.h"
 #include "actors/rookery/rundir.h"
+#include "actors/training.h"
 #include "compute/blas.h"
 #include "compute/data.h"
 
@@ -68,9 +69,10 @@ static rk_err_t s_nodes (self_t *self, rk_error_t *err)
 
 static rk_err_t s_make (self_t *self, rk_error_t *err)
 {
+    const rk_data_options_t options = rk_data_options_of (&self->settings);
     rk_err_t code = rk_blas_init ("auto", err);
     if (!code)
-        code = rk_data_open (&self->data, self->settings.data_name, self->settings.data_path, err);
+        code = rk_data_open (&self->data, self->settings.data_name, &options, err);
     if (!code)
         code = rk_model_by_name (&self->model, self->settings.model_name, rk_data_shape (self->data),
                                  rk_data_n_classes (self->data), err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Reading a file that may be gzip. zlib copies plain files as they are.                              */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,13 +11,14 @@
 
 #define CHUNK ((size_t) 1 << 20)
 
-/* Appends what is left of gz to *bytes. */
-static rk_err_t s_read_all (gzFile gz, const char *file, size_t most, uint8_t **bytes, size_t *size, rk_error_t *err)
+/* Appends what is left of gz to *bytes. expected: its size, most likely; one more byte shows that this was all. */
+static rk_err_t s_read_all (gzFile gz, const char *file, size_t expected, size_t most, uint8_t **bytes, size_t *size,
+                            rk_error_t *err)
 {
     size_t capacity = 0;
     for (;;) {
         if (*size == capacity) {
-            capacity = capacity ? capacity * 2 : CHUNK;
+            capacity = capacity ? capacity * 2 : expected + 1;
             uint8_t *more = realloc (*bytes, capacity);
             if (!more)
                 return rk_error_set (err, RK_ENOMEM, "%s: no memory for %zu bytes", file, capacity);
@@ -49,7 +51,8 @@ rk_err_t rk_file_read (const char *file, size_t most, uint8_t **bytes, size_t *s
     gzFile gz = gzopen (file, "rb");
     if (!gz)
         return rk_error_set (err, RK_EIO, "%s: %s", file, errno ? strerror (errno) : "no memory");
-    rk_err_t rc = s_read_all (gz, file, most, bytes, size, err);
+    const size_t expected = (size_t) info.st_size < most ? (size_t) info.st_size : most;
+    rk_err_t rc = s_read_all (gz, file, expected, most, bytes, size, err);
     const int closed = gzclose (gz);
     if (!rc && closed != Z_OK)
         rc = rk_error_set (err, RK_EFORMAT, "%s: ends in the middle of its compressed data", file);
@@ -58,4 +61,12 @@ rk_err_t rk_file_read (const char *file, size_t most, uint8_t **bytes, size_t *s
         *bytes = NULL;
     }
     return rc;
+}
+
+rk_err_t rk_file_path (char *file, size_t room, const char *folder, const char *name, rk_error_t *err)
+{
+    const int n = snprintf (file, room, "%s/%s", folder, name);
+    if (n < 0 || (size_t) n >= room)
+        return rk_error_set (err, RK_EINVAL, "data path %.60s... is too long", folder);
+    return RK_OK;
 }

@@ -30,7 +30,7 @@ static rk_err_t s_parse (const char *file, const uint8_t *bytes, size_t size, in
     size_t count = 1;
     for (int d = 0; d < n_dims; d++) {
         dim[d] = s_big_endian (bytes + 4 + 4 * d);
-        if (dim[d] == 0 || dim[d] > RK_IDX_MOST_BYTES / count)
+        if (dim[d] == 0 || dim[d] > RK_DATA_MOST_BYTES / count)
             return rk_error_set (err, RK_EFORMAT, "%s: dimension %d is %zu", file, d, dim[d]);
         count *= dim[d];
     }
@@ -51,7 +51,7 @@ rk_err_t rk_idx_unpack (const char *file, int n_dims, size_t dim[], uint8_t *byt
 rk_err_t rk_idx_read (const char *file, int n_dims, size_t dim[], uint8_t **bytes, rk_error_t *err)
 {
     size_t size;
-    rk_err_t rc = rk_file_read (file, RK_IDX_MOST_BYTES, bytes, &size, err);
+    rk_err_t rc = rk_file_read (file, RK_DATA_MOST_BYTES, bytes, &size, err);
     if (!rc)
         rc = rk_idx_unpack (file, n_dims, dim, *bytes, size, err);
     if (rc) {
@@ -68,9 +68,11 @@ rk_err_t rk_idx_read (const char *file, int n_dims, size_t dim[], uint8_t **byte
 static rk_err_t s_find_file (const char *folder, const char *stem, char *file, size_t room, rk_error_t *err)
 {
     for (int packed = 1; packed >= 0; packed--) {
-        int n = snprintf (file, room, "%s/%s%s", folder, stem, packed ? ".gz" : "");
-        if (n < 0 || (size_t) n >= room)
-            return rk_error_set (err, RK_EINVAL, "data path %.60s... is too long", folder);
+        char name[64];
+        snprintf (name, sizeof name, "%s%s", stem, packed ? ".gz" : "");
+        rk_err_t rc = rk_file_path (file, room, folder, name, err);
+        if (rc)
+            return rc;
         if (access (file, F_OK) == 0)
             return RK_OK;
     }
@@ -99,41 +101,45 @@ static rk_err_t s_read_images (rk_data_t *data, rk_split_t split, const char *fi
 static rk_err_t s_read_labels (rk_data_t *data, rk_split_t split, const char *file, rk_error_t *err)
 {
     size_t n;
+    uint8_t *bytes;
     rk_data_part_t *part = &data->part[split];
-    rk_err_t rc = rk_idx_read (file, 1, &n, &part->labels, err);
+    rk_err_t rc = rk_idx_read (file, 1, &n, &bytes, err);
     if (rc)
         return rc;
+    part->labels = n == part->n ? malloc (n * sizeof *part->labels) : NULL;
+    for (size_t i = 0; i < n && part->labels; i++)
+        part->labels[i] = bytes[i];
+    free (bytes);
     if (n != part->n)
         return rk_error_set (err, RK_EFORMAT, "%s: %zu labels for %zu images", file, n, part->n);
-    for (size_t i = 0; i < n; i++)
-        if (part->labels[i] >= data->n_classes)
-            return rk_error_set (err, RK_EFORMAT, "%s: label %u of sample %zu is not in 0..%zu", file, part->labels[i],
-                                 i, data->n_classes - 1);
-    return RK_OK;
+    if (!part->labels)
+        return rk_error_set (err, RK_ENOMEM, "%s: no memory for %zu labels", file, n);
+    return rk_data_check_labels (file, part, data->n_classes, err);
 }
 
 void rk_data_describe_fashion_mnist (rk_data_t *data);
-rk_err_t rk_data_open_fashion_mnist (rk_data_t *data, const char *path, rk_error_t *err);
+rk_err_t rk_data_open_fashion_mnist (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err);
 
 void rk_data_describe_fashion_mnist (rk_data_t *data)
 {
     data->shape = rk_shape_3 (1, 28, 28);
     data->n_classes = 10;
-    data->mean = 0.2860f;
-    data->deviation = 0.3530f;
+    data->n_norms = 1;
+    data->mean[0] = 0.2860f;
+    data->deviation[0] = 0.3530f;
 }
 
-rk_err_t rk_data_open_fashion_mnist (rk_data_t *data, const char *path, rk_error_t *err)
+rk_err_t rk_data_open_fashion_mnist (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err)
 {
     static const char *const stems[2][2] = {{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"},
                                             {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}};
     char file[1024];
     for (int split = 0; split < 2; split++) {
-        rk_err_t rc = s_find_file (path, stems[split][0], file, sizeof file, err);
+        rk_err_t rc = s_find_file (options->path, stems[split][0], file, sizeof file, err);
         if (!rc)
             rc = s_read_images (data, (rk_split_t) split, file, err);
         if (!rc)
-            rc = s_find_file (path, stems[split][1], file, sizeof file, err);
+            rc = s_find_file (options->path, stems[split][1], file, sizeof file, err);
         if (!rc)
             rc = s_read_labels (data, (rk_split_t) split, file, err);
         if (rc)

@@ -5,6 +5,8 @@
 #define RK_COMPUTE_DATA_PACK_H
 #include "compute/data_impl.h"
 
+#define RK_DATA_UNPACK_ELEMS 4096 /* a multiple of 8; larger samples are not packed: a batch unpacks on the stack */
+
 /* Packs part->bytes in place if it saves a fifth or more, otherwise leaves it alone. errors: RK_ENOMEM. */
 rk_err_t rk_data_pack (rk_data_part_t *part, size_t elems) RK_MUST_CHECK;
 

@@ -25,7 +25,7 @@ static void s_fill (rk_data_t *data, rk_data_part_t *part, uint64_t first, const
             const float value = classes[label * data->elems + i] + noise[i];
             part->bytes[s * data->elems + i] = (uint8_t) (value < 0 ? 0 : value > 255 ? 255 : value);
         }
-        part->labels[s] = (uint8_t) label;
+        part->labels[s] = (int32_t) label;
     }
 }
 
@@ -38,7 +38,7 @@ static rk_err_t s_open (rk_data_t *data, size_t n_train, size_t n_test, const s_
     for (int split = 0; split < 2; split++) {
         rk_data_part_t *part = &data->part[split];
         part->bytes = malloc (part->n * data->elems);
-        part->labels = malloc (part->n);
+        part->labels = malloc (part->n * sizeof *part->labels);
         complete = complete && part->bytes && part->labels;
     }
     if (!complete) {
@@ -58,21 +58,22 @@ static void s_describe (rk_data_t *data, size_t side)
 {
     data->shape = rk_shape_3 (1, side, side);
     data->n_classes = N_CLASSES;
-    data->mean = 0.5f;
-    data->deviation = 0.25f;
+    data->n_norms = 1;
+    data->mean[0] = 0.5f;
+    data->deviation[0] = 0.25f;
 }
 
 void rk_data_describe_synthetic (rk_data_t *data);
-rk_err_t rk_data_open_synthetic (rk_data_t *data, const char *path, rk_error_t *err);
+rk_err_t rk_data_open_synthetic (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err);
 void rk_data_describe_synthetic_digits (rk_data_t *data);
-rk_err_t rk_data_open_synthetic_digits (rk_data_t *data, const char *path, rk_error_t *err);
+rk_err_t rk_data_open_synthetic_digits (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err);
 
 void rk_data_describe_synthetic (rk_data_t *data)
 {
     s_describe (data, 28);
 }
 
-rk_err_t rk_data_open_synthetic (rk_data_t *data, const char *path, rk_error_t *err)
+rk_err_t rk_data_open_synthetic (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err)
 {
     return s_open (data, 4096, 1000, &(s_spread_t) {24, 60}, err);
 }
@@ -82,7 +83,7 @@ void rk_data_describe_synthetic_digits (rk_data_t *data)
     s_describe (data, 8);
 }
 
-rk_err_t rk_data_open_synthetic_digits (rk_data_t *data, const char *path, rk_error_t *err)
+rk_err_t rk_data_open_synthetic_digits (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err)
 {
     return s_open (data, 1078, 719, &(s_spread_t) {50, 40}, err);
 }

@@ -98,7 +98,7 @@ static void test_reads_plain_and_gzip (void **state)
         s_write (self, packed);
         rk_error_t err = {0};
         rk_data_t *data;
-        if (rk_data_open (&data, "fashion-mnist", self->folder, &err))
+        if (rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = self->folder}, &err))
             fail_msg ("%s", err.text);
         assert_true (rk_shape_equal (rk_data_shape (data), rk_shape_3 (1, SIDE_H, SIDE_W)));
         assert_int_equal (rk_data_n (data, RK_SPLIT_TRAIN), N_TRAIN);
@@ -163,7 +163,7 @@ static void s_refused (const s_folder_t *self, rk_err_t code, const char *stem, 
 {
     rk_error_t err = {0};
     rk_data_t *data;
-    assert_int_equal (rk_data_open (&data, "fashion-mnist", self->folder, &err), code);
+    assert_int_equal (rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = self->folder}, &err), code);
     assert_null (data);
     if (!strstr (err.text, stem) || !strstr (err.text, text))
         fail_msg ("\"%s\" does not name %s and \"%s\"", err.text, stem, text);
@@ -238,7 +238,7 @@ static void test_damaged_gzip (void **state)
         fclose (file);
         bytes[at % size] ^= cut ? 0 : 0x55;
         rk_data_t *data;
-        rk_err_t rc = rk_data_open (&data, "fashion-mnist", self->folder, NULL);
+        rk_err_t rc = rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = self->folder}, NULL);
         refused += rc != RK_OK;
         assert_true (rc == RK_OK || !data);
         assert_true (!cut || rc != RK_OK);
@@ -253,8 +253,8 @@ static void test_wrong_names (void **state)
     rk_data_t *data;
     assert_int_equal (rk_data_open (&data, "fashion", NULL, &err), RK_ENOTFOUND);
     assert_non_null (strstr (err.text, "nearest is \"fashion-mnist\""));
-    assert_int_equal (rk_data_open (&data, "fashion-mnist", "/nowhere", &err), RK_EIO);
-    assert_int_equal (rk_data_open (&data, "fashion-mnist", "/dev", &err), RK_EIO);
+    assert_int_equal (rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = "/nowhere"}, &err), RK_EIO);
+    assert_int_equal (rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = "/dev"}, &err), RK_EIO);
 }
 
 /* One file to predict: images as the data set's own, or raw floats. */

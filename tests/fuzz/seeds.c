@@ -98,6 +98,20 @@ static void s_idx (void)
         s_failed |= gzclose (gz) != Z_OK;
 }
 
+static void s_formats (void)
+{
+    static uint8_t records[2 * 3074];
+    static const char csv[] = "\1a,b,class\n1,-2.5e1,0\r\n\"3\",4,1\n", bare[] = "\2" "0,1\n1,2\n";
+    static const uint8_t npy[] = "\x93NUMPY\1\0\x3a\0{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n\1\0\0\0\2\0\0";
+    for (size_t i = 0; i < sizeof records; i++)
+        records[i] = (uint8_t) (i % 7);
+    s_save ("cifar", "cifar10", records, 3073);
+    s_save ("cifar", "cifar100", records, 3074);
+    s_save ("csv", "header", csv, sizeof csv - 1);
+    s_save ("csv", "bare", bare, sizeof bare - 1);
+    s_save ("numpy", "i4", npy, sizeof npy);
+}
+
 int main (int argc, char **argv)
 {
     if (argc != 2) {
@@ -111,6 +125,7 @@ int main (int argc, char **argv)
     s_plans ();
     s_settings ();
     s_idx ();
+    s_formats ();
     if (s_failed)
         fprintf (stderr, "%s: some seeds could not be made\n", s_folder);
     return s_failed;
