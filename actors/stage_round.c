@@ -101,7 +101,7 @@ rk_err_t rk_stage_on_round_closed (void *self_, rk_packet_t *packet, rk_error_t 
         return rk_error_set (err, RK_EPEER, "round %llu closed with %llu minibatches for cluster %u, the plan deals %llu",
                              (unsigned long long) closed->round, (unsigned long long) closed->counts[self->cluster], self->cluster,
                              (unsigned long long) self->n_dealt);
-    const bool equal = self->plan->settings.average_weights == RK_WEIGHTS_EQUAL;
+    const bool equal = rk_settings_weights (&self->plan->settings) == RK_WEIGHTS_EQUAL;
     self->ends[closed->round & 1] = (rk_round_end_t){
         .known = true, .count = closed->counts[self->cluster], .samples = closed->samples[self->cluster],
         .weight = equal ? 1 : closed->samples[self->cluster], .total = equal ? self->plan->n_clusters : total};

@@ -98,14 +98,43 @@ rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, 
     return code == RK_OK ? RK_OK : rk_error_wrap (err, code, "%s", key);
 }
 
-rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
+static bool s_is_complete (const rk_settings_t *s)
 {
-    bool complete = strcmp (s->average_graph, "complete") == 0;
-    if (s->average_weights == RK_WEIGHTS_SAMPLES && !complete && strcmp (s->average_graph, "push-sum") != 0)
+    return strcmp (s->average_graph, "complete") == 0;
+}
+
+static rk_err_t s_check_graph (const rk_settings_t *s, rk_error_t *err)
+{
+    const bool directed = strcmp (s->average_graph, "directed") == 0;
+    if (s->average_weights == RK_WEIGHTS_SAMPLES && !s_is_complete (s))
         return rk_error_set (err, RK_EINVAL,
                              "average.weights = samples with average.graph = %s: the mixing matrix would not be doubly "
                              "stochastic; use average.weights = equal",
                              s->average_graph);
+    if (directed && !s->average_push_sum)
+        return rk_error_set (err, RK_EINVAL, "average.graph = directed is not doubly stochastic: it needs average.push_sum = on");
+    if (s->average_push_sum && !directed)
+        return rk_error_set (err, RK_EINVAL, "average.push_sum = on with average.graph = %s: only directed needs it",
+                             s->average_graph);
+    if (s->average_k_min > s->average_k0)
+        return rk_error_set (err, RK_EINVAL, "average.k_min = %u is above average.k0 = %g", s->average_k_min, s->average_k0);
+    if (s->average_budget > 0 && s->average_group > 0)
+        return rk_error_set (err, RK_EINVAL, "average.budget and average.group both say how large groups are; drop one");
+    return RK_OK;
+}
+
+rk_weights_t rk_settings_weights (const rk_settings_t *s)
+{
+    if (s->average_weights != RK_WEIGHTS_AUTO)
+        return s->average_weights;
+    return s_is_complete (s) ? RK_WEIGHTS_SAMPLES : RK_WEIGHTS_EQUAL;
+}
+
+rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
+{
+    rk_err_t rc = s_check_graph (s, err);
+    if (rc)
+        return rc;
     if (s->train_nesterov && (strcmp (s->train_optimizer, "sgd") != 0 || s->train_momentum == 0))
         return rk_error_set (err, RK_EINVAL, "train.nesterov = on needs train.optimizer = sgd and train.momentum > 0");
     if (strcmp (s->train_schedule, "step") == 0 && s->train_step_every == 0)

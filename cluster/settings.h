@@ -14,7 +14,7 @@
 #define RK_MAX_CLUSTERS 64
 
 typedef enum { RK_AVERAGE_OVERLAPPED = 0, RK_AVERAGE_DRAINED } rk_average_mode_t;
-typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL } rk_weights_t;
+typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL, RK_WEIGHTS_AUTO } rk_weights_t;
 typedef enum { RK_BN_ON = 0, RK_BN_RECALIBRATE } rk_bn_t;
 typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_rings_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
@@ -49,8 +49,13 @@ typedef struct {
     rk_wire_dtype_t pipeline_wire;
     uint64_t average_every; /* minibatches per cluster and round; 0: one round per pass */
     rk_average_mode_t average_mode;
-    rk_weights_t average_weights;
+    rk_weights_t average_weights; /* rk_settings_weights */
     char average_graph[32], average_codec[32];
+    uint32_t average_degree, average_k_min, average_hold, average_group; /* as rk_graph_config_t; 0: its default */
+    uint32_t average_k_unit, average_k_rounding; /* 1: per side, nearest */
+    uint32_t average_global_every;
+    double average_probability, average_k0, average_gamma, average_budget;
+    bool average_push_sum;
     bool average_optimizer_state;
     rk_bn_t average_bn;
     rk_rings_t plan_rings;
@@ -72,6 +77,8 @@ void rk_settings_default (rk_settings_t *s);
 rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, rk_error_t *err) RK_MUST_CHECK;
 /* Combinations (architecture §6); call once after the last set. */
 rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
+/* average.weights, with auto resolved: samples where averaging is exact, else equal. */
+rk_weights_t rk_settings_weights (const rk_settings_t *s);
 /* A named preset ("ravnest") over the defaults. */
 rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err) RK_MUST_CHECK;
 

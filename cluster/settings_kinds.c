@@ -56,7 +56,7 @@ static bool s_parse_real (const char *text, double *out)
     return true;
 }
 
-/* Shortest decimal that reads back as the same number. */
+/* Shortest decimal that reads back as the same number; whole numbers as people write them, not 1e+01. */
 static int s_print_real (char *text, size_t size, double x)
 {
     char shortest[40];
@@ -65,6 +65,8 @@ static int s_print_real (char *text, size_t size, double x)
         if (strtod (shortest, NULL) == x)
             break;
     }
+    if (strchr (shortest, 'e') && x > -1e9 && x < 1e9 && x == (double) (long) x)
+        return snprintf (text, size, "%ld", (long) x);
     return snprintf (text, size, "%s", shortest);
 }
 

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cluster/settings.h"
+#include "cluster/graph.h"
+#include "cluster/settings_table.h"
 
 /* Every key of the run file, so that dropping one is noticed. */
 static const char *const s_keys[] = {
@@ -17,7 +18,9 @@ static const char *const s_keys[] = {
     "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",
     "train.step_every", "train.step_gamma", "train.milestones", "train.lr_power", "train.lr_floor", "pipeline.in_flight",
     "pipeline.update_every", "pipeline.recompute", "pipeline.wire", "average.every", "average.mode", "average.weights",
-    "average.graph", "average.codec", "average.optimizer_state", "average.bn", "plan.rings", "fleet.node", "fleet.layout",
+    "average.graph", "average.degree", "average.probability", "average.k0", "average.gamma", "average.k_min",
+    "average.hold", "average.k_unit", "average.k_rounding", "average.group", "average.budget", "average.global_every",
+    "average.push_sum", "average.codec", "average.optimizer_state", "average.bn", "plan.rings", "fleet.node", "fleet.layout",
     "net.transport", "net.listen"};
 
 static rk_settings_t s_defaults (void)
@@ -98,7 +101,7 @@ static void test_main_job (void **state)
     assert_int_equal (s.pipeline_in_flight, 0);
     assert_int_equal (s.pipeline_update_every, 1);
     assert_int_equal (s.average_mode, RK_AVERAGE_OVERLAPPED);
-    assert_int_equal (s.average_weights, RK_WEIGHTS_SAMPLES);
+    assert_int_equal (rk_settings_weights (&s), RK_WEIGHTS_SAMPLES);
     assert_int_equal (s.n_fleet, 4);
     assert_true (s.fleet[0].speed == 1 && s.fleet[1].speed == 1 && s.fleet[2].speed == 0.5 && s.fleet[3].speed == 0.5);
     for (uint32_t i = 0; i < 4; i++)
@@ -155,7 +158,7 @@ static void test_bad_values (void **state)
         {"average.graph", "ring", RK_EUNSUPPORTED, "complete"},
         {"average.codec", "int8", RK_EUNSUPPORTED, "f32"},
         {"data.shard", "fixed", RK_EUNSUPPORTED, "leased"},
-        {"average.graph", "star", RK_EINVAL, "all-reduce"},
+        {"average.graph", "rign", RK_EINVAL, "all-reduce"},
         {"fleet.layout", "1,0", RK_EINVAL, "1,0"},
         {"fleet.layout", "1,x", RK_EINVAL, "1,x"},
         {"fleet.layout", "2,", RK_EINVAL, "2,"},
@@ -218,12 +221,58 @@ static void test_fleet_and_layout (void **state)
     assert_int_equal (s.n_layout, 0);
 }
 
+/* Every graph can be named in a run file, and nothing else. */
+static void test_graphs_are_those_there_are (void **state)
+{
+    (void) state;
+    rk_settings_t s = s_defaults ();
+    size_t n_graphs = 0;
+    for (const char *const *name = rk_graph_names (); *name; name++, n_graphs++) {
+        rk_err_t code = rk_settings_set (&s, "average.graph", *name, NULL);
+        assert_true (code == RK_OK || code == RK_EUNSUPPORTED);
+    }
+    size_t n_rows, n_words = 0;
+    const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
+    for (size_t i = 0; i < n_rows; i++)
+        for (const rk_setting_word_t *word = rows[i].words; strcmp (rows[i].key, "average.graph") == 0 && word->name; word++)
+            n_words++;
+    assert_int_equal (n_words, n_graphs);
+    assert_int_equal (rk_settings_set (&s, "average.graph", "rign", NULL), RK_EINVAL);
+}
+
+static void test_combinations_of_graphs (void **state)
+{
+    (void) state;
+    rk_error_t err = {0};
+    rk_settings_t s = s_defaults ();
+    strcpy (s.average_graph, "directed");
+    assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "average.push_sum = on"));
+    s.average_push_sum = true;
+    assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    strcpy (s.average_graph, "ring");
+    assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "only directed"));
+    s = s_defaults ();
+    assert_int_equal (rk_settings_set (&s, "average.k_min", "11", NULL), RK_OK);
+    assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "above average.k0 = 10"));
+    s = s_defaults ();
+    assert_int_equal (rk_settings_set (&s, "average.budget", "1.5", NULL), RK_OK);
+    assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    assert_int_equal (rk_settings_set (&s, "average.group", "4", NULL), RK_OK);
+    assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
+}
+
 static void test_combinations (void **state)
 {
     (void) state;
     rk_error_t err = {0};
     rk_settings_t s = s_defaults ();
-    strcpy (s.average_graph, "torus"); /* not to be had by name yet */
+    strcpy (s.average_graph, "torus");
+    assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    assert_int_equal (rk_settings_weights (&s), RK_WEIGHTS_EQUAL);
+    s.average_weights = RK_WEIGHTS_SAMPLES;
     assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "average.weights"));
     s.average_weights = RK_WEIGHTS_EQUAL;
@@ -368,7 +417,9 @@ int main (void)
         cmocka_unit_test (test_table_is_whole),     cmocka_unit_test (test_allowed_words_are_taken),
         cmocka_unit_test (test_main_job),           cmocka_unit_test (test_unknown_key_names_nearest),
         cmocka_unit_test (test_bad_values),         cmocka_unit_test (test_fleet_and_layout),
-        cmocka_unit_test (test_combinations),       cmocka_unit_test (test_preset_ravnest),
+        cmocka_unit_test (test_combinations),
+        cmocka_unit_test (test_graphs_are_those_there_are),
+        cmocka_unit_test (test_combinations_of_graphs),       cmocka_unit_test (test_preset_ravnest),
         cmocka_unit_test (test_round_trip),         cmocka_unit_test (test_read_refuses),
         cmocka_unit_test (test_read_survives_noise),
     };

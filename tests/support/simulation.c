@@ -246,7 +246,7 @@ static float *s_at (sim_t *sim, uint32_t plane, uint32_t cluster, uint32_t segme
 static void s_average_piece (sim_t *sim, uint32_t plane, uint32_t segment, uint32_t piece)
 {
     uint32_t n = sim->plan->n_clusters, first = 0;
-    const bool equal = sim->plan->settings.average_weights == RK_WEIGHTS_EQUAL;
+    const bool equal = rk_settings_weights (&sim->plan->settings) == RK_WEIGHTS_EQUAL;
     while (rk_ring_step (first, n, 0).send_piece != piece)
         first++;
     uint64_t lo, hi, total = 0;
