@@ -44,7 +44,8 @@ typedef struct {
     size_t first;        /* of a range */
     int n_order, order[RK_MAX_DIMS];
     float probability;
-    float slope;
+    float slope, epsilon;
+    size_t groups;
     rk_gelu_t gelu;
     rk_shape_t shape;    /* of the output */
     rk_cross_entropy_t cross_entropy;

@@ -51,6 +51,11 @@ typedef struct {
 } rk_conv2d_t;
 int rk_model_conv2d (rk_model_t *m, const char *name, int in, rk_conv2d_t conv);
 int rk_model_batchnorm2d (rk_model_t *m, const char *name, int in);
+int rk_model_batchnorm1d (rk_model_t *m, const char *name, int in); /* (features), (channels, length) */
+/* epsilon 0: 1e-5. layernorm, rmsnorm: over the last dimension. groupnorm: of the first, in `groups` parts. */
+int rk_model_layernorm (rk_model_t *m, const char *name, int in, float epsilon);
+int rk_model_rmsnorm (rk_model_t *m, const char *name, int in, float epsilon);
+int rk_model_groupnorm (rk_model_t *m, const char *name, int in, size_t groups, float epsilon);
 int rk_model_relu (rk_model_t *m, const char *name, int in);
 int rk_model_leaky_relu (rk_model_t *m, const char *name, int in, float slope); /* slope in [0, 1) */
 typedef enum { RK_GELU_ERF = 0, RK_GELU_TANH } rk_gelu_t;

@@ -43,6 +43,11 @@ typedef struct {
     float *carry;        /* backward: what goes to the step before besides the gates: dc, or dh */
 } rk_vec_cell_t;
 
+/* A row of a normalisation: xhat = a x + b; the means of g = dy weight and of g xhat over the row. */
+typedef struct {
+    float a, b, mean_g, mean_gx;
+} rk_vec_norm_t;
+
 typedef struct {
     /* ---- elementwise, n floats */
     void (*copy) (size_t n, const void *x, float *y);
@@ -87,6 +92,13 @@ typedef struct {
     void (*moments) (rk_planes_t at, const float *x, float shift, double out[2]);
     /* sum dy, sum dy (x - shift) */
     void (*co_moments) (rk_planes_t at, const float *dy, const float *x, float shift, double out[2]);
+
+    /* ---- normalisation of a row: y = xhat weight + bias (NULL: none); sum g, sum g xhat; dx = a (g - mean_g - xhat mean_gx);
+     * dweight += dy xhat, dbias += dy (NULL: none) */
+    void (*norm_row) (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight, const float *bias, float *y);
+    void (*norm_row_sums) (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight, const float *dy, double out[2]);
+    void (*norm_row_backward) (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight, const float *dy, float *dx);
+    void (*norm_row_params) (size_t n, const rk_vec_norm_t *how, const float *x, const float *dy, float *dweight, float *dbias);
 
     /* ---- 2 x 2 windows side by side. x: (2 rows.., x_row)   y, place: (rows, cols), place 0 to 3 in its window,
      * the first of equals, NaN before anything. Backward writes all of the windows; when x_row > 2 cols it

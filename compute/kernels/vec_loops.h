@@ -238,6 +238,8 @@ static void s_bias_planes_grad (size_t samples, size_t channels, size_t plane, c
         db[c] += (float) s_sum_planes ((rk_planes_t){samples, plane, channels * plane}, dy + c * plane);
 }
 
+#include "compute/kernels/vec_norms.h"
+
 /* exp of x <= 0 to about 1 ulp: 2^k e^r with |r| <= log (2) / 2, e^r by its series to the sixth power.
  * Below the smallest normal number it is 0. NaN gives NaN.                                            */
 static inline float s_exp (float x)
@@ -311,6 +313,10 @@ const rk_vec_t RK_VEC_TABLE = {
     .sum = s_sum,
     .moments = s_moments,
     .co_moments = s_co_moments,
+    .norm_row = s_norm_row,
+    .norm_row_sums = s_norm_row_sums,
+    .norm_row_backward = s_norm_row_backward,
+    .norm_row_params = s_norm_row_params,
     .max_2x2 = s_max_2x2,
     .max_2x2_backward = s_max_2x2_backward,
     .softmax_rows = s_softmax_rows,

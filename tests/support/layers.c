@@ -25,9 +25,9 @@ static void s_spread (float *x, size_t n, uint64_t seed)
 }
 
 /* Every third label is one to be ignored, if there is such a thing. */
-static void *s_labels (const rk_labels_t *want)
+static void *s_labels (const rk_labels_t *want, size_t n_samples)
 {
-    const size_t n = RK_CHECK_BATCH * want->n;
+    const size_t n = n_samples * want->n;
     int32_t *labels = rk_arena_memory (n * RK_LABEL_BYTES);
     RK_MUST_HOLD (labels);
     for (size_t i = 0; i < n && want->kind == RK_LABEL_CLASS; i++)
@@ -40,13 +40,19 @@ static void *s_labels (const rk_labels_t *want)
 
 rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
 {
+    return rk_check_new_n (model, first, last, RK_CHECK_BATCH);
+}
+
+rk_check_t *rk_check_new_n (rk_model_t *model, int first, int last, size_t n)
+{
     rk_error_t err = {0};
     rk_check_t *self = calloc (1, sizeof *self);
     rk_must (rk_model_seal (model, &err), &err);
     self->model = model;
+    self->n = n;
     self->first = first;
     self->last = last;
-    const rk_slice_config_t config = {.model = model, .first = first, .last = last, .batch = RK_CHECK_BATCH, .n_contexts = 1,
+    const rk_slice_config_t config = {.model = model, .first = first, .last = last, .batch = n, .n_contexts = 1,
                                       .seed = 5};
     rk_must (rk_slice_new (&self->slice, &config, &err), &err);
     rk_boundary_t boundary[RK_MAX_BOUNDARY];
@@ -54,7 +60,7 @@ rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
     RK_MUST_HOLD (self->n_in >= 1 && self->n_in <= RK_CHECK_MAX_IN);
     for (int i = 0; i < self->n_in; i++) {
         RK_MUST_HOLD (boundary[i].needs_grad);
-        self->in_len[i] = RK_CHECK_BATCH * boundary[i].elems;
+        self->in_len[i] = n * boundary[i].elems;
         self->in[i] = s_floats (self->in_len[i]);
         self->gin[i] = s_floats (self->in_len[i]);
         s_spread (self->in[i], self->in_len[i], (uint64_t) i + 1);
@@ -62,7 +68,7 @@ rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
     self->loss = last == rk_model_n_layers (model);
     if (!self->loss) {
         RK_MUST_HOLD (rk_model_boundary (model, last, first, boundary) == 1);
-        self->out_len = RK_CHECK_BATCH * boundary[0].elems;
+        self->out_len = n * boundary[0].elems;
     }
     self->out = s_floats (self->out_len);
     self->c = s_floats (self->out_len);
@@ -71,14 +77,15 @@ rk_check_t *rk_check_new (rk_model_t *model, int first, int last)
     self->flat = s_floats (self->flat_len);
     self->grads = s_floats (self->flat_len);
     rk_rng_uniform (3, rk_rng_stream (RK_RNG_TEST, 9), 0, self->flat_len, -1, 1, self->flat);
-    self->labels = s_labels (rk_model_labels (model));
+    self->labels = s_labels (rk_model_labels (model), n);
     return self;
 }
 
-void rk_check_destroy (rk_check_t *self)
+/* All but the model, which is given back. */
+static rk_model_t *s_free (rk_check_t *self)
 {
+    rk_model_t *model = self->model;
     rk_slice_destroy (&self->slice);
-    rk_model_destroy (&self->model);
     for (int i = 0; i < self->n_in; i++) {
         free (self->in[i]);
         free (self->gin[i]);
@@ -89,6 +96,13 @@ void rk_check_destroy (rk_check_t *self)
     free (self->labels);
     free (self->grads);
     free (self);
+    return model;
+}
+
+void rk_check_destroy (rk_check_t *self)
+{
+    rk_model_t *model = s_free (self);
+    rk_model_destroy (&model);
 }
 
 double rk_check_forward (rk_check_t *self)
@@ -96,7 +110,7 @@ double rk_check_forward (rk_check_t *self)
     rk_error_t err = {0};
     rk_loss_t loss = {0};
     float *out[] = {self->out};
-    const rk_forward_t call = {.mode = RK_MODE_TRAIN, .f = 17, .n = RK_CHECK_BATCH, .flat = self->flat, .out = out,
+    const rk_forward_t call = {.mode = RK_MODE_TRAIN, .f = 17, .n = self->n, .flat = self->flat, .out = out,
                                .in = (const float *const *) self->in, .labels = self->labels, .loss = &loss};
     rk_must (rk_slice_forward (self->slice, &call, &err), &err);
     if (self->loss)
@@ -167,9 +181,13 @@ static int s_all_wrong (rk_check_t *self, float step)
 
 void rk_check_gradients (rk_model_t *model, int first, int last, float step)
 {
-    rk_check_t *check = rk_check_new (model, first, last);
-    RK_MUST_HOLD (s_all_wrong (check, step) == 0);
-    rk_check_destroy (check);
+    static const size_t batches[] = {1, RK_CHECK_BATCH};
+    for (int i = 0; i < 2; i++) {
+        rk_check_t *check = rk_check_new_n (model, first, last, batches[i]);
+        RK_MUST_HOLD (s_all_wrong (check, step) == 0);
+        model = s_free (check);
+    }
+    rk_model_destroy (&model);
 }
 
 rk_model_t *rk_check_head (size_t channels, size_t height, size_t width)

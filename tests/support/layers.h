@@ -13,6 +13,7 @@ typedef struct {
     rk_model_t *model; /* owned */
     rk_slice_t *slice;
     int first, last; /* layers under test */
+    size_t n;        /* samples */
     int n_in;
     size_t in_len[RK_CHECK_MAX_IN], out_len, flat_len; /* floats */
     float *in[RK_CHECK_MAX_IN], *gin[RK_CHECK_MAX_IN];
@@ -24,6 +25,7 @@ typedef struct {
 /* Takes the model and seals it. The inputs get different values at least 0.05 apart and none within 0.02 of
  * zero, in random order: no difference of 0.02 crosses a kink of relu or a tie of maxpool.            */
 rk_check_t *rk_check_new (rk_model_t *model, int first, int last);
+rk_check_t *rk_check_new_n (rk_model_t *model, int first, int last, size_t n); /* instead of RK_CHECK_BATCH samples */
 void rk_check_destroy (rk_check_t *check);
 
 /* L after a forward in TRAIN mode; the context stays busy. */
@@ -34,7 +36,8 @@ void rk_check_backward (rk_check_t *check);
 /* How many of n gradients are not the central difference quotient of L in `values`. */
 int rk_check_wrong (rk_check_t *check, float *values, const float *grads, size_t n, float step);
 
-/* All input and parameter gradients of layers [first, last) of the model, which it takes. */
+/* All input and parameter gradients of layers [first, last) of the model, which it takes, with a minibatch of one
+ * sample and of RK_CHECK_BATCH. */
 #define RK_CHECK_LINEAR_STEP 0.25f /* where L is linear in each value, a long step costs nothing */
 #define RK_CHECK_SMALL_STEP 0.01f
 void rk_check_gradients (rk_model_t *model, int first, int last, float step);
