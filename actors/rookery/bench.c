@@ -15,7 +15,7 @@
 static const struct {
     const char *name;
     rk_err_t (*run) (const rk_args_t *args, rk_error_t *err);
-} s_benches[] = {{"gemm", rk_bench_gemm}, {"layer", rk_bench_layer}, {"train", rk_bench_train}, {"allreduce", rk_bench_allreduce}, {"hop", rk_bench_hop}};
+} s_benches[] = {{"gemm", rk_bench_gemm}, {"layer", rk_bench_layer}, {"train", rk_bench_train}, {"allreduce", rk_bench_allreduce}, {"hop", rk_bench_hop}, {"stack", rk_bench_stack}};
 
 int rk_command_bench (const rk_args_t *args)
 {
@@ -23,7 +23,7 @@ int rk_command_bench (const rk_args_t *args)
     for (size_t i = 0; i < sizeof s_benches / sizeof *s_benches; i++)
         if (!strcmp (s_benches[i].name, args->words[0]))
             return s_benches[i].run (args, &err) ? rk_program_fail (&err) : RK_EXIT_DONE;
-    rk_error_set (&err, RK_ENOTFOUND, "no benchmark \"%.40s\"; valid: gemm, layer, train, allreduce, hop", args->words[0]);
+    rk_error_set (&err, RK_ENOTFOUND, "no benchmark \"%.40s\"; valid: gemm, layer, train, allreduce, hop, stack", args->words[0]);
     return rk_program_fail (&err);
 }
 

@@ -68,6 +68,7 @@ rk_err_t rk_bench_layer (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_bench_train (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_bench_allreduce (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_bench_hop (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_bench_stack (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 /* "inproc" (default), "ipc" or "tcp". errors: RK_EINVAL. */
 rk_err_t rk_bench_transport (const rk_args_t *args, const char **transport_p, rk_error_t *err) RK_MUST_CHECK;
 

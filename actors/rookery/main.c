@@ -31,7 +31,7 @@ const rk_subcommand_t rk_subcommands[] = {
      "Profiles this machine, plans and prints clusters, stages, rings, memory and predicted rates. With the\n"
      "folder of a run it prints the plan of that run.\n",
      rk_command_plan},
-    {"bench", "gemm|layer|train|allreduce|hop", 1, 1,
+    {"bench", "gemm|layer|train|allreduce|hop|stack", 1, 1,
      " m n k trans model layer batch threads seconds ranks bytes transport json quiet ", "measure one thing",
      "gemm: a product by shape (--m --n --k --trans --threads)\n"
      "layer: one layer of a model: forward, input and parameter gradients (--model --layer --batch --threads)\n"
