@@ -12,7 +12,8 @@ typedef struct {
     size_t *lines; /* lines[i] = line of the i-th item in document order */
     size_t n_lines;
     size_t at; /* items walked so far */
-    rk_settings_t *settings;
+    rk_runfile_set_t *set;
+    void *arg;
     rk_error_t *err;
 } self_t;
 
@@ -90,7 +91,7 @@ static rk_err_t s_scan (self_t *self, const char *text)
 /* ---- items */
 static rk_err_t s_set (self_t *self, size_t line, const char *key, const char *value)
 {
-    rk_err_t code = rk_settings_set (self->settings, key, value, self->err);
+    rk_err_t code = self->set (self->arg, key, value, self->err);
     return code ? rk_error_wrap (self->err, code, "%s: line %zu", self->origin, line) : RK_OK;
 }
 
@@ -149,13 +150,12 @@ static rk_err_t s_walk (self_t *self, zconfig_t *parent, const char *prefix, int
     return RK_OK;
 }
 
-rk_err_t rk_runfile_parse (rk_settings_t *s, const char *text, const char *origin, rk_error_t *err)
+static rk_err_t s_parse (const char *text, const char *origin, rk_runfile_set_t *set, void *arg, rk_error_t *err)
 {
     size_t n_newlines = 1;
     for (const char *c = text; *c; c++)
         n_newlines += *c == '\n';
-    rk_settings_t fresh = *s;
-    self_t self = {.origin = origin, .settings = &fresh, .err = err};
+    self_t self = {.origin = origin, .set = set, .arg = arg, .err = err};
     self.lines = calloc (n_newlines, sizeof *self.lines);
     if (!self.lines)
         return rk_error_set (err, RK_ENOMEM, "%s: out of memory", origin);
@@ -166,12 +166,24 @@ rk_err_t rk_runfile_parse (rk_settings_t *s, const char *text, const char *origi
         zconfig_destroy (&root);
     }
     free (self.lines);
+    return code;
+}
+
+static rk_err_t s_set_setting (void *arg, const char *key, const char *value, rk_error_t *err)
+{
+    return rk_settings_set (arg, key, value, err);
+}
+
+rk_err_t rk_runfile_parse (rk_settings_t *s, const char *text, const char *origin, rk_error_t *err)
+{
+    rk_settings_t fresh = *s;
+    rk_err_t code = s_parse (text, origin, s_set_setting, &fresh, err);
     if (!code)
         *s = fresh;
     return code;
 }
 
-rk_err_t rk_runfile_read (rk_settings_t *s, const char *path, rk_error_t *err)
+rk_err_t rk_runfile_each (const char *path, rk_runfile_set_t *set, void *arg, rk_error_t *err)
 {
     FILE *file = fopen (path, "rb");
     if (!file)
@@ -188,10 +200,19 @@ rk_err_t rk_runfile_read (rk_settings_t *s, const char *path, rk_error_t *err)
         else if (memchr (text, 0, n))
             code = rk_error_set (err, RK_EINVAL, "%s: holds a zero byte, so it is no run file", path);
         else
-            code = rk_runfile_parse (s, text, path, err);
+            code = s_parse (text, path, set, arg, err);
     }
     free (text);
     fclose (file);
+    return code;
+}
+
+rk_err_t rk_runfile_read (rk_settings_t *s, const char *path, rk_error_t *err)
+{
+    rk_settings_t fresh = *s;
+    rk_err_t code = rk_runfile_each (path, s_set_setting, &fresh, err);
+    if (!code)
+        *s = fresh;
     return code;
 }
 

@@ -8,6 +8,11 @@
 
 #define RK_RUNFILE_MAX_BYTES (1 << 20)
 
+/* Calls set for every key and value in the order of the file; its error stops, with file and line put before it.
+ * fleet.node sections become "name speed ram_mb". errors: RK_EIO, RK_EINVAL, RK_EFORMAT, what set says.    */
+typedef rk_err_t rk_runfile_set_t (void *arg, const char *key, const char *value, rk_error_t *err);
+rk_err_t rk_runfile_each (const char *path, rk_runfile_set_t *set, void *arg, rk_error_t *err) RK_MUST_CHECK;
+
 /* Sets what the file names on top of *s. errors: RK_EIO (no such file), RK_EINVAL, RK_ENOTFOUND,
  * RK_EUNSUPPORTED, as rk_settings_set; *s is untouched on error.                                        */
 rk_err_t rk_runfile_read (rk_settings_t *s, const char *path, rk_error_t *err) RK_MUST_CHECK;
