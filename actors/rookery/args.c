@@ -34,6 +34,8 @@ static const rk_option_t s_options[] = {
     {"ranks", "N", "processes or threads in the ring (default 2)"},
     {"bytes", "N", "size of the vector to average (default 1048576)"},
     {"transport", "NAME", "inproc, ipc or tcp (default inproc)"},
+    {"jobs", "N", "cells at a time (default: one per core, as far as memory allows)"},
+    {"list", NULL, "show the cells with their memory and work, run nothing"},
     {"json", NULL, "one JSON object per line on stdout, nothing else there"},
     {"quiet", NULL, "no progress"},
 };

@@ -39,12 +39,16 @@ const rk_subcommand_t rk_subcommands[] = {
      "allreduce: averaging a vector over a ring (--ranks --bytes --transport); tcp and ipc use one process a rank\n"
      "hop: one activation from stage to stage and back (--bytes --transport): time, CPU, dispatch\n",
      rk_command_bench},
+    {"dbench", "RUN.zpl", 1, 1, " jobs ram list quiet ", "compare graphs, scales and learning-rate rules on stacked replicas",
+     "The file names keys and, in its section grid, lists of values; every combination is a cell (docs/dbench.md).\n"
+     "Cells that are done are not run again, so a stopped command is simply repeated.\n",
+     rk_command_dbench},
     {"help", "[COMMAND|settings]", 0, 1, "", "this text, one command, or every key of a run file", NULL, rk_command_help},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 
 /* In the design, not built yet: refused by name so that nobody takes them for typing errors. */
-static const char *const s_planned[] = {"profile", "dbench", "keygen", "invite", "status", "report", "export", NULL};
+static const char *const s_planned[] = {"profile", "keygen", "invite", "status", "report", "export", NULL};
 
 /* The one mutable static of the program: a signal handler has no other place to write to. */
 static volatile bool s_interrupted;

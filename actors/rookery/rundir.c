@@ -13,7 +13,7 @@
 #define PATH_SIZE (RK_SETTINGS_TEXT + 32)
 
 /* mkdir -p */
-static rk_err_t s_make_path (const char *dir, rk_error_t *err)
+rk_err_t rk_make_path (const char *dir, rk_error_t *err)
 {
     char path[RK_SETTINGS_TEXT];
     snprintf (path, sizeof path, "%s", dir);
@@ -37,7 +37,7 @@ static rk_err_t s_default_dir (rk_settings_t *s, rk_error_t *err)
     time_t now = time (NULL);
     localtime_r (&now, &local);
     strftime (date, sizeof date, "%Y-%m-%dT%H-%M-%S", &local);
-    rk_err_t code = s_make_path ("runs", err);
+    rk_err_t code = rk_make_path ("runs", err);
     for (int i = 1; !code && i < 1000; i++) {
         char number[16] = "";
         if (i > 1)
@@ -61,7 +61,7 @@ rk_err_t rk_rundir_make (rk_settings_t *s, rk_error_t *err)
         if (rk_rundir_is (s->run_dir))
             return rk_error_set (err, RK_EINVAL, "run.dir = %.120s holds another run; choose another folder or remove it",
                                  s->run_dir);
-        code = s_make_path (s->run_dir, err);
+        code = rk_make_path (s->run_dir, err);
     }
     if (code)
         return code;

@@ -4,6 +4,8 @@
 #define RK_ACTORS_ROOKERY_RUNDIR_H
 #include "actors/checkpoint.h"
 
+/* mkdir -p. errors: RK_EIO. */
+rk_err_t rk_make_path (const char *dir, rk_error_t *err) RK_MUST_CHECK;
 /* Makes s->run_dir (default: runs/<date>-<model>, numbered when taken) and writes settings.zpl into it.
  * errors: RK_EIO, RK_EINVAL (the folder holds another run).                                              */
 rk_err_t rk_rundir_make (rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;

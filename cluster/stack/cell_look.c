@@ -58,7 +58,7 @@ static double s_metrics (const double *sorted, size_t n, double out[RK_CELL_N_ME
     for (size_t i = 0; i < n; i++)
         square += (sorted[i] - mean) * (sorted[i] - mean) / (double) n;
     const double low = s_quantile (sorted, n, 0.25), high = s_quantile (sorted, n, 0.75);
-    out[RK_CELL_GINI] = mean > 0 ? ranked / ((double) n * (double) n * mean) : 0;
+    out[RK_CELL_GINI] = mean > 0 && ranked > 0 ? ranked / ((double) n * (double) n * mean) : 0; /* rounding can be below 0 */
     out[RK_CELL_DISPERSION] = mean > 0 ? square / mean : 0;
     out[RK_CELL_CV] = mean > 0 ? sqrt (square) / mean : 0;
     out[RK_CELL_QUARTILE] = low + high > 0 ? (high - low) / (high + low) : 0;

@@ -18,7 +18,7 @@ case_help () {
     "$rookery" train --help | grep -q -- '--passes N'
     "$rookery" help settings | grep -q '^average.every$'
     "$rookery" help settings-page | diff - "$RK_SOURCE_DIR/docs/settings.md" || fail "docs/settings.md is old: rookery help settings-page"
-    for command in train node eval predict plan bench help; do
+    for command in train node eval predict plan bench dbench help; do
         "$rookery" help "$command" | grep -q "^usage: rookery $command"
     done
     code=0
@@ -134,7 +134,7 @@ case_interrupt_saves () {
 # ---- wrong use: exit 2
 case_wrong_use () {
     expect 2 'no command "trian"; valid: train node' "$rookery" trian
-    expect 2 'dbench is not built yet; valid: train' "$rookery" dbench
+    expect 2 'export is not built yet; valid: train' "$rookery" export
     expect 2 'no option --pases; valid: .*--passes' "$rookery" train --pases 2
     expect 2 '--passes needs a value' "$rookery" train --passes
     expect 2 'what is "b.zpl"' "$rookery" train a.zpl b.zpl
