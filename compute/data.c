@@ -122,7 +122,8 @@ rk_err_t rk_data_from_memory (rk_data_t **data_p, rk_shape_t shape, rk_labels_t 
     rk_data_t *self = calloc (1, sizeof *self);
     if (!self)
         return rk_error_set (err, RK_ENOMEM, "no memory for a data set");
-    *self = (rk_data_t) {.shape = shape, .elems = rk_shape_elems (shape), .n_classes = labels.n_classes, .labels = labels};
+    *self = (rk_data_t) {.shape = shape, .elems = rk_shape_elems (shape), .labels = labels};
+    self->n_classes = self->labels.n_classes = labels.kind == RK_LABEL_TARGET ? labels.n : labels.n_classes;
     rk_err_t rc = s_take_split (self, RK_SPLIT_TRAIN, &split[RK_SPLIT_TRAIN], err);
     if (!rc)
         rc = s_take_split (self, RK_SPLIT_TEST, &split[RK_SPLIT_TEST], err);

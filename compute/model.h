@@ -88,6 +88,8 @@ typedef struct {
     int32_t ignore;  /* such as -100, PyTorch's default */
 } rk_cross_entropy_t;
 int rk_model_cross_entropy (rk_model_t *m, const char *name, int in, rk_cross_entropy_t how);
+int rk_model_mse (rk_model_t *m, const char *name, int in); /* in of any shape, a float target for each value */
+int rk_model_bce (rk_model_t *m, const char *name, int in); /* logits; targets in [0, 1]; the sigmoid is inside */
 /* ---- sequences: shapes (S, F), S positions of F features; token ids are (S). A linear layer works on every position. */
 int rk_model_embedding (rk_model_t *m, const char *name, int in, size_t n_tokens, size_t width); /* only the first layer */
 int rk_model_positions (rk_model_t *m, const char *name, int in, size_t n_positions);  /* adds a row for each position */

@@ -126,6 +126,68 @@ static void test_ignored_count_nothing (void **state)
     rk_check_destroy (check);
 }
 
+/* ---- targets */
+
+static rk_check_t *s_targets (int (*loss) (rk_model_t *, const char *, int))
+{
+    rk_model_t *m = rk_model_new (rk_shape_1 (4));
+    int t = rk_model_linear (m, "head", 0, 14, false);
+    loss (m, "loss", rk_model_reshape (m, "rows", t, (rk_shape_t) {2, {2, 7}}));
+    return rk_check_new (m, 2, 3);
+}
+
+static void test_targets (void **state)
+{
+    for (int bce = 0; bce < 2; bce++) {
+        rk_check_t *check = s_targets (bce ? rk_model_bce : rk_model_mse);
+        const float *targets = check->labels;
+        double want = 0;
+        uint64_t right = 0;
+        check->in[0][5] = bce ? 90.0f : 5; /* beyond what e^x can hold squared */
+        check->in[0][6] = bce ? -90.0f : 6;
+        for (size_t i = 0; i < check->in_len[0]; i++) {
+            const double x = (double) check->in[0][i], t = (double) targets[i];
+            const double p = 1 / (1 + exp (-x)), q = 1 / (1 + exp (x));
+            want += bce ? -t * log (p) - (1 - t) * log (q) : (x - t) * (x - t);
+            right += bce && (p > 0.5) == (t > 0.5);
+        }
+        const double mean = want / (double) check->in_len[0];
+        assert_true (fabs (rk_check_forward (check) - mean) < 1e-6 * mean);
+        rk_slice_release (check->slice, 0);
+        rk_error_t err = {0};
+        rk_loss_t loss = s_forward (check, targets, RK_OK, &err);
+        assert_int_equal (loss.n_counted, check->in_len[0]);
+        assert_int_equal (loss.n_correct, right);
+        assert_true (!bce || (right > 0 && right < check->in_len[0]));
+        rk_slice_release (check->slice, 0);
+        rk_check_destroy (check);
+        check = s_targets (bce ? rk_model_bce : rk_model_mse);
+        rk_check_backward (check);
+        assert_int_equal (rk_check_wrong (check, check->in[0], check->gin[0], check->in_len[0], STEP), 0);
+        check->gin[0][0] *= 1.1f; /* Mutation */
+        assert_int_equal (rk_check_wrong (check, check->in[0], check->gin[0], check->in_len[0], STEP), 1);
+        rk_check_destroy (check);
+    }
+}
+
+static void test_bad_targets (void **state)
+{
+    static const struct {
+        bool bce;
+        float target;
+        const char *text;
+    } cases[] = {{false, NAN, "minibatch 17: target nan of sample 2"}, {false, INFINITY, "minibatch 17: target inf of sample 2"},
+                 {true, -0.5f, "minibatch 17: target -0.5 of sample 2 is not in 0..1"}, {true, 1.5f, "target 1.5 of sample 2"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rk_check_t *check = s_targets (cases[i].bce ? rk_model_bce : rk_model_mse);
+        rk_error_t err = {0};
+        ((float *) check->labels)[2 * 14 + 3] = cases[i].target;
+        s_forward (check, check->labels, RK_EINVAL, &err);
+        assert_non_null (strstr (err.text, cases[i].text));
+        rk_check_destroy (check);
+    }
+}
+
 static void test_refusals (void **state)
 {
     static const struct {
@@ -159,6 +221,8 @@ int main (void)
         cmocka_unit_test (test_cross_entropy_gradient),
         cmocka_unit_test (test_cross_entropy_value),
         cmocka_unit_test (test_ignored_count_nothing),
+        cmocka_unit_test (test_targets),
+        cmocka_unit_test (test_bad_targets),
         cmocka_unit_test (test_refusals),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);

@@ -80,6 +80,31 @@ static void positions_have_labels_of_their_own (void **state)
     rk_data_close (&data);
 }
 
+static void targets_are_floats (void **state)
+{
+    static float targets[(TRAIN + TEST) * 2];
+    for (int bce = 0; bce < 2; bce++) {
+        for (size_t i = 0; i < (TRAIN + TEST) * 2; i++) {
+            const float sum = s_x[i / 2 * ELEMS + i % 2] + s_x[i / 2 * ELEMS + i % 2 + 2];
+            targets[i] = bce ? (sum > 0 ? 1.0f : 0.0f) : sum;
+        }
+        const rk_labels_t labels = {.kind = RK_LABEL_TARGET, .n = 2, .low = bce ? 0 : -100, .high = bce ? 1 : 100};
+        rk_data_t *data = s_data (labels, targets);
+        rk_model_t *m = rk_model_new (rk_shape_1 (ELEMS));
+        (bce ? rk_model_bce : rk_model_mse) (m, "loss", s_body (m, 2));
+        assert_int_equal (rk_model_seal (m, NULL), RK_OK);
+        assert_int_equal (rk_data_check_model (data, m, NULL), RK_OK);
+        rk_loss_t loss;
+        for (uint32_t n = 1; n <= 4; n++)
+            assert_true (s_equals_plain (m, data, n, RK_CORRUPT_NONE, &loss));
+        assert_int_equal (loss.n_counted, TEST * 2);
+        assert_true (bce ? loss.n_correct * 4 > loss.n_counted * 3 : loss.loss_sum < 0.5 * (double) loss.n_counted); /* variance 2 */
+        assert_false (s_equals_plain (m, data, 2, RK_CORRUPT_SWAPPED_LABEL, NULL));
+        rk_model_destroy (&m);
+        rk_data_close (&data);
+    }
+}
+
 static void what_does_not_fit_is_refused (void **state)
 {
     const rk_labels_t labels = {.kind = RK_LABEL_CLASS, .n = POSITIONS, .n_classes = CLASSES};
@@ -127,6 +152,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (positions_have_labels_of_their_own),
+        cmocka_unit_test (targets_are_floats),
         cmocka_unit_test (what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
