@@ -32,6 +32,7 @@ typedef struct {
     uint32_t run_threads;
     char model_name[64], data_name[64], data_path[RK_SETTINGS_TEXT], data_shard[32];
     uint32_t data_classes; /* 0: as the data say */
+    uint32_t data_sequence, data_vocabulary; /* text; vocabulary 0: characters */
     char data_augment[32], data_label[64];
     bool data_header;
     uint32_t train_batch;

@@ -7,6 +7,7 @@
 #include "compute/data/augment.h"
 #include "compute/data/npy.h"
 #include "compute/data/pack.h"
+#include "compute/data/text.h"
 #include "compute/names.h"
 
 #define RK_DATA(name, path, stem)                                                                                     \
@@ -73,15 +74,21 @@ static rk_err_t s_finish (rk_data_t *self, const char *name, const char *augment
     return rc;
 }
 
+static rk_data_options_t s_options (const rk_data_options_t *options, const rk_data_type_t *type)
+{
+    rk_data_options_t own = options ? *options : (rk_data_options_t) {0};
+    if (!own.path || !*own.path)
+        own.path = type->usual_path;
+    return own;
+}
+
 rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const rk_data_options_t *options, rk_error_t *err)
 {
     const rk_data_type_t *type = NULL;
     rk_err_t rc = s_new (data_p, name, &type, err);
     if (rc)
         return rc;
-    rk_data_options_t own = options ? *options : (rk_data_options_t) {0};
-    if (!own.path || !*own.path)
-        own.path = type->usual_path;
+    const rk_data_options_t own = s_options (options, type);
     rc = type->open (*data_p, &own, err);
     if (!rc)
         rc = s_finish (*data_p, name, own.augment, err);
@@ -147,8 +154,14 @@ rk_err_t rk_data_check_model (const rk_data_t *self, const rk_model_t *model, rk
 
 /* Takes bytes. What begins like an IDX file or a .npy array is one, with the data set's normalisation for bytes;
  * others are floats.                                                                                  */
-static rk_err_t s_take_input (rk_data_t *self, const char *file, uint8_t *bytes, size_t size, rk_error_t *err)
+static rk_err_t s_take_input (rk_data_t *self, const rk_data_options_t *options, const char *file, uint8_t *bytes, size_t size,
+                              rk_error_t *err)
 {
+    if (self->is_text) {
+        const rk_err_t rc = rk_text_take_input (self, file, bytes, size, options, err);
+        free (bytes);
+        return rc;
+    }
     rk_data_part_t *part = &self->part[RK_SPLIT_TEST];
     /* Read as a float, a header of up to four dimensions would be about 1e-36. */
     if (size >= 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8 && bytes[3] <= RK_MAX_DIMS) {
@@ -175,16 +188,18 @@ static rk_err_t s_take_input (rk_data_t *self, const char *file, uint8_t *bytes,
     return rk_data_check_floats (file, part->floats, part->n, self->elems, err);
 }
 
-rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err)
+rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const rk_data_options_t *options, const char *file,
+                             rk_error_t *err)
 {
-    const rk_data_type_t *type;
+    const rk_data_type_t *type = NULL;
     uint8_t *bytes = NULL;
     size_t size;
     rk_err_t rc = s_new (data_p, name, &type, err);
+    const rk_data_options_t own = rc ? (rk_data_options_t) {0} : s_options (options, type);
     if (!rc)
         rc = rk_file_read (file, RK_DATA_MOST_BYTES, &bytes, &size, err);
     if (!rc)
-        rc = s_take_input (*data_p, file, bytes, size, err);
+        rc = s_take_input (*data_p, &own, file, bytes, size, err);
     if (rc)
         rk_data_close (data_p);
     return rc;
@@ -199,6 +214,7 @@ void rk_data_close (rk_data_t **data_p)
         free (self->part[s].bytes);
         free (self->part[s].packed_at);
         free (self->part[s].floats);
+        free (self->part[s].tokens);
         free (self->part[s].labels);
     }
     free (self);

@@ -12,12 +12,15 @@ typedef struct {
     const char *path;    /* folder, or file where the set is one; NULL or "": the set's usual place */
     const char *augment; /* what is done to training pictures (compute/data/augment.h); NULL, "" or "none": nothing */
     size_t n_classes;    /* 0: what the set is known to have, or the largest label + 1 */
+    size_t sequence;     /* text: tokens of a sample; 0: 128 */
+    size_t vocabulary;   /* text: tokens of the byte-pair vocabulary, 257 to 65536; 0: one for each of 96 characters */
     bool no_header;      /* csv: the first line is a sample */
     const char *label;   /* csv: the label's column, by name or number from 1; NULL, "" or "last": the last one */
 } rk_data_options_t;
 
 /* name: one of rk_data_names: "fashion-mnist" (IDX files, gzip or plain), "cifar10" and "cifar100" (binary version),
- * "numpy" (.npy, .npz), "csv", "synthetic" and "synthetic-digits" (Gaussian classes of 28 x 28 and 8 x 8, need no files).
+ * "numpy" (.npy, .npz), "csv", "text" (one file; compute/data/text.h), and without files "synthetic-text", "synthetic" and
+ * "synthetic-digits" (Gaussian classes of 28 x 28 and 8 x 8).
  * Every file is checked in full, its values and labels as well.
  * options: NULL means all 0. errors: RK_EIO, RK_EFORMAT (text names file, expected and found), RK_EINVAL (an option),
  * RK_ENOTFOUND (nearest name).                                                                         */
@@ -50,8 +53,10 @@ const char *const *rk_data_names (void);
 size_t rk_data_batch (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
                       size_t batch, float *x, void *labels);
 
-/* One file of samples for `predict`: IDX images as the data set's own (gzip or plain), a .npy array, or raw f32 of
+/* One file of samples for `predict`: plain text for a set of texts, cut into sequences (byte pairs are learnt again from
+ * options->path); IDX images as the data set's own (gzip or plain), a .npy array, or raw f32 of
  * its usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */
-rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const char *file, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const rk_data_options_t *options, const char *file,
+                             rk_error_t *err) RK_MUST_CHECK;
 
 #endif

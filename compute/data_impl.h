@@ -13,6 +13,8 @@ typedef struct {
     uint8_t *bytes;  /* (n, elems), or packed; owned */
     uint32_t *packed_at; /* (n + 1) first byte of each packed sample; owned; NULL: bytes are as they are */
     float *floats;   /* (n, elems); owned */
+    uint16_t *tokens; /* a text: sample i begins at token i x elems; owned; then the others are NULL */
+    bool has_next;    /* tokens: each sample's last one is followed by another: what labels are made of */
     int32_t *labels; /* (n, labels.n), classes or the bits of f32 targets; owned; NULL: none (prediction) */
 } rk_data_part_t;
 
@@ -20,6 +22,7 @@ struct rk_data {
     rk_shape_t shape;
     size_t elems, n_classes;
     rk_labels_t labels; /* one class of n_classes unless the data set says more */
+    bool is_text;       /* compute/data/text.h */
     unsigned augment; /* of compute/data/augment.h */
     /* of bytes / 255, channel by channel; n_norms 1: all channels alike */
     size_t n_norms;

@@ -36,7 +36,8 @@ rk_err_t rk_model_by_name (rk_model_t **model_p, const char *name, rk_shape_t in
     if (n_classes < 2)
         return rk_error_set (err, RK_ESHAPE, "model %s: %zu classes, at least 2 are needed", name, n_classes);
     if (s_models[found].n_dims && input.n_dims != s_models[found].n_dims)
-        return rk_error_set (err, RK_ESHAPE, "model %s takes (channels, height, width), the input is %s", name,
+        return rk_error_set (err, RK_ESHAPE, "model %s takes %s, the input is %s", name,
+                             s_models[found].n_dims == 1 ? "a sequence of token ids" : "(channels, height, width)",
                              rk_shape_text (input, text));
     rk_model_t *model = rk_model_new (input);
     if (!model)

@@ -7,6 +7,7 @@
 #include "actors/node.h"
 #include "actors/rookery/commands.h"
 #include "actors/rookery/rundir.h"
+#include "actors/training.h"
 #include "compute/data.h"
 
 /* Settings of the run, for use on this machine: one stage at full speed unless --set fleet.layout=N asks for
@@ -70,11 +71,12 @@ int rk_command_predict (const rk_args_t *args)
     rk_node_result_t result = {0};
     const char *input = rk_args_get (args, "input"), *output = rk_args_get (args, "output");
     rk_err_t code = input ? s_settings (args, &config.settings, &err)
-                          : rk_error_set (&err, RK_EINVAL, "rookery predict needs --input FILE: IDX images or raw f32");
+                          : rk_error_set (&err, RK_EINVAL, "rookery predict needs --input FILE: IDX images, .npy, raw f32 or a text");
     if (code)
         return rk_program_fail (&err);
     rk_data_t *data = NULL;
-    code = rk_data_open_input (&data, config.settings.data_name, input, &err);
+    const rk_data_options_t options = rk_data_options_of (&config.settings);
+    code = rk_data_open_input (&data, config.settings.data_name, &options, input, &err);
     config.data = data;
     config.predictions = output ? output : "-";
     if (!code)

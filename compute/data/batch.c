@@ -49,6 +49,12 @@ static void s_copy_augmented (const rk_data_t *self, const uint8_t *bytes, const
 static void s_copy_sample (const rk_data_t *self, const rk_data_part_t *part, size_t sample, const rk_augment_t *how, float *x)
 {
     uint8_t unpacked[RK_DATA_UNPACK_ELEMS];
+    if (part->tokens) {
+        const uint16_t *tokens = part->tokens + sample * self->elems;
+        for (size_t i = 0; i < self->elems; i++)
+            x[i] = (float) tokens[i];
+        return;
+    }
     const float *floats = part->floats ? part->floats + sample * self->elems : NULL;
     const uint8_t *bytes = part->bytes && !part->packed_at ? part->bytes + sample * self->elems : NULL;
     if (part->packed_at) {
@@ -83,7 +89,10 @@ static inline __attribute__ ((always_inline)) void s_prefetch_sample (const rk_d
 static void s_copy_labels (const rk_data_t *self, const rk_data_part_t *part, size_t sample, size_t to, int32_t *labels)
 {
     const size_t n = self->labels.n;
-    if (part->labels)
+    if (part->has_next)
+        for (size_t i = 0; i < n; i++)
+            labels[to * n + i] = part->tokens[sample * n + i + 1];
+    else if (part->labels)
         memcpy (labels + to * n, part->labels + sample * n, n * sizeof *labels);
     else
         memset (labels + to * n, 0, n * sizeof *labels);

@@ -17,5 +17,8 @@ void rk_model_build_resnet50 (rk_model_t *m, size_t n_classes);
 void rk_model_build_residual_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_dense_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_ravnest_cnn (rk_model_t *m, size_t n_classes);
+void rk_model_build_char_lstm (rk_model_t *m, size_t n_classes);
+void rk_model_build_lstm_lm (rk_model_t *m, size_t n_classes);
+void rk_model_build_lstm_tiny (rk_model_t *m, size_t n_classes);
 
 #endif

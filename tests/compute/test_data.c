@@ -267,7 +267,7 @@ static void test_input_file (void **state)
     rk_data_t *data;
     s_write (self, true);
     s_path (self, 2, true, path);
-    if (rk_data_open_input (&data, "fashion-mnist", path, &err))
+    if (rk_data_open_input (&data, "fashion-mnist", NULL, path, &err))
         fail_msg ("%s", err.text);
     assert_int_equal (rk_data_n (data, RK_SPLIT_TEST), N_TEST);
     assert_int_equal (rk_data_n (data, RK_SPLIT_TRAIN), 0);
@@ -275,7 +275,7 @@ static void test_input_file (void **state)
     assert_true (fabsf (x[1] - (1 / 255.0f - 0.2860f) / 0.3530f) < 1e-6f);
     rk_data_close (&data);
     s_path (self, 3, true, path); /* labels are no images */
-    assert_int_equal (rk_data_open_input (&data, "fashion-mnist", path, &err), RK_EFORMAT);
+    assert_int_equal (rk_data_open_input (&data, "fashion-mnist", NULL, path, &err), RK_EFORMAT);
     assert_null (data);
     s_path (self, 0, false, path);
     FILE *file = fopen (path, "wb");
@@ -284,7 +284,7 @@ static void test_input_file (void **state)
         fwrite (&value, sizeof value, 1, file);
     }
     fclose (file);
-    if (rk_data_open_input (&data, "fashion-mnist", path, &err))
+    if (rk_data_open_input (&data, "fashion-mnist", NULL, path, &err))
         fail_msg ("%s", err.text);
     assert_int_equal (rk_data_n (data, RK_SPLIT_TEST), 2);
     assert_int_equal (rk_data_batch (data, RK_SPLIT_TEST, 0, 0, 1, 1, x, NULL), 1);
@@ -293,9 +293,9 @@ static void test_input_file (void **state)
     file = fopen (path, "ab");
     fputc (0, file);
     fclose (file);
-    assert_int_equal (rk_data_open_input (&data, "fashion-mnist", path, &err), RK_EFORMAT);
+    assert_int_equal (rk_data_open_input (&data, "fashion-mnist", NULL, path, &err), RK_EFORMAT);
     assert_non_null (strstr (err.text, "6273 bytes"));
-    assert_int_equal (rk_data_open_input (&data, "fashion-mnist", "/nowhere", &err), RK_EIO);
+    assert_int_equal (rk_data_open_input (&data, "fashion-mnist", NULL, "/nowhere", &err), RK_EIO);
 }
 
 /* What is packed comes back, the first samples dense and larger than they were; dense sets stay as they are. */

@@ -14,7 +14,10 @@ static rk_model_t *s_named (const char *name)
 {
     rk_error_t err = {0};
     rk_model_t *model;
-    if (rk_model_by_name (&model, name, rk_shape_3 (1, 28, 28), 10, &err))
+    rk_err_t rc = rk_model_by_name (&model, name, rk_shape_3 (1, 28, 28), 10, &err);
+    if (rc == RK_ESHAPE) /* it takes tokens */
+        rc = rk_model_by_name (&model, name, rk_shape_1 (16), 10, &err);
+    if (rc)
         fail_msg ("%s", err.text);
     return model;
 }

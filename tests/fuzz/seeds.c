@@ -103,6 +103,10 @@ static void s_formats (void)
     static uint8_t records[2 * 3074];
     static const char csv[] = "\1a,b,class\n1,-2.5e1,0\r\n\"3\",4,1\n", bare[] = "\2" "0,1\n1,2\n";
     static const uint8_t npy[] = "\x93NUMPY\1\0\x3a\0{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n\1\0\0\0\2\0\0";
+    static const char chars[] = "\4\4In the beginning God created the heaven and the earth.\nAnd the earth was without form";
+    static const char pairs[] = "\2\11the cat, the hat: the cat sat on the 12 mats that the hat had.\n\tthe end of the cat";
+    s_save ("text", "characters", chars, sizeof chars - 1);
+    s_save ("text", "pairs", pairs, sizeof pairs - 1);
     for (size_t i = 0; i < sizeof records; i++)
         records[i] = (uint8_t) (i % 7);
     s_save ("cifar", "cifar10", records, 3073);
