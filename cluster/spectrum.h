@@ -44,5 +44,7 @@ rk_err_t rk_spectrum_of (const rk_walk_t *walk, rk_spectrum_t *out, rk_error_t *
  * errors: RK_ENOMEM, RK_EINVAL (gamma, mu not in [0, 1); push-sum; it never settles).                       */
 rk_err_t rk_walk_neighbours (const rk_walk_t *walk, double gamma, double *effective, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_walk_noise (const rk_walk_t *walk, double mu, double *before, double *after, rk_error_t *err) RK_MUST_CHECK;
+/* In the same units, what replicas see of it by themselves: the mean square of x_i - (W x)_i before mixing. */
+rk_err_t rk_walk_seen (const rk_walk_t *walk, double mu, double *seen, rk_error_t *err) RK_MUST_CHECK;
 
 #endif
