@@ -19,6 +19,12 @@ void rk_model_build_dense_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_ravnest_cnn (rk_model_t *m, size_t n_classes);
 void rk_model_build_char_lstm (rk_model_t *m, size_t n_classes);
 void rk_model_build_lstm_lm (rk_model_t *m, size_t n_classes);
+void rk_model_build_char_gpt (rk_model_t *m, size_t n_classes);
+void rk_model_build_gpt_nano (rk_model_t *m, size_t n_classes);
+void rk_model_build_gpt_micro (rk_model_t *m, size_t n_classes);
+void rk_model_build_gpt_mini (rk_model_t *m, size_t n_classes);
+void rk_model_build_gpt2_124m (rk_model_t *m, size_t n_classes);
+void rk_model_build_bert_base (rk_model_t *m, size_t n_classes);
 void rk_model_build_lstm_tiny (rk_model_t *m, size_t n_classes);
 
 #endif
