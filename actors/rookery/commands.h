@@ -14,6 +14,7 @@ int rk_command_predict (const rk_args_t *args);
 int rk_command_plan (const rk_args_t *args);
 int rk_command_bench (const rk_args_t *args);
 int rk_command_dbench (const rk_args_t *args);
+int rk_command_report (const rk_args_t *args);
 int rk_command_help (const rk_args_t *args);
 
 void rk_help_program (void);

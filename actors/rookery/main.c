@@ -43,12 +43,14 @@ const rk_subcommand_t rk_subcommands[] = {
      "The file names keys and, in its section grid, lists of values; every combination is a cell (docs/dbench.md).\n"
      "Cells that are done are not run again, so a stopped command is simply repeated.\n",
      rk_command_dbench},
+    {"report", "DIR...", 1, 16, " output quiet ", "a page of pictures of a benchmark, or of a training run",
+     "Writes DIR/report.html, which needs no network and no other file; several folders make one page.\n", rk_command_report},
     {"help", "[COMMAND|settings]", 0, 1, "", "this text, one command, or every key of a run file", NULL, rk_command_help},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 
 /* In the design, not built yet: refused by name so that nobody takes them for typing errors. */
-static const char *const s_planned[] = {"profile", "keygen", "invite", "status", "report", "export", NULL};
+static const char *const s_planned[] = {"profile", "keygen", "invite", "status", "export", NULL};
 
 /* The one mutable static of the program: a signal handler has no other place to write to. */
 static volatile bool s_interrupted;

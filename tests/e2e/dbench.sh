@@ -115,9 +115,46 @@ case_wrong_files () {
     [ ! -e runs ] || fail "a refused file leaves a folder"
 }
 
+case_report () {
+    grid grid.zpl 'run.dir = out' 'train.momentum = 0'
+    "$rookery" dbench grid.zpl --quiet >out.txt 2>err
+    "$rookery" report out | grep -q '^out/report.html: 12 trainings'
+    for view in progress scale connections spread ranks early graph cost timeline console whatif theory; do
+        grep -q "^view('$view', '[0-9]*\. " out/report.html || fail "no view $view"
+    done
+    grep -q '"host":"D_ring"' out/report.html
+    grep -q 'Chart.js v' out/report.html
+    # nothing from elsewhere, no mark left, one script end for each script
+    if grep -Eo '(src|href)="[^#][^"]*"' out/report.html; then fail "the page needs other files"; fi
+    if grep -E '@(STYLE|CHART|DATA|SCRIPT)@' out/report.html; then fail "a part is missing"; fi
+    [ "$(grep -o '</script>' out/report.html | wc -l)" = 3 ]
+    # one page of several folders; also while cells are missing
+    cp -r out part
+    rm part/cells/quadratic_*.json
+    "$rookery" report part --output part.html | grep -q '^part.html: 6 trainings'
+    grep -q '"missing":6' part.html
+    "$rookery" report out part --output both.html | grep -q '^both.html: 18 trainings'
+    # a training run
+    "$rookery" train --model mlp-tiny --set data.name=synthetic --quiet --passes 1 --set run.dir=run >out.txt 2>err
+    "$rookery" report run | grep -q '^run/report.html'
+    grep -q '"columns":\["event","seconds"' run/report.html
+}
+
+case_report_of_nothing () {
+    mkdir empty broken broken/cells
+    expect 1 'empty holds neither cells/ of a benchmark nor metrics.csv of a run' "$rookery" report empty
+    echo '{"format":"rookery-dbench-cell-1",' >broken/cells/a.json
+    expect 1 'broken/cells/a.json: not a cell of rookery dbench' "$rookery" report broken
+    echo '[1]' >broken/cells/a.json
+    expect 1 'broken/cells/a.json: not a cell of rookery dbench' "$rookery" report broken
+    [ ! -e broken/report.html ]
+}
+
 run_case all_cells case_all_cells
 run_case killed_and_resumed case_killed_and_resumed
 run_case threads_change_nothing case_threads_change_nothing
 run_case divergence_is_a_result case_divergence_is_a_result
 run_case wrong_files case_wrong_files
+run_case report case_report
+run_case report_of_nothing case_report_of_nothing
 finish
