@@ -142,7 +142,7 @@ static void s_put (self_t *self, const rk_args_t *args, int pass, double other_c
     rk_layer_cost_t cost;
     rk_model_cost (self->model, self->layer, self->batch, &cost);
     const bool has_params = rk_model_flat_at (self->model, self->layer + 1) > rk_model_flat_at (self->model, self->layer);
-    const double backward = (double) cost.backward_flops / (has_params && self->gin[0] ? 2 : 1);
+    const double backward = (double) cost.backward_flops / (has_params ? 2 : 1) /* half of it each */;
     json_t *figure = json_pack ("{s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "figure", "layer", "peer", "rookery", "model",
                                 self->settings.model_name, "layer", rk_model_layer_name (self->model, self->layer), "kind",
                                 rk_model_layer_kind (self->model, self->layer), "pass", s_passes[pass], "batch",

@@ -67,13 +67,24 @@ static rk_err_t s_step (void *arg, rk_error_t *err)
     return rk_plain_step (self->loop, self->f++, NULL, err);
 }
 
+/* The first layers with parameters compute no input gradients: half of their backward. */
+static bool s_needs_input_gradient (const rk_model_t *model, int layer)
+{
+    rk_boundary_t in[RK_MAX_BOUNDARY];
+    const int n = rk_model_boundary (model, layer, 0, in);
+    for (int i = 0; i < n; i++)
+        if (in[i].needs_grad)
+            return true;
+    return false;
+}
+
 static double s_flops (const rk_model_t *model, size_t batch)
 {
     double flops = 0;
     for (int i = 0; i < rk_model_n_layers (model); i++) {
         rk_layer_cost_t cost;
         rk_model_cost (model, i, batch, &cost);
-        flops += (double) (cost.forward_flops + cost.backward_flops);
+        flops += (double) cost.forward_flops + (double) cost.backward_flops * (s_needs_input_gradient (model, i) ? 1 : 0.5);
     }
     return flops;
 }
