@@ -183,7 +183,7 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
     rk_roster_entry_t own = {
         .node = RK_ROSTER_NO_NODE, .host = host.id, .cores = host.cores, .pid = (uint32_t) getpid ()};
     snprintf (own.name, sizeof own.name, "leader");
-    snprintf (own.kernels, sizeof own.kernels, "%s", rk_blas_kernels ());
+    snprintf (own.kernels, sizeof own.kernels, "%s", rk_blas_best (true));
     uint32_t process;
     rc = rk_roster_add (&self->roster, &own, &process, err);
     if (!rc && self->n_processes)

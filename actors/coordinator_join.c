@@ -104,7 +104,7 @@ static void s_hello (rk_coordinator_t *self)
     rk_host_look (&host);
     rk_msg_t msg = {.kind = RK_MSG_HELLO,
                     .hello = {.name = self->name, .control = rk_loop_endpoint (self->loop), .host = host.id,
-                              .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_kernels (),
+                              .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_best (true),
                               .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &msg, NULL, 0);
 }
@@ -248,7 +248,7 @@ void rk_coordinator_after_profile (rk_coordinator_t *self)
     rk_plan_t *plan = NULL;
     rk_error_t err = {RK_OK, ""};
     rk_err_t rc =
-        rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster), &err);
+        rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster, self->settings.run_precision == RK_PRECISION_BF16), &err);
     if (rc)
         rk_coordinator_end (self, rc, "%s", err.text);
     else

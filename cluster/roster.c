@@ -101,7 +101,8 @@ uint32_t rk_roster_next_profile (const rk_roster_t *roster)
 }
 
 /* From the one that runs everywhere upwards; a machine that has one has all before it. */
-static const char *const s_kernels[] = {"blis", "avx2", "avx512"};
+static const char *const s_kernels[] = {"blis", "avx2", "avx512", "avx512bf16", "amx"};
+#define N_F32 3 /* the first of them, without rounding */
 #define N_KERNELS (sizeof s_kernels / sizeof *s_kernels)
 
 static size_t s_rank (const char *name)
@@ -112,9 +113,9 @@ static size_t s_rank (const char *name)
     return 0;
 }
 
-const char *rk_roster_kernels (const rk_roster_t *roster)
+const char *rk_roster_kernels (const rk_roster_t *roster, bool bf16)
 {
-    size_t lowest = N_KERNELS - 1;
+    size_t lowest = (bf16 ? N_KERNELS : N_F32) - 1;
     for (uint32_t p = 0; p < roster->n; p++) {
         size_t rank = s_rank (roster->list[p].kernels);
         lowest = rank < lowest ? rank : lowest;

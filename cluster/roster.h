@@ -47,7 +47,8 @@ void rk_roster_name (const rk_roster_t *roster, uint32_t process, char *text, si
 /* A process to be measured now: it hosts a node, and no other one on its machine is being measured.
  * Returns its number, or UINT32_MAX.                                                                      */
 uint32_t rk_roster_next_profile (const rk_roster_t *roster);
-/* The lowest common kernel set: the best one that every process has. */
-const char *rk_roster_kernels (const rk_roster_t *roster);
+/* The lowest common kernel set: the best one that every process has; with factors rounded to bfloat16 only if
+ * asked for.                                                                                              */
+const char *rk_roster_kernels (const rk_roster_t *roster, bool bf16);
 
 #endif

@@ -17,6 +17,7 @@ typedef enum { RK_AVERAGE_OVERLAPPED = 0, RK_AVERAGE_DRAINED } rk_average_mode_t
 typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL, RK_WEIGHTS_AUTO } rk_weights_t;
 typedef enum { RK_BN_ON = 0, RK_BN_RECALIBRATE } rk_bn_t;
 typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_rings_t;
+typedef enum { RK_PRECISION_F32 = 0, RK_PRECISION_BF16 } rk_precision_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
 
 /* A declared virtual node (fleet.node in a run file). */
@@ -30,6 +31,7 @@ typedef struct {
     uint64_t run_seed, run_passes;
     char run_dir[RK_SETTINGS_TEXT], run_plan[RK_SETTINGS_TEXT];
     uint32_t run_threads;
+    rk_precision_t run_precision;
     char model_name[64], data_name[64], data_path[RK_SETTINGS_TEXT], data_shard[32];
     uint32_t data_classes; /* 0: as the data say */
     uint32_t data_sequence, data_vocabulary; /* text; vocabulary 0: characters */

@@ -41,6 +41,8 @@ static const rk_setting_word_t s_exempts[] = {{.name = "published", .value = RK_
                                               {0}};
 static const rk_setting_word_t s_shards[] = {
     {.name = "leased"}, {.name = "fixed", .planned = true}, {.name = "dirichlet", .planned = true}, {0}};
+static const rk_setting_word_t s_precisions[] = {
+    {.name = "f32", .value = RK_PRECISION_F32}, {.name = "bf16", .value = RK_PRECISION_BF16}, {0}};
 static const rk_setting_word_t s_wires[] = {{.name = "f32", .value = RK_WIRE_F32}, {.name = "f16", .value = RK_WIRE_F16}, {0}};
 static const rk_setting_word_t s_modes[] = {
     {.name = "overlapped", .value = RK_AVERAGE_OVERLAPPED}, {.name = "drained", .value = RK_AVERAGE_DRAINED}, {0}};
@@ -97,6 +99,8 @@ static const rk_setting_row_t s_rows[] = {
     {.key = "run.plan", TEXT (run_plan), .fallback = "", .help = "plan file to replay; empty: plan anew"},
     {.key = "run.threads", INTEGER (run_threads, 0, 1024), .allowed = "0 <= N <= 1024", .fallback = "0",
      .help = "cores a process may compute on; 0: all of the machine"},
+    {.key = "run.precision", CHOICE (run_precision, s_precisions), .allowed = "f32 | bf16", .fallback = "f32",
+     .help = "factors of products; sums and parameters stay f32. bf16: rounded, if all processors can (AMX, AVX-512)"},
     {.key = "model.name", NAME (model_name), .fallback = "cnn", .help = "built-in model"},
     {.key = "data.name", NAME (data_name), .fallback = "fashion-mnist", .help = "data set"},
     {.key = "data.path", TEXT (data_path), .fallback = "", .help = "folder or file of the data set; empty: its usual place"},

@@ -5,6 +5,7 @@
 
 #include "compute/kernels/blis_loops.h"
 #include "compute/kernels/inside.h"
+#include "compute/kernels/product_pairs.h"
 #include "compute/kernels/sets.h"
 
 _Thread_local volatile sig_atomic_t rk_inside_products;
@@ -15,6 +16,11 @@ rk_err_t rk_blas_init (const char *kernels, rk_error_t *err)
     if (!rc)
         rk_blis_init ();
     return rc;
+}
+
+const char *rk_blas_best (bool bf16)
+{
+    return rk_kernel_set_best (bf16);
 }
 
 const char *rk_blas_kernels (void)
@@ -30,7 +36,8 @@ static bool s_is_large (size_t m, size_t n, size_t k)
 
 double rk_blas_spin (size_t turns)
 {
-    return rk_kernel_set ()->tiles->spin (turns);
+    const rk_kernel_set_t *set = rk_kernel_set ();
+    return (set->pairs ? set->pairs : set->tiles)->spin (turns);
 }
 
 bool rk_blas_inside (void)
@@ -44,7 +51,9 @@ void rk_gemm (rk_trans_t ta, rk_trans_t tb, size_t m, size_t n, size_t k, float 
     const rk_kernel_set_t *set = rk_kernel_set ();
     const rk_product_t p = {m, n, k, alpha, beta, a, ta ? 1 : lda, ta ? lda : 1, b, tb ? 1 : ldb, tb ? ldb : 1, c, ldc};
     rk_inside_products = 1;
-    if (set->blis_only || k == 0 || s_is_large (m, n, k))
+    if (set->pairs && k)
+        rk_product_pairs (set->pairs, &p);
+    else if (set->blis_only || k == 0 || s_is_large (m, n, k))
         rk_blis_product (set->blis_only ? NULL : set->tiles, &p);
     else
         rk_product (set->tiles, &p);

@@ -14,9 +14,12 @@
 typedef enum { RK_N = 0, RK_T = 1 } rk_trans_t;
 
 /* Choose kernels by CPUID (or by name: "auto", "avx512", "avx2", "blis"); idempotent; any thread.
- * The name in force is part of a plan: the same set gives the same bits, and avx512 and avx2 agree.  */
+ * The name in force is part of a plan: the same set gives the same bits, and avx512 and avx2 agree.
+ * "bf16" is the best set that rounds the factors of products to bfloat16 ("amx", "avx512bf16"), with sums in
+ * f32; where the processor has none it is "auto".                                                   */
 rk_err_t rk_blas_init (const char *kernels, rk_error_t *err) RK_MUST_CHECK;
 const char *rk_blas_kernels (void);
+const char *rk_blas_best (bool bf16); /* what "bf16" or "auto" would choose */
 
 /* C = alpha op(A) op(B) + beta C.   op(A): (m, k)   op(B): (k, n)   C: (m, n); lda.. are row strides.
  * beta == 0 does not read C. m, n, k may be 0. thread: any, after rk_blas_init. owner: all borrowed. */

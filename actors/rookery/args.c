@@ -31,6 +31,7 @@ static const rk_option_t s_options[] = {
     {"k", "N", "products summed per element (default 784)"},
     {"trans", "NN|NT|TN|TT", "which operands are transposed (default NN)"},
     {"layer", "NAME", "the layer to measure, as `fc1`"},
+    {"precision", "f32|bf16", "factors of products, as run.precision (sums are f32)"},
     {"ranks", "N", "processes or threads in the ring (default 2)"},
     {"bytes", "N", "size of the vector to average (default 1048576)"},
     {"transport", "NAME", "inproc, ipc or tcp (default inproc)"},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * What the benchmarks of arithmetic share: repetition, the machine's peak, figures of speed.             */
+#include <string.h>
 #include <time.h>
 
 #include "actors/actor.h"
@@ -68,6 +69,15 @@ static double s_peak_gflops (void)
     return best;
 }
 
+static rk_err_t s_precision (const rk_args_t *args, rk_error_t *err)
+{
+    const char *given = rk_args_get (args, "precision");
+    const bool bf16 = given && !strcmp (given, "bf16");
+    if (given && !bf16 && strcmp (given, "f32"))
+        return rk_error_set (err, RK_EINVAL, "--precision %.40s: f32 or bf16 is needed", given);
+    return rk_blas_init (bf16 ? "bf16" : "auto", err);
+}
+
 rk_err_t rk_bench_machine (const rk_args_t *args, rk_bench_machine_t *machine, rk_error_t *err)
 {
     *machine = (rk_bench_machine_t){.seconds = 3, .threads = 1};
@@ -75,7 +85,7 @@ rk_err_t rk_bench_machine (const rk_args_t *args, rk_bench_machine_t *machine, r
     if (!code)
         code = rk_args_real (args, "seconds", 0.1, 3600, &machine->seconds, err);
     if (!code)
-        code = rk_blas_init ("auto", err);
+        code = s_precision (args, err);
     if (!code)
         machine->peak_gflops = s_peak_gflops ();
     return code;

@@ -10,7 +10,7 @@
 #include "actors/rookery/commands.h"
 
 const rk_subcommand_t rk_subcommands[] = {
-    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads model batch from listen nodes insecure json quiet ",
+    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from listen nodes insecure json quiet ",
      "train a network; without a run file: cnn on Fashion-MNIST with four virtual nodes",
      "With --listen and --nodes it waits for that many `rookery node --join` processes and leads them.\n"
      "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"
@@ -27,13 +27,13 @@ const rk_subcommand_t rk_subcommands[] = {
     {"predict", "RUN_DIR", 1, 1, " input output checkpoint set threads json quiet ", "class and probability of each sample in a file",
      "One line per sample: index,class,probability (CSV with a header; with --json one object per line).\n",
      rk_command_predict},
-    {"plan", "[RUN.zpl|RUN_DIR]", 0, 1, " set preset threads model batch json quiet ", "show who would do what, without training",
+    {"plan", "[RUN.zpl|RUN_DIR]", 0, 1, " set preset threads precision model batch json quiet ", "show who would do what, without training",
      "Profiles this machine, plans and prints clusters, stages, rings, memory and predicted rates. With the\n"
      "folder of a run it prints the plan of that run.\n",
      rk_command_plan},
     {"bench", "gemm|layer|train|allreduce|hop|stack", 1, 1,
-     " m n k trans model layer batch threads seconds ranks bytes transport json quiet ", "measure one thing",
-     "gemm: a product by shape (--m --n --k --trans --threads)\n"
+     " m n k trans model layer batch threads precision seconds ranks bytes transport json quiet ", "measure one thing",
+     "gemm: a product by shape (--m --n --k --trans --threads --precision)\n"
      "layer: one layer of a model: forward, input and parameter gradients (--model --layer --batch --threads)\n"
      "train: samples/s of a model in one process, without sockets (--model --batch --threads)\n"
      "allreduce: averaging a vector over a ring (--ranks --bytes --transport); tcp and ipc use one process a rank\n"

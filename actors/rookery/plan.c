@@ -82,8 +82,9 @@ static rk_err_t s_make (self_t *self, rk_error_t *err)
     if (!code)
         code = s_nodes (self, err);
     rk_fleet_t fleet = {.nodes = self->nodes, .n_nodes = self->n_nodes};
+    const char *kernels = rk_blas_best (self->settings.run_precision == RK_PRECISION_BF16);
     if (!code)
-        code = rk_plan_make (&self->plan, VIEW, &fleet, self->info, &self->settings, rk_blas_kernels (), err);
+        code = rk_plan_make (&self->plan, VIEW, &fleet, self->info, &self->settings, kernels, err);
     return code;
 }
 

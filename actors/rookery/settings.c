@@ -10,7 +10,7 @@
 static const struct {
     const char *option, *key;
 } s_short[] = {
-    {"passes", "run.passes"}, {"threads", "run.threads"}, {"model", "model.name"},
+    {"passes", "run.passes"}, {"threads", "run.threads"}, {"precision", "run.precision"}, {"model", "model.name"},
     {"batch", "train.batch"}, {"listen", "net.listen"},
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "compute/kernels/conv.h"
 
+#include <stdbool.h>
+
 #include "compute/kernels/conv_weight.h"
 #include "compute/kernels/sets.h"
 #include "compute/kernels/slide.h"
@@ -27,9 +29,19 @@ size_t rk_conv_out_w (const rk_conv_shape_t *s)
     return (s->w + 2 * s->padding - s->kernel) / s->stride + 1;
 }
 
-static rk_slide_t s_forward_slide (const rk_conv_shape_t *s)
+/* Channels two by two, for a set of pairs. */
+static void s_pair (rk_slide_t *slide)
+{
+    slide->unpaired = slide->in.channels;
+    slide->in.channels = (slide->in.channels + 1) / 2;
+    rk_border_layout (&slide->in);
+}
+
+static rk_slide_t s_forward_slide (const rk_conv_shape_t *s, bool pairs)
 {
     rk_slide_t slide = {.in = rk_conv_border (s), .n_out = s->c_out, .col_stride = 1};
+    if (pairs)
+        s_pair (&slide);
     slide.row_stride = slide.in.cols;
     slide.plane = slide.in.rows * slide.in.cols;
     return slide;
@@ -55,7 +67,7 @@ static s_phase_t s_phase (const rk_conv_shape_t *s, size_t phase, size_t size)
 }
 
 /* Input gradients at one residue of rows and columns: a sliding sum over dy with reversed taps. */
-static rk_slide_t s_backward_slide (const rk_conv_shape_t *s, const s_phase_t *row, const s_phase_t *col)
+static rk_slide_t s_backward_slide (const rk_conv_shape_t *s, const s_phase_t *row, const s_phase_t *col, bool pairs)
 {
     rk_slide_t slide = {.in = {.channels = s->c_out, .h = rk_conv_out_h (s), .w = rk_conv_out_w (s),
                                .top = row->border, .left = col->border, .tap_rows = row->taps, .tap_cols = col->taps,
@@ -63,6 +75,8 @@ static rk_slide_t s_backward_slide (const rk_conv_shape_t *s, const s_phase_t *r
                         .n_out = s->c_in, .first = row->first * s->w + col->first, .plane = s->h * s->w,
                         .row_stride = s->stride * s->w, .col_stride = s->stride};
     rk_border_layout (&slide.in);
+    if (pairs)
+        s_pair (&slide);
     return slide;
 }
 
@@ -71,19 +85,42 @@ static size_t s_most (size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static size_t s_scratch (const rk_conv_shape_t *s, size_t width, size_t n_threads)
+/* The floats of the weights as they come, (n_out, channels of x, taps): room for turning or pairing them. */
+static size_t s_plain_weights (const rk_slide_t *slide)
 {
-    const rk_slide_t forward = s_forward_slide (s);
-    size_t most = rk_slide_weights (&forward) + n_threads * rk_slide_scratch (&forward, width);
+    const size_t channels = slide->unpaired ? slide->unpaired : slide->in.channels;
+    return (slide->n_out * channels * slide->in.tap_rows * slide->in.tap_cols + 15) / 16 * 16;
+}
+
+/* Scratch of a sliding sum: weights turned (backward only), as pairs, as tiles read them; what workers need. */
+typedef struct {
+    float *turned, *pairs, *packed, *workers;
+} s_rooms_t;
+
+static s_rooms_t s_rooms (const rk_slide_t *slide, float *scratch)
+{
+    float *pairs = scratch + s_plain_weights (slide), *packed = pairs + (slide->unpaired ? rk_slide_weights (slide) : 0);
+    return (s_rooms_t){scratch, pairs, packed, packed + rk_slide_weights (slide)};
+}
+
+static size_t s_slide_scratch (const rk_slide_t *slide, size_t width, size_t n_threads)
+{
+    const size_t pairs = slide->unpaired ? rk_slide_weights (slide) : 0;
+    return s_plain_weights (slide) + pairs + rk_slide_weights (slide) + n_threads * rk_slide_scratch (slide, width);
+}
+
+static size_t s_scratch (const rk_conv_shape_t *s, size_t width, size_t n_threads, bool pairs)
+{
+    const rk_slide_t forward = s_forward_slide (s, pairs);
+    size_t most = s_slide_scratch (&forward, width, n_threads);
     for (size_t phase = 0; phase < s->stride * s->stride; phase++) {
         const s_phase_t row = s_phase (s, phase / s->stride, s->h), col = s_phase (s, phase % s->stride, s->w);
         if (row.count == 0 || col.count == 0)
             continue;
-        const rk_slide_t back = s_backward_slide (s, &row, &col);
-        /* weights twice: in order, and packed */
-        most = s_most (most, 2 * rk_slide_weights (&back) + n_threads * rk_slide_scratch (&back, width));
+        const rk_slide_t back = s_backward_slide (s, &row, &col, pairs);
+        most = s_most (most, s_slide_scratch (&back, width, n_threads));
     }
-    return s_most (most, rk_conv_weight_scratch (s, width, n_threads));
+    return most;
 }
 
 /* Enough for every kernel set: it is part of a model's costs, which all nodes must agree on. */
@@ -91,19 +128,40 @@ size_t rk_conv_scratch (const rk_conv_shape_t *s, size_t n_threads)
 {
     static const size_t widths[] = {8, 16, 32};
     size_t most = 0;
-    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
-        most = s_most (most, s_scratch (s, widths[i], n_threads));
-    return most;
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        most = s_most (most, s_scratch (s, widths[i], n_threads, false));
+        most = s_most (most, rk_conv_weight_scratch (s, widths[i], n_threads));
+    }
+    return s_most (most, s_scratch (s, 32, n_threads, true)); /* the only width of sets of pairs */
+}
+
+/* Weights packed from `w`, then the sums. */
+static void s_slide (const rk_slide_t *slide, const rk_tile_set_t *set, const s_rooms_t *rooms, const float *w,
+                     rk_slide_call_t call, rk_pool_t *pool)
+{
+    if (slide->unpaired)
+        rk_slide_pair (slide, set, w, rooms->pairs);
+    rk_slide_pack (slide, set, slide->unpaired ? rooms->pairs : w, rooms->packed);
+    call.slide = slide;
+    call.set = set;
+    call.packed = rooms->packed;
+    call.scratch = rooms->workers;
+    rk_slide (&call, pool);
+}
+
+static const rk_tile_set_t *s_set (void)
+{
+    const rk_kernel_set_t *set = rk_kernel_set ();
+    return set->pairs ? set->pairs : set->tiles;
 }
 
 void rk_conv_forward (const rk_conv_shape_t *s, size_t n, const float *x, const float *w, const float *bias,
                       float *y, const rk_conv_work_t *work)
 {
-    const rk_slide_t slide = s_forward_slide (s);
-    const rk_slide_call_t call = {&slide, rk_kernel_set ()->tiles, n, x, work->scratch, bias, y,
-                                  work->scratch + rk_slide_weights (&slide)};
-    rk_slide_pack (&slide, call.set, w, work->scratch);
-    rk_slide (&call, work->pool);
+    const rk_tile_set_t *set = s_set ();
+    const rk_slide_t slide = s_forward_slide (s, set->pair_rows != NULL);
+    const s_rooms_t rooms = s_rooms (&slide, work->scratch);
+    s_slide (&slide, set, &rooms, w, (rk_slide_call_t){.n = n, .x = x, .bias = bias, .y = y}, work->pool);
 }
 
 /* (c_in, c_out, row taps, column taps), taps reversed, from w (c_out, c_in, kernel, kernel). */
@@ -122,18 +180,16 @@ static void s_turn_weights (const rk_conv_shape_t *s, size_t row_phase, size_t r
 void rk_conv_backward_input (const rk_conv_shape_t *s, size_t n, const float *dy, const float *w, float *dx,
                              const rk_conv_work_t *work)
 {
-    const rk_tile_set_t *set = rk_kernel_set ()->tiles;
+    const rk_tile_set_t *set = s_set ();
     for (size_t phase = 0; phase < s->stride * s->stride; phase++) {
         const size_t row_phase = phase / s->stride, col_phase = phase % s->stride;
         const s_phase_t row = s_phase (s, row_phase, s->h), col = s_phase (s, col_phase, s->w);
         if (row.count == 0 || col.count == 0)
             continue;
-        const rk_slide_t slide = s_backward_slide (s, &row, &col);
-        float *turned = work->scratch, *packed = turned + rk_slide_weights (&slide);
-        const rk_slide_call_t call = {&slide, set, n, dy, packed, NULL, dx, packed + rk_slide_weights (&slide)};
-        s_turn_weights (s, row_phase, row.taps, col_phase, col.taps, w, turned);
-        rk_slide_pack (&slide, set, turned, packed);
-        rk_slide (&call, work->pool);
+        const rk_slide_t slide = s_backward_slide (s, &row, &col, set->pair_rows != NULL);
+        const s_rooms_t rooms = s_rooms (&slide, work->scratch);
+        s_turn_weights (s, row_phase, row.taps, col_phase, col.taps, w, rooms.turned);
+        s_slide (&slide, set, &rooms, rooms.turned, (rk_slide_call_t){.n = n, .x = dy, .y = dx}, work->pool);
     }
 }
 

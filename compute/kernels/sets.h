@@ -11,7 +11,7 @@
 extern const rk_tile_set_t rk_tiles_base;
 extern const rk_vec_t rk_vec_base;
 #if defined(__x86_64__)
-extern const rk_tile_set_t rk_tiles_avx512, rk_tiles_avx2;
+extern const rk_tile_set_t rk_tiles_avx512, rk_tiles_avx2, rk_pairs_avx512, rk_pairs_amx;
 extern const rk_vec_t rk_vec_avx512, rk_vec_avx2;
 #endif
 
@@ -21,10 +21,15 @@ typedef struct {
     const rk_vec_t *vec;
     const rk_tile_set_t *tiles; /* of convolutions, and of products */
     bool blis_only;             /* products by BLIS's own kernels instead */
+    const rk_tile_set_t *pairs; /* products, and convolutions but for their weights' gradient, by tiles of bfloat16
+                                   pairs instead; NULL: none */
 } rk_kernel_set_t;
 
 /* errors: RK_ENOTFOUND (unknown name), RK_EUNSUPPORTED (not on this processor) */
 rk_err_t rk_kernel_set_choose (const char *name, rk_error_t *err) RK_MUST_CHECK;
+
+/* The best set this processor has, with bfloat16 or without. thread: any */
+const char *rk_kernel_set_best (bool bf16);
 
 /* The set in force; the plainest before a choice. thread: any */
 const rk_kernel_set_t *rk_kernel_set (void);

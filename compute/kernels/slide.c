@@ -15,7 +15,7 @@ typedef struct {
     size_t taps, k;           /* per channel; in all */
     size_t block, n_blocks;   /* channels */
     size_t positions, group;  /* outputs of one sample and m; samples */
-    size_t padded, panel;     /* floats of scratch */
+    size_t paired, padded, panel; /* floats of scratch */
 } s_layout_t;
 
 static size_t s_gcd (size_t a, size_t b)
@@ -44,6 +44,7 @@ static s_layout_t s_layout (const rk_slide_t *s, size_t width)
     l.group = width / s_gcd (l.positions, width);
     if (l.group * in->sample_stride > GROUP_FLOATS)
         l.group = in->sample_stride > GROUP_FLOATS ? 1 : GROUP_FLOATS / in->sample_stride;
+    l.paired = s->unpaired ? s_round_up (in->channels * in->h * in->w, 16) : 0;
     l.padded = l.group * in->sample_stride;
     l.panel = l.block * l.taps * width;
     return l;
@@ -57,7 +58,7 @@ size_t rk_slide_weights (const rk_slide_t *s)
 size_t rk_slide_scratch (const rk_slide_t *s, size_t width)
 {
     const s_layout_t l = s_layout (s, width);
-    return l.padded + l.panel + s_round_up (s->n_out * width, 16);
+    return l.paired + l.padded + l.panel + s_round_up (s->n_out * width, 16);
 }
 
 static size_t s_tile_from (const rk_slide_t *s, const rk_tile_set_t *set, size_t tile)
@@ -66,9 +67,27 @@ static size_t s_tile_from (const rk_slide_t *s, const rk_tile_set_t *set, size_t
     return s->n_out * tile / n_tiles;
 }
 
+/* Planes (channels, plane) of x side by side, two by two. */
+static void s_pair_planes (const rk_tile_set_t *set, size_t channels, size_t plane, const float *x, float *pairs)
+{
+    for (size_t c = 0; c < channels; c += 2, x += 2 * plane, pairs += plane)
+        set->pair_rows (plane, x, c + 1 < channels ? x + plane : NULL, pairs);
+}
+
+void rk_slide_pair (const rk_slide_t *s, const rk_tile_set_t *set, const float *a, float *pairs)
+{
+    const size_t taps = s->in.tap_rows * s->in.tap_cols;
+    for (size_t m = 0; m < s->n_out; m++)
+        s_pair_planes (set, s->unpaired, taps, a + m * s->unpaired * taps, pairs + m * s->in.channels * taps);
+}
+
 void rk_slide_pack (const rk_slide_t *s, const rk_tile_set_t *set, const float *a, float *packed)
 {
     const size_t k = s->in.channels * s->in.tap_rows * s->in.tap_cols;
+    if (set->rows_apart) {
+        memcpy (packed, a, s->n_out * k * sizeof *a);
+        return;
+    }
     for (size_t tile = 0, from = 0; from < s->n_out; tile++) {
         const size_t to = s_tile_from (s, set, tile + 1);
         set->transpose (to - from, k, a + from * k, k, packed + from * k, to - from);
@@ -122,12 +141,14 @@ static void s_multiply (const s_job_t *job, size_t first_channel, size_t n_chann
 {
     const rk_slide_call_t *call = job->call;
     const rk_tile_set_t *set = call->set;
-    rk_tile_t t = {.n_runs = 1, .k_run = n_channels * job->l.taps, .a_row = 1, .b = unrolled, .b_k = set->max_cols,
+    rk_tile_t t = {.n_runs = 1, .k_run = n_channels * job->l.taps, .b = unrolled, .b_k = set->max_cols,
                    .c_row = c_row, .alpha = 1.0f, .beta = first_channel ? 1.0f : 0.0f};
     for (size_t tile = 0, from = 0; from < call->slide->n_out; tile++) {
         const size_t to = s_tile_from (call->slide, set, tile + 1), rows = to - from;
-        t.a = call->packed + from * job->l.k + first_channel * job->l.taps * rows;
-        t.a_k = rows;
+        const size_t first = first_channel * job->l.taps;
+        t.a = call->packed + from * job->l.k + (set->rows_apart ? first : first * rows);
+        t.a_row = set->rows_apart ? job->l.k : 1;
+        t.a_k = set->rows_apart ? 1 : rows;
         t.c = c + from * c_row;
         t.bias = call->bias && first_channel == 0 ? call->bias + from : NULL;
         set->tile (rows, panel->cols, &t);
@@ -195,6 +216,17 @@ static void s_work_panel (const s_job_t *job, const s_panel_t *panel, const floa
         s_scatter (call->slide, call->set, panel, tiles, y);
 }
 
+/* A sample into its border. paired: room for it as pairs */
+static void s_copy_sample (const rk_slide_call_t *call, size_t sample, float *paired, float *padded)
+{
+    const rk_slide_t *s = call->slide;
+    const size_t plane = s->in.h * s->in.w, channels = s->unpaired ? s->unpaired : s->in.channels;
+    const float *x = call->x + sample * channels * plane;
+    if (s->unpaired)
+        s_pair_planes (call->set, channels, plane, x, paired);
+    rk_border_copy (&s->in, call->set, 0, s->in.channels, s->unpaired ? paired : x, padded);
+}
+
 static void s_group (void *arg, size_t task, size_t worker)
 {
     const s_job_t *job = arg;
@@ -202,15 +234,14 @@ static void s_group (void *arg, size_t task, size_t worker)
     const rk_slide_t *s = call->slide;
     const s_layout_t *l = &job->l;
     const size_t width = call->set->max_cols, first = task * l->group;
-    const size_t n = call->n - first < l->group ? call->n - first : l->group, in_sample = s->in.channels * s->in.h * s->in.w;
-    float *padded = call->scratch + worker * job->n_scratch, *unrolled = padded + l->padded;
+    const size_t n = call->n - first < l->group ? call->n - first : l->group;
+    float *padded = call->scratch + worker * job->n_scratch, *paired = padded + l->padded, *unrolled = paired + l->paired;
     float *tiles = unrolled + l->panel, *y = call->y + s->first + first * s->n_out * s->plane;
     s_panel_t panel;
     rk_place_t place = {0, 0, 0};
     rk_inside_products = 1;
     for (size_t i = 0; i < n; i++)
-        rk_border_copy (&s->in, call->set, 0, s->in.channels, call->x + (first + i) * in_sample,
-                        padded + i * s->in.sample_stride);
+        s_copy_sample (call, first + i, paired, padded + i * s->in.sample_stride);
     for (size_t from = 0; from < n * l->positions; from += width) {
         const size_t left = n * l->positions - from;
         s_describe (job, &place, left < width ? left : width, &panel);

@@ -2,9 +2,12 @@
  * The innermost kernels: a tile of a product held in registers, and the transposition that packs for it.
  * Every element is one chain over k in ascending order, alone in its register lane, so tiles of any height
  * and width give the same bits; the sets with fused multiply-add agree with each other as well.
+ * Sets of pairs hold two bfloat16 factors, of products 2 p and 2 p + 1, where the others hold one float: same
+ * places, half of k, sums in float.
  * Private to compute/blas.c and compute/kernels/.                                                     */
 #ifndef RK_COMPUTE_KERNELS_TILE_H
 #define RK_COMPUTE_KERNELS_TILE_H
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The next loop has at most n turns: where their number is constant take them apart, so that arrays become
@@ -75,6 +78,10 @@ typedef struct {
     void (*spread) (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst, size_t dst_row);
     void (*unroll) (const rk_unroll_t *u);
     double (*spin) (size_t turns); /* see rk_blas_spin */
+    /* Sets of pairs only. dst[i] = (even[i], odd[i]), odd NULL: 0;  dst[i] = (src[2 i], src[2 i + 1]), 0 after n */
+    void (*pair_rows) (size_t n, const float *even, const float *odd, float *dst);
+    void (*pair_along) (size_t n, const float *src, float *dst);
+    bool rows_apart; /* tiles need a_k == 1 and n_runs == 1, any a_row */
     /* NULL where masked loads cost more than the panel */
     void (*sliding_tile) (size_t rows, size_t cols, const rk_sliding_tile_t *t);
 } rk_tile_set_t;

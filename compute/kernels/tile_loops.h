@@ -6,6 +6,7 @@
  *   part_t and s_part (first n lanes), s_load_part, s_store_part;
  *   piece_t and s_piece (lanes [lane, lane + len)), s_load_piece, s_merge_piece (zeros, or the old lanes, beside);
  *   s_transpose_block (up to LANES x LANES).
+ * A set of pairs also defines PAIRS, s_pair_rows and s_pair_along before, and its s_fma adds two products a lane.
  * Not a header for anybody else.                                                                      */
 #include <stdbool.h>
 
@@ -339,11 +340,16 @@ static void s_unroll (const rk_unroll_t *u)
         UNROLL_CASES (false)
 }
 
-/* x / 2 + 1 / 2 tends to 1: no value grows, none becomes denormal. */
+#ifdef PAIRS
+#define PER_LANE 4 /* operations of a multiply-add */
+#else
+#define PER_LANE 2
+#endif
+
 static double s_spin (size_t turns)
 {
     vec_t acc[MAX_ROWS][2];
-    const vec_t half = s_splat (0.5f);
+    const vec_t half = s_splat (0.5f), small = s_splat (0x1p-12f);
     float result[LANES];
     RK_UNROLL (14)
     for (int i = 0; i < MAX_ROWS; i++)
@@ -351,9 +357,9 @@ static double s_spin (size_t turns)
             acc[i][v] = s_splat (1.0f + (float) (2 * i + v)); /* all different, or compilers compute one for all */
     for (size_t t = 0; t < turns; t++) {
         RK_UNROLL (14)
-        for (int i = 0; i < MAX_ROWS; i++) {
-            acc[i][0] = s_fma (acc[i][0], half, half);
-            acc[i][1] = s_fma (acc[i][1], half, half);
+        for (int i = 0; i < MAX_ROWS; i++) { /* grows by so little that it stops growing */
+            acc[i][0] = s_fma (half, small, acc[i][0]);
+            acc[i][1] = s_fma (small, half, acc[i][1]);
         }
         __asm__ volatile ("");
     }
@@ -361,7 +367,7 @@ static double s_spin (size_t turns)
     for (int i = 1; i < MAX_ROWS; i++)
         acc[0][0] = s_add (acc[0][0], s_add (acc[i][0], acc[i][1]));
     s_store_part (s_part (LANES), result, s_add (acc[0][0], acc[0][1]));
-    return result[0] > 0.0f ? (double) turns * MAX_ROWS * 2 * LANES * 2 : 0.0;
+    return result[0] > 0.0f ? (double) turns * MAX_ROWS * 2 * LANES * PER_LANE : 0.0;
 }
 
 const rk_tile_set_t TILES = {
@@ -375,6 +381,10 @@ const rk_tile_set_t TILES = {
     .spread = s_spread,
     .unroll = s_unroll,
     .spin = s_spin,
+#ifdef PAIRS
+    .pair_rows = s_pair_rows,
+    .pair_along = s_pair_along,
+#endif
 #ifdef SLIDES
     .sliding_tile = s_any_sliding_tile,
 #endif

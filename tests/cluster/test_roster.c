@@ -42,9 +42,16 @@ static void test_roster_steps (void **state)
     rk_roster_mark (&r, 1, RK_STEP_LOST); /* not waited for any more */
     assert_true (rk_roster_all (&r, RK_STEP_WIRED));
     rk_roster_mark (&r, 99, RK_STEP_WIRED);
-    assert_string_equal (rk_roster_kernels (&r), "avx2");
+    assert_string_equal (rk_roster_kernels (&r, true), "avx2");
+    strcpy (r.list[0].kernels, "amx");
+    strcpy (r.list[1].kernels, "avx512bf16");
+    strcpy (r.list[2].kernels, "amx");
+    assert_string_equal (rk_roster_kernels (&r, true), "avx512bf16");
+    assert_string_equal (rk_roster_kernels (&r, false), "avx512");
+    strcpy (r.list[2].kernels, "avx2");
+    assert_string_equal (rk_roster_kernels (&r, false), "avx2");
     r.list[2].kernels[0] = 'z';
-    assert_string_equal (rk_roster_kernels (&r), "blis");
+    assert_string_equal (rk_roster_kernels (&r, true), "blis");
     rk_roster_clear (&r);
 }
 

@@ -12,7 +12,7 @@
 
 /* Every key of the run file, so that dropping one is noticed. */
 static const char *const s_keys[] = {
-    "run.seed", "run.passes", "run.dir", "run.plan", "run.threads", "model.name", "data.name", "data.path",
+    "run.seed", "run.passes", "run.dir", "run.plan", "run.threads", "run.precision", "model.name", "data.name", "data.path",
     "data.classes", "data.augment", "data.header", "data.label", "data.sequence", "data.vocabulary", "data.shard",
     "train.batch", "train.optimizer", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
     "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",

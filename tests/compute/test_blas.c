@@ -16,10 +16,10 @@
 static float s_a[MAX_DIM * MAX_DIM], s_b[MAX_DIM * MAX_DIM], s_c[MAX_DIM * MAX_DIM], s_d[MAX_DIM * MAX_DIM];
 static noise_t s_noise = {88172645463325252ull};
 
-static const char *const s_sets[] = {"avx512", "avx2", "blis"};
+static const char *const s_sets[] = {"amx", "avx512bf16", "avx512", "avx2", "blis"};
 
 #define FOR_EACH_SET                                                                                                   \
-    for (size_t set_ = 0; set_ < 3; set_++)                                                                            \
+    for (size_t set_ = 0; set_ < 5; set_++)                                                                            \
         if (rk_blas_init (s_sets[set_], NULL) == RK_OK)
 
 static uint64_t s_next (void)
@@ -27,9 +27,17 @@ static uint64_t s_next (void)
     return noise_next (&s_noise);
 }
 
+static bool s_rounds (void)
+{
+    return strcmp (rk_blas_kernels (), "amx") == 0 || strcmp (rk_blas_kernels (), "avx512bf16") == 0;
+}
+
+/* With sets that round their factors, numbers that rounding does not change: then all sets are as exact. */
 static void s_fill (float *x, size_t n)
 {
     noise_fill (&s_noise, n, x);
+    if (s_rounds ())
+        noise_round (n, x);
 }
 
 typedef struct {
@@ -171,6 +179,77 @@ static void s_same_bits (void **state)
         }
 }
 
+/* Factors are rounded to the nearest, exactly: rounding them before changes no bit. */
+static void s_rounded (void **state)
+{
+    static const size_t shapes[][3] = {{1, 1, 1}, {5, 7, 9}, {33, 50, 71}, {129, 65, 1025}};
+    FOR_EACH_SET
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < 4; t++) {
+            size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+            rk_trans_t ta = t & 1, tb = t >> 1 & 1;
+            if (!s_rounds ())
+                continue;
+            noise_fill (&s_noise, m * k, s_a);
+            noise_fill (&s_noise, n * k, s_b);
+            rk_gemm (ta, tb, m, n, k, 1, s_a, ta ? m : k, s_b, tb ? k : n, 0, s_c, n);
+            noise_round (m * k, s_a);
+            noise_round (n * k, s_b);
+            rk_gemm (ta, tb, m, n, k, 1, s_a, ta ? m : k, s_b, tb ? k : n, 0, s_d, n);
+            assert_memory_equal (s_c, s_d, m * n * sizeof *s_c);
+        }
+}
+
+/* "bf16" is the best there is; without such instructions it is the same as "auto". */
+static void s_precision (void **state)
+{
+    assert_int_equal (rk_blas_init ("bf16", NULL), RK_OK);
+    assert_string_equal (rk_blas_kernels (), rk_blas_best (true));
+    const bool has = s_rounds ();
+    assert_int_equal (rk_blas_init ("auto", NULL), RK_OK);
+    assert_string_equal (rk_blas_kernels (), rk_blas_best (false));
+    assert_false (s_rounds ());
+    if (!has)
+        assert_string_equal (rk_blas_best (true), rk_blas_best (false));
+    assert_int_equal (rk_blas_init ("avx512bf16", NULL), has ? RK_OK : RK_EUNSUPPORTED);
+}
+
+/* A pool changes no bit, whichever side of C it cuts. */
+static void s_pool (void **state)
+{
+    static const size_t shapes[][3] = {{1, 1, 3}, {64, 512, 70}, {500, 49, 65}, {97, 1000, 33}};
+    rk_pool_t *pool = NULL;
+    assert_int_equal (rk_pool_new (&pool, 3, NULL), RK_OK);
+    FOR_EACH_SET
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < 4; t++) {
+            rk_gemm_t p = {.ta = t & 1, .tb = t >> 1 & 1, .m = shapes[i][0], .n = shapes[i][1], .k = shapes[i][2],
+                           .a = s_a, .b = s_b, .beta = 1, .c = s_c, .ldc = shapes[i][1]};
+            p.lda = p.ta ? p.m : p.k;
+            p.ldb = p.tb ? p.k : p.n;
+            s_fill (s_a, p.m * p.k);
+            s_fill (s_b, p.n * p.k);
+            s_fill (s_c, p.m * p.n);
+            memcpy (s_d, s_c, p.m * p.n * sizeof *s_c);
+            rk_gemm_pool (pool, &p);
+            p.c = s_d;
+            rk_gemm_pool (NULL, &p);
+            assert_memory_equal (s_c, s_d, p.m * p.n * sizeof *s_c);
+        }
+    rk_pool_destroy (&pool);
+}
+
+static void s_spins (void **state)
+{
+    FOR_EACH_SET
+    {
+        const double once = rk_blas_spin (1000);
+        assert_true (once >= 1000 * 2);
+        assert_true (rk_blas_spin (2000) == 2 * once);
+        assert_false (rk_blas_inside ());
+    }
+}
+
 static void s_names (void **state)
 {
     rk_error_t err = {0};
@@ -185,6 +264,8 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (s_shapes), cmocka_unit_test (s_large), cmocka_unit_test (s_empty),
         cmocka_unit_test (s_split),  cmocka_unit_test (s_same_bits), cmocka_unit_test (s_names),
+        cmocka_unit_test (s_rounded), cmocka_unit_test (s_precision), cmocka_unit_test (s_pool),
+        cmocka_unit_test (s_spins),
     };
     return cmocka_run_group_tests_name ("compute/blas", tests, NULL, NULL);
 }

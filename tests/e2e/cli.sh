@@ -104,6 +104,11 @@ case_bench () {
     [ "$(field out figure) $(field out m) $(field out n) $(field out k) $(field out trans)" = 'gemm 33 17 65 TN' ]
     "$rookery" bench layer --model mlp-tiny --layer fc2 --batch 5 --seconds 0.1 --json >out
     [ "$(sed 's/.*"pass": "//; s/".*//' out | tr '\n' ,)" = 'forward,input gradient,parameter gradient,' ]
+    "$rookery" bench gemm --precision bf16 --seconds 0.1 --json >out
+    kernels=$(field out kernels)
+    "$rookery" train "${tiny[@]}" --passes 1 --precision bf16 --json --set run.dir=bf16 >out
+    [ "$(head -n 1 out | sed 's/.*"kernels": *"//; s/".*//')" = "$kernels" ]
+    expect 2 'f32 or bf16' "$rookery" bench gemm --precision f16
     expect 2 'nearest is "fc2"' "$rookery" bench layer --model mlp-tiny --layer fc2x
     expect 2 'NN, NT, TN or TT' "$rookery" bench gemm --trans XX
     for transport in inproc ipc tcp; do
