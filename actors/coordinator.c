@@ -230,7 +230,7 @@ static void s_close (void *arg)
     free ((void *) self->model.layers);
     free (self->counts);
     free (self->samples);
-    rk_evaluation_clear (&self->evaluation);
+    rk_panel_clear (&self->panel);
     rk_lease_table_destroy (&self->leases);
     rk_plan_destroy (&self->given);
     rk_plan_destroy (&self->plan);

@@ -3,17 +3,26 @@
 #include "actors/coordinator_self.h"
 
 /* ---- evaluation */
-uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t most, uint64_t *f, uint32_t *mode)
+static const uint32_t s_mode_of[] = {[RK_PANEL_MODEL] = RK_MB_EVAL, [RK_PANEL_MEASURE] = RK_MB_MEASURE, [RK_PANEL_REPLICA] = RK_MB_REPLICA};
+
+uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t cluster, uint32_t most, uint64_t *f, uint32_t *mode)
 {
-    *mode = self->kind == RK_RUN_PREDICT ? RK_MB_PREDICT : RK_MB_EVAL;
-    return rk_evaluation_deal (&self->evaluation, most, f);
+    rk_panel_kind_t kind;
+    uint32_t n = rk_panel_deal (&self->panel, cluster, most, f, &kind);
+    *mode = self->kind == RK_RUN_PREDICT ? RK_MB_PREDICT : s_mode_of[kind];
+    return n;
+}
+
+static rk_panel_kind_t s_kind_of (uint32_t mode)
+{
+    return mode == RK_MB_MEASURE ? RK_PANEL_MEASURE : mode == RK_MB_REPLICA ? RK_PANEL_REPLICA : RK_PANEL_MODEL;
 }
 
 void rk_coordinator_begin_evaluation (rk_coordinator_t *self)
 {
     rk_coordinator_enter (self, RK_STATE_EVALUATE);
-    rk_evaluation_begin (&self->evaluation);
-    if (rk_evaluation_done (&self->evaluation)) /* no test samples */
+    rk_panel_begin (&self->panel);
+    if (rk_panel_done (&self->panel)) /* no test samples */
         rk_coordinator_finish_evaluation (self);
     else
         rk_coordinator_serve (self);
@@ -31,11 +40,11 @@ rk_err_t rk_coordinator_on_evaluated (void *arg, rk_packet_t *packet, rk_error_t
         return rk_error_set (err, RK_ESTALE, "Evaluated of minibatch %llu outside an evaluation",
                              (unsigned long long) e->f);
     rk_evaluation_part_t part = {e->loss_sum, e->n_correct, e->n_counted, e->n};
-    rk_err_t rc = rk_evaluation_answer (&self->evaluation, e->f, part, err);
+    rk_err_t rc = rk_panel_answer (&self->panel, s_kind_of (e->mode), e->cluster, e->f, part, err);
     if (rc)
         return rc;
     rk_coordinator_progress (self);
-    if (rk_evaluation_done (&self->evaluation))
+    if (rk_panel_done (&self->panel))
         rk_coordinator_finish_evaluation (self);
     return RK_OK;
 }
@@ -77,11 +86,15 @@ void rk_coordinator_save_and_end (rk_coordinator_t *self)
 
 void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
 {
-    rk_evaluation_part_t sum = rk_evaluation_sum (&self->evaluation);
+    rk_evaluation_part_t sum = rk_evaluation_sum (&self->panel.model);
     uint64_t n_rounds = rk_lease_committed (self->leases), first = 0, end = 0;
     if (n_rounds)
         rk_round_range (self->plan, n_rounds - 1, &first, &end);
-    rk_msg_t msg = {.kind = RK_MSG_EVALUATED, .evaluated = {end, n_rounds, sum.loss_sum, sum.n_correct, sum.n_counted, sum.n}};
+    rk_panel_spread_t spread = rk_panel_spread (&self->panel);
+    rk_msg_t msg = {.kind = RK_MSG_EVALUATED,
+                    .evaluated = {.f = end, .round = n_rounds, .loss_sum = sum.loss_sum, .n_correct = sum.n_correct,
+                                  .n_counted = sum.n_counted, .n = sum.n, .n_replicas = spread.n, .replica_mean = spread.mean,
+                                  .replica_least = spread.least, .replica_most = spread.most}};
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
     rk_coordinator_to_parent (self, &msg, NULL, 0);

@@ -48,7 +48,7 @@ static uint32_t s_take (rk_coordinator_t *self, uint32_t cluster, uint32_t most,
         return n;
     }
     if (self->state == RK_STATE_EVALUATE)
-        return rk_coordinator_deal_evaluation (self, most, f, &grant->mode);
+        return rk_coordinator_deal_evaluation (self, cluster, most, f, &grant->mode);
     return 0;
 }
 

@@ -5,7 +5,7 @@
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
-#include "cluster/evaluation.h"
+#include "cluster/panel.h"
 #include "cluster/lease.h"
 #include "cluster/member.h"
 #include "cluster/patience.h"
@@ -66,7 +66,7 @@ typedef struct rk_coordinator {
     uint32_t pending[RK_MAX_CLUSTERS];        /* leader: by cluster: leases asked for and not granted yet */
     uint64_t *counts, *samples;/* leader: n_clusters, scratch of RoundClosed */
     uint64_t next_close;       /* first round not announced as closed */
-    rk_evaluation_t evaluation;
+    rk_panel_t panel;
     /* time */
     rk_state_t state;
     rk_patience_t patience;    /* of the state */
@@ -126,7 +126,7 @@ void rk_coordinator_serve (rk_coordinator_t *self);
 void rk_coordinator_begin_evaluation (rk_coordinator_t *self);
 void rk_coordinator_finish_evaluation (rk_coordinator_t *self);
 void rk_coordinator_save_and_end (rk_coordinator_t *self);
-uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t most, uint64_t *f, uint32_t *mode);
+uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t cluster, uint32_t most, uint64_t *f, uint32_t *mode);
 /* The run ends: RK_OK done; else why. The first reason stays. */
 void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...) RK_PRINTF (3, 4);
 void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address);

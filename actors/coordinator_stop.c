@@ -99,7 +99,7 @@ static void s_missing (rk_coordinator_t *self, char *text, size_t size)
     else if (self->leads && self->state == RK_STATE_RUN)
         snprintf (text, size, "minibatches of round %llu", (unsigned long long) self->next_close);
     else if (self->leads && self->state == RK_STATE_EVALUATE)
-        snprintf (text, size, "minibatch %llu", (unsigned long long) rk_evaluation_waiting (&self->evaluation));
+        snprintf (text, size, "minibatch %llu", (unsigned long long) rk_panel_waiting (&self->panel));
     else if (self->leads && self->state == RK_STATE_SAVE)
         snprintf (text, size, "the checkpoint of round %llu", (unsigned long long) rk_lease_committed (self->leases));
     else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * WIRING: the plan goes to every process, their endpoints come back, everybody learns all of them.        */
 #include "actors/coordinator_self.h"
+#include "cluster/exchange.h"
 
 /* ---- the leader proposes */
 static void s_send_table (rk_coordinator_t *self)
@@ -36,14 +37,35 @@ static void s_send_plan (rk_coordinator_t *self, const uint8_t *bytes, size_t si
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, &frame, 1);
 }
 
+/* Replicas of a sparse graph differ: each is evaluated, and statistics of their mean have to be measured. */
+static rk_err_t s_make_panel (rk_coordinator_t *self, rk_error_t *err)
+{
+    const rk_plan_t *plan = self->plan;
+    if (self->kind != RK_RUN_TRAIN)
+        return rk_panel_init (&self->panel, self->n_forward_only, 0, 0, false);
+    rk_graph_t *graph = NULL;
+    rk_err_t rc = rk_exchange_graph (&graph, plan, err);
+    if (rc)
+        return rc;
+    const rk_settings_t *s = &plan->settings;
+    bool sparse = plan->n_clusters > 1 && rk_exchange_is_sparse (graph);
+    bool measured = self->model.n_statistics && plan->n_clusters > 1 && rk_settings_bn (s) == RK_BN_RECALIBRATE;
+    uint64_t n_measure = s->average_bn_batches < plan->minibatches_per_pass ? s->average_bn_batches : plan->minibatches_per_pass;
+    rk_graph_destroy (&graph);
+    return rk_panel_init (&self->panel, plan->test_minibatches, sparse || measured ? plan->n_clusters : 0, measured ? n_measure : 0,
+                          sparse && s->average_evaluate == RK_EVALUATE_REPLICAS);
+}
+
 static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
 {
     const rk_plan_t *plan = self->plan;
-    uint64_t n_evaluate = self->kind == RK_RUN_TRAIN ? plan->test_minibatches : self->n_forward_only;
     self->counts = calloc (plan->n_clusters, sizeof *self->counts);
     self->samples = calloc (plan->n_clusters, sizeof *self->samples);
-    if (!self->counts || !self->samples || rk_evaluation_init (&self->evaluation, n_evaluate))
+    if (!self->counts || !self->samples)
         return rk_error_set (err, RK_ENOMEM, "no memory for %u clusters", plan->n_clusters);
+    rk_err_t rc = s_make_panel (self, err);
+    if (rc)
+        return rk_error_wrap (err, rc, "evaluations of %u clusters", plan->n_clusters);
     return rk_lease_table_new (&self->leases, plan, 0, err);
 }
 

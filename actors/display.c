@@ -21,7 +21,7 @@ rk_err_t rk_display_open (rk_display_t *d, rk_error_t *err)
     if (!d->csv)
         return rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno));
     fprintf (d->csv, "event,seconds,pass,samples,loss,accuracy,samples_per_s,idle_share,staleness_mean,staleness_max,"
-                     "bytes_sent,test_loss,test_accuracy\n");
+                     "bytes_sent,test_loss,test_accuracy,replica_mean,replica_least,replica_most\n");
     fflush (d->csv);
     return RK_OK;
 }
@@ -96,9 +96,13 @@ static void s_csv (rk_display_t *d, const char *event, const rk_now_t *now, cons
     fprintf (d->csv, "%.1f,%.4f,%.4f,%" PRIu64 ",%" PRIu64, now->samples_per_s, now->idle_share, now->staleness_mean,
              now->staleness_max, now->bytes_sent);
     if (evaluated)
-        fprintf (d->csv, ",%.6g,%.6g\n", evaluated->test_loss, evaluated->test_accuracy);
+        fprintf (d->csv, ",%.6g,%.6g", evaluated->test_loss, evaluated->test_accuracy);
     else
-        fprintf (d->csv, ",,\n");
+        fprintf (d->csv, ",,");
+    if (evaluated && evaluated->n_replicas)
+        fprintf (d->csv, ",%.6g,%.6g,%.6g\n", evaluated->replica_mean, evaluated->replica_least, evaluated->replica_most);
+    else
+        fprintf (d->csv, ",,,\n");
     fflush (d->csv);
 }
 
@@ -145,9 +149,12 @@ void rk_display_pass (rk_display_t *d, const rk_figures_t *f, const rk_now_t *no
 {
     if (d->kind != RK_RUN_TRAIN)
         return;
-    char text[160];
-    snprintf (text, sizeof text, "pass %" PRIu64 "/%" PRIu64 ": test accuracy %.4f, test loss %.4f, %.1f s", f->passes,
-              now->passes, f->test_accuracy, f->test_loss, now->seconds);
+    char text[200], replicas[80] = "";
+    if (f->n_replicas)
+        snprintf (replicas, sizeof replicas, " merged, %.4f (%.4f to %.4f) by %u replicas", f->replica_mean, f->replica_least,
+                  f->replica_most, f->n_replicas);
+    snprintf (text, sizeof text, "pass %" PRIu64 "/%" PRIu64 ": test accuracy %.4f%s, test loss %.4f, %.1f s", f->passes,
+              now->passes, f->test_accuracy, replicas, f->test_loss, now->seconds);
     s_say (d, text);
     s_csv (d, "pass", now, f);
     if (d->json)

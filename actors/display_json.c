@@ -69,11 +69,24 @@ void rk_display_json_progress (const rk_now_t *now)
                       (json_int_t) now->bytes_sent));
 }
 
+/* Of replicas that differ: each was evaluated on its own. */
+static void s_add_replicas (json_t *object, const rk_figures_t *f)
+{
+    if (!object || !f->n_replicas)
+        return;
+    json_object_set_new (object, "replicas", json_pack ("{s:i,s:o,s:o,s:o}", "n", (int) f->n_replicas, "accuracy_mean",
+                                                        s_real (f->replica_mean, 1e6), "accuracy_least",
+                                                        s_real (f->replica_least, 1e6), "accuracy_most",
+                                                        s_real (f->replica_most, 1e6)));
+}
+
 void rk_display_json_pass (const rk_figures_t *f, const rk_now_t *now)
 {
-    s_put (json_pack ("{s:s,s:I,s:o,s:I,s:I,s:o,s:o}", "event", "pass", "pass", (json_int_t) f->passes, "seconds",
+    json_t *pass = json_pack ("{s:s,s:I,s:o,s:I,s:I,s:o,s:o}", "event", "pass", "pass", (json_int_t) f->passes, "seconds",
                       s_real (now->seconds, 1e3), "samples", (json_int_t) now->samples, "rounds", (json_int_t) f->rounds,
-                      "test_accuracy", s_real (f->test_accuracy, 1e6), "test_loss", s_real (f->test_loss, 1e6)));
+                      "test_accuracy", s_real (f->test_accuracy, 1e6), "test_loss", s_real (f->test_loss, 1e6));
+    s_add_replicas (pass, f);
+    s_put (pass);
 }
 
 void rk_display_json_saved (const rk_saved_t *saved)
@@ -138,6 +151,7 @@ void rk_display_json_done (const rk_display_t *d, const rk_figures_t *f, int64_t
     }
     json_object_set_new (done, "test_accuracy", f->test_n ? s_real (f->test_accuracy, 1e6) : json_null ());
     json_object_set_new (done, "test_loss", f->test_n ? s_real (f->test_loss, 1e6) : json_null ());
+    s_add_replicas (done, f);
     if (train) {
         s_add_stages (done, f);
         s_add_totals (done, d, f);

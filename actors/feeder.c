@@ -60,12 +60,12 @@ static rk_err_t s_build (self_t *self, rk_error_t *err)
     lease_t lease = self->leases[self->first];
     self->first = (self->first + 1) % self->capacity;
     self->waiting--;
-    bool train = lease.mode == RK_MB_TRAIN;
+    bool train = lease.mode == RK_MB_TRAIN, measure = lease.mode == RK_MB_MEASURE; /* measured on the first of pass 0 */
     uint64_t pass = train ? rk_pass_of (self->plan, lease.f) : 0;
     uint64_t index = lease.f - pass * self->plan->minibatches_per_pass;
     float *x = rk_buffer_floats (self->built);
     void *labels = self->built->bytes + s_labels_at (self);
-    size_t n = rk_data_batch (self->data, train ? RK_SPLIT_TRAIN : RK_SPLIT_TEST, s->run_seed, pass, index, s->train_batch, x,
+    size_t n = rk_data_batch (self->data, train || measure ? RK_SPLIT_TRAIN : RK_SPLIT_TEST, s->run_seed, pass, index, s->train_batch, x,
                               labels);
     if (n == 0)
         return rk_error_set (err, RK_EINVAL, "the data hold no minibatch %llu of pass %llu (mode %u)", (unsigned long long) index,
@@ -145,7 +145,7 @@ static rk_err_t s_on_lease_grant (void *self_, rk_packet_t *packet, rk_error_t *
         return s_refuse (packet, err);
     if (self->stopped)
         return RK_OK;
-    if (grant->cluster != self->cluster || grant->mode > RK_MB_PREDICT || grant->n == 0 ||
+    if (grant->cluster != self->cluster || grant->mode >= RK_N_MB || grant->n == 0 ||
         grant->n > self->capacity - self->waiting)
         return rk_error_set (err, RK_EFORMAT, "grant of %zu leases of mode %u to cluster %u; this is cluster %u with room for %u",
                              grant->n, grant->mode, grant->cluster, self->cluster, self->capacity - self->waiting);

@@ -56,6 +56,10 @@ void rk_figures_evaluated (rk_figures_t *f, const rk_evaluated_t *sum, int64_t n
     f->held_since_ns = 0;
     f->passes++;
     f->test_n = sum->n;
+    f->n_replicas = sum->n_replicas;
+    f->replica_mean = sum->replica_mean;
+    f->replica_least = sum->replica_least;
+    f->replica_most = sum->replica_most;
     f->test_loss = sum->n_counted ? sum->loss_sum / (double) sum->n_counted : 0;
     f->test_accuracy = sum->n_counted ? (double) sum->n_correct / (double) sum->n_counted : 0;
 }

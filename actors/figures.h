@@ -26,6 +26,8 @@ typedef struct {
     size_t n_moments;     /* ever; the latest is window[(n_moments - 1) % RK_FIGURES_WINDOW] */
     double test_loss, test_accuracy; /* of the last evaluation, test_n samples */
     uint64_t test_n;
+    uint32_t n_replicas;             /* evaluated on their own, because they differ; 0: none */
+    double replica_mean, replica_least, replica_most; /* accuracy */
     uint64_t passes, rounds; /* evaluated passes; committed rounds */
 } rk_figures_t;
 

@@ -56,6 +56,8 @@ rk_err_t rk_model_info_new (rk_model_info_t **info_p, const rk_model_t *model, c
                               .test_samples = test_samples,
                               .n_dims = (uint32_t) shape.n_dims,
                               .n_classes = (uint32_t) rk_model_n_classes (model)};
+    for (size_t i = 0; i < rk_model_n_tensors (model); i++)
+        info->n_statistics += !rk_model_param (model, i)->trainable;
     for (int d = 0; d < shape.n_dims; d++)
         info->dims[d] = (uint32_t) shape.dim[d];
     *info_p = info;

@@ -18,7 +18,7 @@ static rk_err_t s_identify (rk_reducer_self_t *self, uint32_t node, uint32_t *in
     rk_err_t code = rk_training_of (self->plan, &training, err);
     if (code != RK_OK)
         return code;
-    self->n_planes = 1 + (self->plan->settings.average_optimizer_state ? (uint32_t) training.optim->n_slots : 0);
+    self->n_planes = rk_exchange_planes (&self->plan->settings, (uint32_t) training.optim->n_slots);
     self->stage = rk_address (RK_ACTOR_STAGE, node);
     self->n_flat = self->plan->stages[*index_p].flat_hi - self->plan->stages[*index_p].flat_lo;
     self->stride = (self->n_flat + 15) / 16 * 16;

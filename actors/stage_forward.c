@@ -46,7 +46,7 @@ static rk_err_t s_answer_evaluated (rk_stage_t *self, rk_slot_t *slot, rk_error_
 {
     rk_msg_t msg = {.kind = RK_MSG_EVALUATED,
                     .evaluated = {.f = slot->f, .round = slot->round, .loss_sum = slot->loss.loss_sum,
-                                  .n_correct = slot->loss.n_correct, .n = slot->n, .n_counted = slot->loss.n_counted}};
+                                  .n_correct = slot->loss.n_correct, .mode = slot->mode, .cluster = self->cluster, .n = slot->n, .n_counted = slot->loss.n_counted}};
     return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
 
@@ -155,14 +155,21 @@ rk_err_t rk_stage_forward (rk_stage_t *self, rk_error_t *err)
         in[i] = rk_stage_floats (&slot->in[i], slot->dtype, slot->n * self->in.tensor[i].elems, slot->scratch + self->in.at[i]);
     for (int i = 0; i < self->out.n; i++)
         out[i] = self->out.source[i] >= 0 ? NULL : rk_buffer_floats (slot->out) + self->out.at[i];
-    slot->version = rk_buffer_ref (train ? self->live : rk_stage_model (self));
+    bool measure = slot->mode == RK_MB_MEASURE;
+    if (measure)
+        code = rk_stage_begin_measure (self, err);
+    if (code != RK_OK)
+        return code;
+    slot->version = rk_buffer_ref (train ? self->live : slot->mode == RK_MB_REPLICA ? self->mean : rk_stage_model (self));
     slot->version_steps = self->n_steps;
     slot->ctx = s_take_ctx (self);
     rk_forward_t call = {
-        .ctx = slot->ctx, .mode = train ? RK_MODE_TRAIN : RK_MODE_EVAL, .f = slot->f, .n = slot->n,
-        .flat = rk_buffer_floats (slot->version), .stats = rk_buffer_floats (slot->version), .in = in, .out = out,
+        .ctx = slot->ctx, .mode = train || measure ? RK_MODE_TRAIN : RK_MODE_EVAL, .f = slot->f, .n = slot->n,
+        .flat = rk_buffer_floats (slot->version), .stats = measure ? self->measured : rk_buffer_floats (slot->version), .in = in, .out = out,
         .labels = self->last && slot->mode != RK_MB_PREDICT ? s_labels (self, slot) : NULL, .loss = &slot->loss,
         .probabilities = self->probs ? rk_buffer_floats (self->probs) : NULL};
     code = rk_slice_forward (self->slice, &call, err);
+    if (code == RK_OK && measure)
+        rk_stage_end_measure (self, slot->f);
     return code == RK_OK ? rk_stage_kernel_end (self, s_publish, err) : code;
 }

@@ -145,6 +145,9 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
         self->slot_snapshot[i] = averaged ? rk_arena_memory (bytes + 1) : NULL;
         complete = complete && self->slot_state[i] && (!averaged || self->slot_snapshot[i]);
     }
+    if (self->reducer && rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
+        complete = complete && (self->measured = rk_arena_memory (bytes + 1));
+    complete = complete && rk_stage_mix_open (self) == RK_OK;
     if (self->drained) {
         uint64_t first, end;
         rk_round_range (self->plan, 0, &first, &end); /* the longest: others may be cut short by a pass's end */
@@ -244,7 +247,9 @@ void rk_stage_close (void *self_)
         free (self->slot_state[i]);
         free (self->slot_snapshot[i]);
     }
+    rk_stage_mix_close (self);
     free (self->grads);
+    free (self->measured);
     free (self->slots);
     free (self->ctx_busy);
     rk_arena_pages_free (self->scratch, self->in.elems * (size_t) self->n_slots * sizeof (float));

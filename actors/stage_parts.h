@@ -56,6 +56,7 @@ typedef struct {
 typedef struct {
     bool known;
     uint64_t count, samples, weight, total; /* of this cluster; total of all */
+    uint32_t control;                       /* value of the control record */
 } rk_round_end_t;
 
 typedef struct {
@@ -66,6 +67,16 @@ typedef struct {
     uint64_t reducer_bytes;
     bool dirty; /* something happened since the last report */
 } rk_stage_counts_t;
+
+/* stage_mix.c; all zero with exact averaging */
+typedef struct {
+    bool late, due;     /* AWC; a mixture waits for the end of the round */
+    bool guarded;       /* a replica that is not finite must not spread */
+    bool frozen;
+    float *start;       /* quasi-global momentum: as the round began; n_flat */
+    double lr_sum;      /* of its steps */
+    float *y, *d;       /* gradient tracking, rk_mix_track; n_flat each */
+} rk_stage_mix_t;
 
 struct rk_stage {
     rk_loop_t *loop;
@@ -99,6 +110,8 @@ struct rk_stage {
     rk_buffer_t *live, *mean, *snapshot; /* mean: of the last round applied; snapshot: being averaged, or NULL */
     rk_buffer_t *merged;                 /* the mean of all replicas, when `mean` is only this one's mixture; or NULL */
     bool has_stats;                      /* BatchNorm buffers in this slice */
+    float *measured;                     /* n_flat: where one minibatch's statistics go; used with average.bn = recalibrate */
+    rk_stage_mix_t mix;
     float *grads, *slot_state[RK_OPTIM_MAX_SLOTS], *slot_snapshot[RK_OPTIM_MAX_SLOTS];
     uint64_t n_steps;
     uint32_t n_accumulated;
@@ -161,7 +174,21 @@ rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *er
 /* n_flat floats at any address; NULL: the last round did not merge */
 rk_err_t rk_stage_keep_merged (rk_stage_t *self, const void *merged, rk_error_t *err) RK_MUST_CHECK;
 rk_buffer_t *rk_stage_model (const rk_stage_t *self); /* what is evaluated and saved; borrowed */
+/* Around the forward of MEASURE minibatch k, whose statistics go to self->measured. */
+rk_err_t rk_stage_begin_measure (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_stage_end_measure (rk_stage_t *self, uint64_t k);
 rk_err_t rk_stage_init_live (rk_stage_t *self, const char *initial, rk_error_t *err) RK_MUST_CHECK;
+
+rk_buffer_t *rk_stage_take_version (rk_stage_t *self, rk_error_t *err);    /* NULL: all are in use */
+void rk_stage_copy_stats (const rk_stage_t *self, const float *from, float *to);
+rk_err_t rk_stage_correct_live (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* live += mean - snapshot; the snapshot is done with */
+
+/* ---- stage_mix.c */
+rk_err_t rk_stage_mix_open (rk_stage_t *self) RK_MUST_CHECK;
+void rk_stage_mix_close (rk_stage_t *self);
+rk_err_t rk_stage_take_snapshot (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_stage_correct_late (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_stage_after_mix (rk_stage_t *self, const float *before);
 
 /* ---- stage_round.c */
 rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err) RK_MUST_CHECK;

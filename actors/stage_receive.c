@@ -151,7 +151,7 @@ rk_err_t rk_stage_on_activation (void *self_, rk_packet_t *packet, rk_error_t *e
     if (code != RK_OK)
         return code;
     rk_slot_t *slot = s_free_slot (self);
-    if (!slot || a->mode > RK_MB_PREDICT || s_find (self, a->f, a->mode))
+    if (!slot || a->mode >= RK_N_MB || (a->mode == RK_MB_MEASURE && !self->measured) || s_find (self, a->f, a->mode))
         return rk_error_set (err, RK_EFORMAT, "minibatch %llu of mode %u is already here or beyond the credit of %u",
                              (unsigned long long) a->f, a->mode, self->in_flight);
     slot->state = RK_SLOT_ARRIVED;
@@ -214,7 +214,7 @@ rk_err_t rk_stage_on_credit (void *self_, rk_packet_t *packet, rk_error_t *err)
     rk_err_t code = rk_stage_expect (packet, self->downstream, err);
     if (code != RK_OK || self->stopped)
         return code;
-    if (credit->mode == RK_MB_TRAIN || credit->mode > RK_MB_PREDICT)
+    if (credit->mode == RK_MB_TRAIN || credit->mode >= RK_N_MB)
         return rk_error_set (err, RK_EFORMAT, "credit of mode %u for minibatch %llu between stages", credit->mode,
                              (unsigned long long) credit->f);
     return rk_stage_send_credit (self, credit->f, credit->round, credit->mode, err);

@@ -2,6 +2,7 @@
  * Rounds: when one has ended here, the snapshot that goes to the reducer, the mean that comes back, and what
  * a checkpoint takes. At most one round is being averaged.                                                */
 #include "actors/stage_parts.h"
+#include "cluster/exchange.h"
 
 #define MAX_PLANES (1 + RK_OPTIM_MAX_SLOTS)
 
@@ -20,16 +21,16 @@ rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err
     return RK_OK;
 }
 
-static rk_err_t s_applied (rk_stage_t *self, uint64_t round, rk_error_t *err)
+static rk_err_t s_applied (rk_stage_t *self, uint64_t round, double distance, rk_error_t *err)
 {
     self->mean_round = round + 1;
-    rk_msg_t msg = {.kind = RK_MSG_ROUND_APPLIED, .round_applied = {.round = round, .stage = self->index}};
+    rk_msg_t msg = {.kind = RK_MSG_ROUND_APPLIED, .round_applied = {.round = round, .stage = self->index, .distance = distance}};
     return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
 
 static int s_n_planes (const rk_stage_t *self)
 {
-    return 1 + (self->plan->settings.average_optimizer_state ? self->training.optim->n_slots : 0);
+    return (int) rk_exchange_planes (&self->plan->settings, (uint32_t) self->training.optim->n_slots);
 }
 
 /* The live version is lent: it is not written again until the reducer has given it back. */
@@ -38,13 +39,16 @@ static rk_err_t s_send_snapshot (rk_stage_t *self, const rk_round_end_t *end, rk
     size_t bytes = self->n_flat * sizeof (float);
     int n = s_n_planes (self);
     rk_msg_t msg = {.kind = RK_MSG_SNAPSHOT,
-                    .snapshot = {.round = self->averaging, .n_planes = (uint32_t) n, .weight = end->weight, .total = end->total}};
+                    .snapshot = {.round = self->averaging, .n_planes = (uint32_t) n, .weight = end->weight, .total = end->total,
+                                 .control = end->control, .frozen = self->mix.frozen}};
     if (self->corrupt == RK_CORRUPT_WRONG_WEIGHT)
         msg.snapshot.weight += end->total / 4 + 1;
     rk_frame_t frames[MAX_PLANES];
     frames[0] = (rk_frame_t){.bytes = self->snapshot->bytes, .size = bytes, .release = rk_buffer_release,
                              .hint = rk_buffer_ref (self->snapshot)};
-    for (int i = 1; i < n; i++) {
+    if (self->mix.y)
+        frames[1] = (rk_frame_t){.bytes = self->mix.y, .size = bytes};
+    for (int i = 1; i < n && !self->mix.y; i++) {
         memcpy (self->slot_snapshot[i - 1], self->slot_state[i - 1], bytes);
         frames[i] = (rk_frame_t){.bytes = self->slot_snapshot[i - 1], .size = bytes};
     }
@@ -54,7 +58,7 @@ static rk_err_t s_send_snapshot (rk_stage_t *self, const rk_round_end_t *end, rk
 rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
 {
     rk_round_end_t *end = &self->ends[self->round & 1];
-    if (!end->known || self->n_backward < end->count || self->snapshot)
+    if (!end->known || self->n_backward < end->count || (self->snapshot && !self->mix.due))
         return RK_OK;
     rk_err_t code = self->n_accumulated ? rk_stage_step (self, err) : RK_OK; /* a partial update_every */
     if (code != RK_OK)
@@ -62,12 +66,13 @@ rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
     uint64_t round = self->round;
     if (self->reducer) {
         self->averaging = round;
-        self->snapshot = rk_buffer_ref (self->live);
-        code = s_send_snapshot (self, end, err);
+        code = rk_stage_take_snapshot (self, err);
+        if (code == RK_OK)
+            code = s_send_snapshot (self, end, err);
     } else { /* one cluster: the snapshot is the mean */
         rk_buffer_unref (self->mean);
         self->mean = rk_buffer_ref (self->live);
-        code = s_applied (self, round, err);
+        code = s_applied (self, round, 0, err);
     }
     *end = (rk_round_end_t){.known = false};
     return code == RK_OK ? rk_stage_begin_round (self, round + 1, err) : code;
@@ -104,7 +109,8 @@ rk_err_t rk_stage_on_round_closed (void *self_, rk_packet_t *packet, rk_error_t 
     const bool equal = rk_settings_weights (&self->plan->settings) == RK_WEIGHTS_EQUAL;
     self->ends[closed->round & 1] = (rk_round_end_t){
         .known = true, .count = closed->counts[self->cluster], .samples = closed->samples[self->cluster],
-        .weight = equal ? 1 : closed->samples[self->cluster], .total = equal ? self->plan->n_clusters : total};
+        .weight = equal ? 1 : closed->samples[self->cluster], .total = equal ? self->plan->n_clusters : total,
+        .control = closed->control};
     return rk_stage_check_round (self, err);
 }
 
@@ -134,7 +140,7 @@ rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
     rk_err_t code = rk_stage_expect (packet, self->reducer, err);
     if (code != RK_OK || self->stopped)
         return code;
-    if (!self->snapshot || mean->round != self->averaging)
+    if (!self->snapshot || self->mix.due || mean->round != self->averaging)
         return rk_error_set (err, RK_ESTALE, "mean of round %llu, none is awaited", (unsigned long long) mean->round);
     int n = s_n_planes (self);
     if (mean->n_planes != (uint32_t) n || packet->n_frames != n + mean->merged)
@@ -146,14 +152,16 @@ rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
                                  zmq_msg_size (&packet->frame[i]), self->n_flat * sizeof (float));
     self->counts.reducer_bytes = mean->bytes_sent;
     rk_stage_kernel_begin (self);
-    for (int i = 1; i < n; i++)
+    if (self->mix.y)
+        memcpy (self->mix.y, zmq_msg_data (&packet->frame[1]), self->n_flat * sizeof (float));
+    for (int i = 1; i < n && !self->mix.y; i++)
         s_apply_slot (self, i - 1, zmq_msg_data (&packet->frame[i]));
     code = rk_stage_apply_mean (self, zmq_msg_data (&packet->frame[0]), err);
     if (code == RK_OK)
         code = rk_stage_keep_merged (self, mean->merged ? zmq_msg_data (&packet->frame[n]) : NULL, err);
     self->counts.busy_ns += rk_thread_cpu_ns () - self->kernel_cpu_ns;
     if (code == RK_OK)
-        code = s_applied (self, self->averaging, err);
+        code = s_applied (self, self->averaging, mean->distance, err);
     return code == RK_OK ? rk_stage_check_round (self, err) : code;
 }
 

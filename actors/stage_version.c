@@ -5,7 +5,7 @@
 #include "compute/kernels/vec.h"
 #include "messages/safetensors.h"
 
-static rk_buffer_t *s_take (rk_stage_t *self, rk_error_t *err)
+rk_buffer_t *rk_stage_take_version (rk_stage_t *self, rk_error_t *err)
 {
     rk_buffer_t *version = rk_buffers_take (self->versions);
     if (!version)
@@ -22,7 +22,7 @@ static void s_set (rk_buffer_t **holder, rk_buffer_t *version) /* takes the refe
 
 rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err)
 {
-    rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : s_take (self, err);
+    rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : rk_stage_take_version (self, err);
     if (!to)
         return RK_ENOMEM;
     const rk_optim_update_t update = {
@@ -32,6 +32,7 @@ rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err)
         .w_old = rk_buffer_floats (self->live), .w_new = rk_buffer_floats (to), .grads = self->grads,
         .slots = self->slot_state};
     rk_optim_update (self->training.optim, &self->training.config, &update);
+    self->mix.lr_sum += update.lr;
     if (to != self->live)
         s_set (&self->live, to);
     memset (self->grads, 0, self->n_flat * sizeof *self->grads);
@@ -45,7 +46,7 @@ rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err)
 {
     if (!self->has_stats || (self->live != self->snapshot && self->live != self->mean))
         return RK_OK;
-    rk_buffer_t *own = s_take (self, err);
+    rk_buffer_t *own = rk_stage_take_version (self, err);
     if (!own)
         return RK_ENOMEM;
     memcpy (own->bytes, self->live->bytes, self->n_flat * sizeof (float));
@@ -56,7 +57,7 @@ rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err)
 /* ---- the mean of a round */
 
 /* Copies the BatchNorm buffers of this slice. */
-static void s_copy_stats (const rk_stage_t *self, const float *from, float *to)
+void rk_stage_copy_stats (const rk_stage_t *self, const float *from, float *to)
 {
     size_t base = rk_model_flat_at (self->model, self->layer_first);
     for (size_t i = 0; i < rk_model_n_tensors (self->model); i++) {
@@ -68,9 +69,9 @@ static void s_copy_stats (const rk_stage_t *self, const float *from, float *to)
 
 /* live += mean - snapshot. Statistics take the mean as it is: sums of differences could make a variance
  * negative, and what they lose are the few minibatches since the snapshot.                                */
-static rk_err_t s_correct_live (rk_stage_t *self, rk_error_t *err)
+rk_err_t rk_stage_correct_live (rk_stage_t *self, rk_error_t *err)
 {
-    rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : s_take (self, err);
+    rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : rk_stage_take_version (self, err);
     if (!to)
         return RK_ENOMEM;
     const float *mean = rk_buffer_floats (self->mean), *snapshot = rk_buffer_floats (self->snapshot);
@@ -78,29 +79,36 @@ static rk_err_t s_correct_live (rk_stage_t *self, rk_error_t *err)
     float *x = rk_buffer_floats (to);
     for (size_t i = 0; i < self->n_flat; i++)
         x[i] = from[i] + (mean[i] - snapshot[i]);
-    const bool local = self->plan->settings.average_bn == RK_BN_RECALIBRATE;
-    s_copy_stats (self, local ? rk_buffer_floats (self->live) : mean, x);
+    const bool local = rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE;
+    rk_stage_copy_stats (self, local ? rk_buffer_floats (self->live) : mean, x);
     if (to != self->live)
         s_set (&self->live, to);
+    s_set (&self->snapshot, NULL);
     return RK_OK;
 }
 
 rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *err)
 {
-    rk_buffer_t *copy = s_take (self, err);
+    rk_buffer_t *copy = rk_stage_take_version (self, err);
     if (!copy)
         return RK_ENOMEM;
     memcpy (copy->bytes, mean, self->n_flat * sizeof (float));
-    if (self->plan->settings.average_bn == RK_BN_RECALIBRATE)
-        s_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (copy));
-    s_set (&self->mean, copy);
-    rk_err_t code = RK_OK;
-    if (self->drained || self->live == self->snapshot) /* no step since: the sum below would round */
-        s_set (&self->live, rk_buffer_ref (copy));
-    else
-        code = s_correct_live (self, err);
+    if (rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
+        rk_stage_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (copy));
+    rk_buffer_t *before = self->mean;
+    self->mean = copy;
+    rk_stage_after_mix (self, rk_buffer_floats (before));
+    rk_buffer_unref (before);
+    if (self->mix.late && !self->mix.frozen) {
+        self->mix.due = true;
+        return RK_OK;
+    }
+    bool moved = self->live != self->snapshot; /* no step since: the correction would only round */
+    if (!self->drained && moved && !self->mix.frozen)
+        return rk_stage_correct_live (self, err);
+    s_set (&self->live, rk_buffer_ref (copy));
     s_set (&self->snapshot, NULL);
-    return code;
+    return RK_OK;
 }
 
 rk_err_t rk_stage_keep_merged (rk_stage_t *self, const void *merged, rk_error_t *err)
@@ -108,18 +116,61 @@ rk_err_t rk_stage_keep_merged (rk_stage_t *self, const void *merged, rk_error_t 
     s_set (&self->merged, NULL);
     if (!merged)
         return RK_OK;
-    self->merged = s_take (self, err);
+    self->merged = rk_stage_take_version (self, err);
     if (!self->merged)
         return RK_ENOMEM;
     memcpy (self->merged->bytes, merged, self->n_flat * sizeof (float));
-    if (self->plan->settings.average_bn == RK_BN_RECALIBRATE)
-        s_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (self->merged));
+    if (rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
+        rk_stage_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (self->merged));
     return RK_OK;
 }
 
 rk_buffer_t *rk_stage_model (const rk_stage_t *self)
 {
     return self->merged ? self->merged : self->mean;
+}
+
+/* ---- statistics of the model, measured again: the mean of what single minibatches would make them */
+
+static void s_each_stat (rk_stage_t *self, void (*visit) (float *measured, float *model, uint64_t k), uint64_t k)
+{
+    size_t base = rk_model_flat_at (self->model, self->layer_first);
+    float *model = rk_buffer_floats (self->merged);
+    for (size_t i = 0; i < rk_model_n_tensors (self->model); i++) {
+        const rk_param_t *param = rk_model_param (self->model, i);
+        if (param->trainable || param->layer < self->layer_first || param->layer >= self->layer_last)
+            continue;
+        for (size_t at = param->offset - base; at < param->offset - base + param->count; at++)
+            visit (&self->measured[at], &model[at], k);
+    }
+}
+
+static void s_clear_stat (float *measured, float *model, uint64_t k)
+{
+    *measured = 0; /* so that one minibatch leaves its share, and nothing else, there */
+}
+
+static void s_fold_stat (float *measured, float *model, uint64_t k)
+{
+    float one = (float) ((double) *measured / RK_STATS_SHARE);
+    *model = k ? *model + (one - *model) / (float) (k + 1) : one;
+}
+
+rk_err_t rk_stage_begin_measure (rk_stage_t *self, rk_error_t *err)
+{
+    if (!self->merged) { /* the mean may be the live version: its statistics are not ours to write */
+        self->merged = rk_stage_take_version (self, err);
+        if (!self->merged)
+            return RK_ENOMEM;
+        memcpy (self->merged->bytes, self->mean->bytes, self->n_flat * sizeof (float));
+    }
+    s_each_stat (self, s_clear_stat, 0);
+    return RK_OK;
+}
+
+void rk_stage_end_measure (rk_stage_t *self, uint64_t k)
+{
+    s_each_stat (self, s_fold_stat, k);
 }
 
 /* ---- first values */
@@ -151,7 +202,7 @@ static rk_err_t s_read_initial (rk_stage_t *self, const char *path, float *flat,
 
 rk_err_t rk_stage_init_live (rk_stage_t *self, const char *initial, rk_error_t *err)
 {
-    self->live = s_take (self, err);
+    self->live = rk_stage_take_version (self, err);
     if (!self->live)
         return RK_ENOMEM;
     rk_model_init (self->model, self->plan->settings.run_seed, self->layer_first, self->layer_last, rk_buffer_floats (self->live));

@@ -23,6 +23,11 @@ rk_err_t rk_exchange_graph (rk_graph_t **graph_p, const rk_plan_t *plan, rk_erro
     return rk_graph_new (graph_p, &config, err);
 }
 
+uint32_t rk_exchange_planes (const rk_settings_t *settings, uint32_t optimizer_slots)
+{
+    return 1 + (settings->average_optimizer_state ? optimizer_slots : settings->average_tracking ? 1 : 0);
+}
+
 bool rk_exchange_is_sparse (const rk_graph_t *graph)
 {
     return !rk_graph_is_exact (graph);

@@ -17,6 +17,8 @@ typedef struct {
 /* The plan's graph. errors: as rk_graph_new. */
 rk_err_t rk_exchange_graph (rk_graph_t **graph_p, const rk_plan_t *plan, rk_error_t *err) RK_MUST_CHECK;
 rk_exchange_t rk_exchange_at (const rk_plan_t *plan, const rk_graph_t *graph, uint64_t round, uint32_t control);
+/* Flat vectors that are averaged: the parameters, then optimiser state or the tracked gradient. */
+uint32_t rk_exchange_planes (const rk_settings_t *settings, uint32_t optimizer_slots);
 /* Whether replicas differ after averaging: some round mixes. */
 bool rk_exchange_is_sparse (const rk_graph_t *graph);
 

@@ -41,6 +41,7 @@ typedef struct {
     uint64_t n_flat;               /* length of the flat vector */
     uint64_t label_bytes;          /* per minibatch */
     uint32_t optimizer_slots;
+    uint32_t n_statistics;         /* tensors that no gradient moves (BatchNorm) */
     uint64_t train_samples, test_samples;
     uint32_t n_dims, dims[4];      /* input shape per sample, so that a node needs no data to build the model */
     uint32_t n_classes;

@@ -130,9 +130,33 @@ rk_weights_t rk_settings_weights (const rk_settings_t *s)
     return s_is_complete (s) ? RK_WEIGHTS_SAMPLES : RK_WEIGHTS_EQUAL;
 }
 
+rk_bn_t rk_settings_bn (const rk_settings_t *s)
+{
+    if (s->average_bn != RK_BN_AUTO)
+        return s->average_bn;
+    return s_is_complete (s) ? RK_BN_ON : RK_BN_RECALIBRATE;
+}
+
+static rk_err_t s_check_order (const rk_settings_t *s, rk_error_t *err)
+{
+    const bool drained = s->average_mode == RK_AVERAGE_DRAINED, sgd = strcmp (s->train_optimizer, "sgd") == 0;
+    if (s->average_order == RK_AVERAGE_AWC && (drained || s_is_complete (s)))
+        return rk_error_set (err, RK_EINVAL, "average.order = awc exchanges while training goes on: it needs average.mode = "
+                                             "overlapped and a sparse average.graph");
+    if (s->average_momentum == RK_MOMENTUM_QUASI_GLOBAL && (!drained || !sgd || s->train_momentum == 0 || s->average_optimizer_state))
+        return rk_error_set (err, RK_EINVAL, "average.momentum = quasi-global needs average.mode = drained, train.optimizer = sgd, "
+                                             "train.momentum > 0 and average.optimizer_state = off");
+    if (s->average_tracking && (!drained || !sgd || s->train_momentum > 0 || s->average_optimizer_state))
+        return rk_error_set (err, RK_EINVAL, "average.tracking = on needs average.mode = drained, train.optimizer = sgd, "
+                                             "train.momentum = 0 and average.optimizer_state = off");
+    return RK_OK;
+}
+
 rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
 {
     rk_err_t rc = s_check_graph (s, err);
+    if (!rc)
+        rc = s_check_order (s, err);
     if (rc)
         return rc;
     if (s->train_nesterov && (strcmp (s->train_optimizer, "sgd") != 0 || s->train_momentum == 0))

@@ -15,7 +15,11 @@
 
 typedef enum { RK_AVERAGE_OVERLAPPED = 0, RK_AVERAGE_DRAINED } rk_average_mode_t;
 typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL, RK_WEIGHTS_AUTO } rk_weights_t;
-typedef enum { RK_BN_ON = 0, RK_BN_RECALIBRATE } rk_bn_t;
+typedef enum { RK_BN_ON = 0, RK_BN_RECALIBRATE, RK_BN_AUTO } rk_bn_t;
+/* Adapt then combine: x <- W (x - u). Combine while adapting: x <- W x - u, exchanged beside the next round. */
+typedef enum { RK_AVERAGE_ATC = 0, RK_AVERAGE_AWC } rk_average_order_t;
+typedef enum { RK_MOMENTUM_LOCAL = 0, RK_MOMENTUM_QUASI_GLOBAL } rk_momentum_t;
+typedef enum { RK_EVALUATE_REPLICAS = 0, RK_EVALUATE_MERGED } rk_evaluate_t;
 typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_rings_t;
 typedef enum { RK_PRECISION_F32 = 0, RK_PRECISION_BF16 } rk_precision_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
@@ -60,7 +64,15 @@ typedef struct {
     double average_probability, average_k0, average_gamma, average_budget;
     bool average_push_sum;
     bool average_optimizer_state;
-    rk_bn_t average_bn;
+    rk_bn_t average_bn;          /* rk_settings_bn */
+    uint32_t average_bn_batches; /* minibatches that statistics are measured on */
+    rk_average_order_t average_order;
+    rk_momentum_t average_momentum;
+    bool average_tracking;
+    rk_evaluate_t average_evaluate;
+    uint64_t average_probe_every; /* rounds; 0: never */
+    double data_alpha;            /* Dirichlet */
+    char run_control[RK_SETTINGS_TEXT];
     rk_rings_t plan_rings;
     rk_fleet_node_t fleet[RK_MAX_FLEET];
     uint32_t n_fleet;                          /* 0: one node */
@@ -82,6 +94,8 @@ rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, 
 rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
 /* average.weights, with auto resolved: samples where averaging is exact, else equal. */
 rk_weights_t rk_settings_weights (const rk_settings_t *s);
+/* average.bn, with auto resolved: averaged by exact averaging, measured again where replicas differ. */
+rk_bn_t rk_settings_bn (const rk_settings_t *s);
 /* A named preset ("ravnest") over the defaults. */
 rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err) RK_MUST_CHECK;
 

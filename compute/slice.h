@@ -9,6 +9,8 @@
 
 typedef struct rk_slice rk_slice_t;
 
+#define RK_STATS_SHARE 0.1 /* of one minibatch in running statistics, as PyTorch's momentum of BatchNorm */
+
 typedef enum { RK_MODE_TRAIN = 0, RK_MODE_EVAL = 1 } rk_mode_t;
 
 typedef struct {

@@ -47,7 +47,9 @@
 #define LEASE_GRANT(N, S, L) L (f, n) N (round) N (mode) N (cluster)
 #define ROUND_APPLIED(N, S, L) N (round) N (stage) N (distance)
 #define ROUND_COMMITTED(N, S, L) N (round)
-#define EVALUATED(N, S, L) N (f) N (round) N (loss_sum) N (n_correct) N (n) N (n_counted)
+#define EVALUATED(N, S, L)                                                                                            \
+    N (f) N (round) N (loss_sum) N (n_correct) N (n) N (n_counted) N (mode) N (cluster) N (n_replicas)                \
+        N (replica_mean) N (replica_least) N (replica_most)
 #define REPORT(N, S, L)                                                                                               \
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \

@@ -44,7 +44,7 @@ static rk_err_t s_list (const char *what, size_t n, rk_error_t *err)
 /* ---- bodies */
 static rk_err_t s_minibatch (uint32_t mode, uint32_t n, uint32_t dtype, uint32_t n_tensors, rk_error_t *err)
 {
-    RULE (mode <= RK_MB_PREDICT, "mode %u, at most %d", mode, RK_MB_PREDICT);
+    RULE (mode < RK_N_MB, "mode %u, at most %d", mode, RK_N_MB - 1);
     RULE (n > 0, "no samples");
     RULE (dtype <= RK_DTYPE_F16, "dtype %u, at most %d", dtype, RK_DTYPE_F16);
     RULE (n_tensors < RK_WIRE_MAX_FRAMES, "%u tensors, at most %d", n_tensors, RK_WIRE_MAX_FRAMES - 1);
@@ -66,7 +66,7 @@ static rk_err_t s_gradient (const rk_msg_t *msg, rk_error_t *err)
 
 static rk_err_t s_credit (const rk_msg_t *msg, rk_error_t *err)
 {
-    RULE (msg->credit.mode <= RK_MB_PREDICT, "mode %u, at most %d", msg->credit.mode, RK_MB_PREDICT);
+    RULE (msg->credit.mode < RK_N_MB, "mode %u, at most %d", msg->credit.mode, RK_N_MB - 1);
     return RK_OK;
 }
 
@@ -164,7 +164,7 @@ static rk_err_t s_lease_request (const rk_msg_t *msg, rk_error_t *err)
 static rk_err_t s_lease_grant (const rk_msg_t *msg, rk_error_t *err)
 {
     const rk_lease_grant_t *g = &msg->lease_grant;
-    RULE (g->mode <= RK_MB_PREDICT, "mode %u, at most %d", g->mode, RK_MB_PREDICT);
+    RULE (g->mode < RK_N_MB, "mode %u, at most %d", g->mode, RK_N_MB - 1);
     return s_list ("lease", g->n, err);
 }
 
@@ -179,6 +179,7 @@ static rk_err_t s_evaluated (const rk_msg_t *msg, rk_error_t *err)
     /* loss_sum may be anything: a training that diverges has a loss that is no number, and must be able to say so */
     RULE (e->n_correct <= e->n_counted, "%llu of %llu correct", (unsigned long long) e->n_correct,
           (unsigned long long) e->n_counted);
+    RULE (e->mode < RK_N_MB, "mode %u, at most %d", e->mode, RK_N_MB - 1);
     return RK_OK;
 }
 

@@ -47,7 +47,9 @@ typedef enum {
 } rk_msg_kind_t;
 const char *rk_msg_kind_name (rk_msg_kind_t kind);
 
-enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2 }; /* minibatch mode */
+/* Minibatch mode. EVAL: the model that is saved; REPLICA: where replicas differ, the own one; MEASURE: a training
+ * minibatch on which the statistics of that model are measured.                                            */
+enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2, RK_MB_REPLICA = 3, RK_MB_MEASURE = 4, RK_N_MB };
 enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
 
 typedef struct { uint64_t f, round; uint32_t mode, n, dtype, n_tensors; } rk_activation_t;
@@ -74,7 +76,7 @@ typedef struct { size_t n; const uint64_t *f; uint64_t round; uint32_t mode, clu
 typedef struct { uint64_t round; size_t n_clusters; const uint64_t *counts, *samples; uint32_t control; } rk_round_closed_t;
 typedef struct { uint64_t round; uint32_t stage; double distance; } rk_round_applied_t;
 typedef struct { uint64_t round; } rk_round_committed_t;
-typedef struct { uint64_t f, round; double loss_sum; uint64_t n_correct, n_counted; uint32_t n; } rk_evaluated_t;
+typedef struct { uint64_t f, round; double loss_sum; uint64_t n_correct, n_counted; uint32_t n, mode, cluster, n_replicas; double replica_mean, replica_least, replica_most; } rk_evaluated_t;
 typedef struct {
     uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,

@@ -9,9 +9,9 @@
 
 #include "compute/kernels/sets.h"
 #include "compute/kernels/vec.h"
+#include "compute/slice.h"
 
 #define EPSILON 1e-5
-#define MOMENTUM 0.1
 
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
 
@@ -110,8 +110,8 @@ static void s_move (const s_job_t *job, size_t c, double mean, double variance)
     float *running_mean = call->stats + call->layer->offset[RUNNING_MEAN] + c;
     float *running_var = call->stats + call->layer->offset[RUNNING_VAR] + c;
     const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-    *running_mean = (float) ((1 - MOMENTUM) * (double) *running_mean + MOMENTUM * mean);
-    *running_var = (float) ((1 - MOMENTUM) * (double) *running_var + MOMENTUM * unbiased);
+    *running_mean = (float) ((1 - RK_STATS_SHARE) * (double) *running_mean + RK_STATS_SHARE * mean);
+    *running_var = (float) ((1 - RK_STATS_SHARE) * (double) *running_var + RK_STATS_SHARE * unbiased);
 }
 
 /* One channel: channels do not know each other, so a pool takes them one by one. */

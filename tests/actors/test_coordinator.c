@@ -55,7 +55,8 @@ static void s_evaluate (cast_t *c)
     grant = s_hear (&c->feeders[1], RK_MSG_LEASE_GRANT);
     assert_int_equal (grant->lease_grant.n, 1);
     assert_int_equal (grant->lease_grant.f[0], 2);
-    const rk_evaluated_t answers[] = {{2, 2, 0.25, 2, 6, 2}, {0, 2, 1.5, 3, 12, 4}, {0, 2, 99, 0, 12, 4}, {1, 2, 0.5, 4, 5, 4}};
+    #define ANSWER(f_, loss, correct, counted, n_) {.f = f_, .round = 2, .loss_sum = loss, .n_correct = correct, .n_counted = counted, .n = n_}
+    const rk_evaluated_t answers[] = {ANSWER (2, 0.25, 2, 6, 2), ANSWER (0, 1.5, 3, 12, 4), ANSWER (0, 99, 0, 12, 4), ANSWER (1, 0.5, 4, 5, 4)};
     for (size_t i = 0; i < 4; i++)
         s_say (&c->stages[3], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = answers[i]}, NULL, 0);
     const rk_msg_t *sum = s_hear (&c->parent, RK_MSG_EVALUATED);
@@ -131,7 +132,7 @@ static void test_overlapped_opens_one_ahead (void **state)
     assert_int_equal (grant->lease_grant.n, 3);
     s_request (&c, 0, 1);
     for (uint64_t f = 0; f < 3; f++)
-        s_say (&c.stages[1], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = {f, 2, 1, 1, 2, 2}}, NULL, 0);
+        s_say (&c.stages[1], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = ANSWER (f, 1, 1, 2, 2)}, NULL, 0);
     assert_false (s_hear (&c.stages[0], RK_MSG_SAVE_REQUEST)->save_request.final);
     grant = s_hear (&c.feeders[0], RK_MSG_LEASE_GRANT); /* and on it goes; nobody waits for the checkpoint */
     assert_int_equal (grant->lease_grant.mode, RK_MB_TRAIN);
@@ -161,7 +162,7 @@ static void test_refuses (void **state)
     s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_ROUND_APPLIED, .round_applied = {0, 99}}, NULL, 0);
     s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_SAVED, .saved = {0, 1, "x"}}, NULL, 0);
     s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_WELCOME, .welcome = {0, "", 0}}, NULL, 0);
-    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = {0, 0, 1, 1, 1, 1}}, NULL, 0);
+    s_say (&c.stages[0], (rk_msg_t){.kind = RK_MSG_EVALUATED, .evaluated = {.loss_sum = 1, .n_correct = 1, .n_counted = 1, .n = 1}}, NULL, 0);
     zmq_send (zsock_resolve (stranger.dealer), "rubbish", 7, 0);
     assert_null (s_hear_within (&c.feeders[0], RK_MSG_LEASE_GRANT, 50));
     /* After all that the run goes on as if nothing had been said. */

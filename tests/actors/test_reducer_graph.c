@@ -60,6 +60,7 @@ static rk_plan_t *s_plan (uint64_t *x, const rk_model_info_t *model, const case_
     settings.train_batch = 1;
     settings.average_optimizer_state = c->planes;
     snprintf (settings.average_graph, sizeof settings.average_graph, "%s", c->graph);
+    settings.average_push_sum = strcmp (c->graph, "directed") == 0;
     fixture_layout (x, model->n_layers, c->n, c->most_stages, counts, cuts);
     s_ok (rk_plan_by_hand (&plan, VIEW, model, &settings, c->n, counts, cuts, NULL, &err), &err);
     return plan;

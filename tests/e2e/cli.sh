@@ -169,7 +169,7 @@ case_wrong_run_file () {
     expect 2 'run.zpl: line 5: no key "run.pases"; the nearest is run.passes' "$rookery" train run.zpl
     zpl 'train' '    batch = many'
     expect 2 'run.zpl: line 2: train.batch: "many" is not allowed' "$rookery" train run.zpl
-    zpl 'average' '    graph = torus'
+    zpl 'average' '    graph = toris'
     expect 2 'run.zpl: line 2: average.graph: .*complete' "$rookery" train run.zpl
     zpl 'run' '  passes = 1'
     expect 2 'run.zpl: line 2: indent by 4 spaces' "$rookery" train run.zpl

@@ -135,7 +135,10 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_ROUND_APPLIED: m->round_applied = (rk_round_applied_t) {N64, N32, sample_f64 (s)}; break;
     case RK_MSG_ROUND_COMMITTED: m->round_committed = (rk_round_committed_t) {N64}; break;
-    case RK_MSG_EVALUATED: m->evaluated = (rk_evaluated_t) {N64, N64, sample_f64 (s), sample_below (s, n + 1), n, N32}; break;
+    case RK_MSG_EVALUATED:
+        m->evaluated = (rk_evaluated_t) {N64, N64, sample_f64 (s), sample_below (s, n + 1), n, N32, mode, N32, N32, sample_f64 (s),
+                                         sample_f64 (s), sample_f64 (s)};
+        break;
     case RK_MSG_REPORT:
         m->report = (rk_report_t) {N32, N32, mode & 1, N64, N64, sample_f64 (s), N64, N64, N64, N64,
                                    N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N32};

@@ -119,7 +119,7 @@ static void s_refused_values (void **state)
     } while (0)
     BAD (CREDIT, m.sender = 9, "actor kind 0");
     BAD (CREDIT, m.sender = rk_address (RK_ACTOR_CHECKPOINTER + 1, 3), "actor kind 9");
-    BAD (ACTIVATION, m.activation.mode = 3, "mode 3");
+    BAD (ACTIVATION, m.activation.mode = RK_N_MB, "mode 5");
     BAD (ACTIVATION, m.activation.dtype = 2, "dtype 2");
     BAD (ACTIVATION, m.activation.n = 0, "no samples");
     BAD (ACTIVATION, m.activation.n_tensors = 0, "without tensors");
@@ -137,7 +137,7 @@ static void s_refused_values (void **state)
     BAD (SLICE, m.slice.n_planes = 99, "99 planes");
     BAD (PREDICTION, m.prediction.n_classes = 0, "in 0 classes");
     BAD (PREDICTION, m.prediction.n = 0, "of 0 samples");
-    BAD (LEASE_GRANT, m.lease_grant.mode = 3, "mode 3");
+    BAD (LEASE_GRANT, m.lease_grant.mode = RK_N_MB, "mode 5");
     BAD (LEASE_REQUEST, m.lease_request.n = RK_WIRE_MAX_LIST + 1, "4097 elements");
     BAD (EVALUATED, m.evaluated.n_correct = m.evaluated.n_counted + 1, "correct");
     BAD (STOP, m.stop.code = 256, "exit code 256");

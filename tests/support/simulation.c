@@ -1,65 +1,15 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "tests/support/simulation.h"
+#include "tests/support/simulation_parts.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "actors/training.h"
 #include "cluster/lease.h"
 #include "cluster/ring.h"
 #include "cluster/schedule.h"
 #include "compute/arena.h"
 #include "compute/blas.h"
 #include "compute/kernels/vec.h"
-
-#define MOST_FLIGHT 16
-
-/* Values or gradients of the tensors of one cut for one context. */
-typedef struct {
-    float *at[RK_MAX_BOUNDARY];
-} row_t;
-
-typedef struct {
-    rk_slice_t *slice;
-    int n_in, n_out;
-    rk_boundary_t in[RK_MAX_BOUNDARY], out[RK_MAX_BOUNDARY];
-    uint32_t first, last;
-    size_t n_flat;
-    float *live, *grads, *slots[RK_OPTIM_MAX_SLOTS], *seen[MOST_FLIGHT];
-    row_t input[MOST_FLIGHT];    /* as it came over the wire */
-    row_t output[MOST_FLIGHT];   /* as the kernel wrote it; NULL: passes through */
-    row_t gin[MOST_FLIGHT];      /* as the kernel wrote it */
-    row_t gout[MOST_FLIGHT];     /* as it came over the wire */
-    uint64_t n_forward, n_backward, n_steps;
-    uint32_t n_accumulated;
-} stage_t;
-
-typedef struct {
-    const rk_plan_t *plan;
-    const rk_model_t *model;
-    const rk_data_t *data;
-    rk_training_t training;
-    stage_t *stages;
-    int32_t *labels[RK_MAX_CLUSTERS][MOST_FLIGHT];
-    uint64_t samples[RK_MAX_CLUSTERS];
-    bool *local; /* by float: BatchNorm statistics that are not averaged */
-} sim_t;
-
-static void s_ok (rk_err_t code, const rk_error_t *err)
-{
-    if (code != RK_OK)
-        fail_msg ("%s: %s", rk_strerror (code), err->text);
-}
-
-static float *s_floats (size_t n)
-{
-    float *floats = rk_arena_memory ((n + 1) * sizeof *floats);
-    assert_non_null (floats);
-    return floats;
-}
 
 /* ---- setting up */
 
@@ -165,6 +115,7 @@ static void s_step (sim_t *sim, stage_t *stage, uint64_t f)
     rk_optim_update (sim->training.optim, &sim->training.config, &update);
     memset (stage->grads, 0, stage->n_flat * sizeof (float));
     stage->n_accumulated = 0;
+    stage->lr_sum += update.lr;
 }
 
 static void s_backward (sim_t *sim, stage_t *stage, stage_t *before, uint64_t f, uint32_t ctx)
@@ -265,7 +216,7 @@ static void s_average_piece (sim_t *sim, uint32_t plane, uint32_t segment, uint3
     }
 }
 
-static void s_average (sim_t *sim)
+static void s_average_exactly (sim_t *sim)
 {
     uint32_t n_planes = 1 + (sim->plan->settings.average_optimizer_state ? (uint32_t) sim->training.optim->n_slots : 0);
     for (uint32_t plane = 0; plane < n_planes && sim->plan->n_clusters > 1; plane++)
@@ -274,15 +225,35 @@ static void s_average (sim_t *sim)
                 s_average_piece (sim, plane, s, p);
 }
 
+static void s_average (sim_t *sim, uint64_t round)
+{
+    rk_exchange_t exchange = rk_exchange_at (sim->plan, sim->graph, round, 0);
+    if (exchange.mix)
+        sim_mix (sim, &exchange);
+    else
+        s_average_exactly (sim);
+    for (uint32_t s = 0; s < sim->plan->n_stages; s++)
+        sim->stages[s].lr_sum = 0;
+}
+
 static void s_mark_local (sim_t *sim)
 {
     sim->local = calloc (sim->plan->n_flat + 1, sizeof *sim->local);
     assert_non_null (sim->local);
-    for (size_t i = 0; i < rk_model_n_tensors (sim->model) && sim->plan->settings.average_bn == RK_BN_RECALIBRATE; i++) {
+    for (size_t i = 0; i < rk_model_n_tensors (sim->model) && rk_settings_bn (&sim->plan->settings) == RK_BN_RECALIBRATE; i++) {
         const rk_param_t *param = rk_model_param (sim->model, i);
         for (size_t k = 0; k < param->count && !param->trainable; k++)
             sim->local[param->offset + k] = true;
     }
+}
+
+/* A float of cluster 0. */
+static const float *s_local_at (const sim_t *sim, uint64_t at)
+{
+    uint32_t s = 0;
+    while (at >= sim->plan->stages[s].flat_hi)
+        s++;
+    return &sim->stages[s].live[at - sim->plan->stages[s].flat_lo];
 }
 
 /* ---- all of it */
@@ -307,7 +278,7 @@ static void s_train (sim_t *sim)
                 }
             s_round (sim, c, dealt, n);
         }
-        s_average (sim);
+        s_average (sim, r);
         free (clusters);
         free (dealt);
     }
@@ -332,10 +303,16 @@ float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_dat
             sim->labels[c][i] = (int32_t *) (void *) s_floats (plan->settings.train_batch * rk_model_n_labels (model));
     }
     s_mark_local (sim);
+    sim_open_mixing (sim);
     s_train (sim);
     float *mean = s_floats (plan->n_flat);
     for (uint32_t s = 0; s < plan->clusters[0].n_stages; s++)
-        memcpy (mean + plan->stages[s].flat_lo, sim->stages[s].live, sim->stages[s].n_flat * sizeof *mean);
+        memcpy (mean + plan->stages[s].flat_lo, sim->merged ? sim->merged + plan->stages[s].flat_lo : sim->stages[s].live,
+                sim->stages[s].n_flat * sizeof *mean);
+    for (uint64_t at = 0; at < plan->n_flat && sim->merged; at++)
+        if (sim->local[at])
+            mean[at] = *s_local_at (sim, at);
+    sim_close_mixing (sim);
     for (uint32_t i = 0; i < plan->n_stages; i++)
         s_free_stage (&sim->stages[i]);
     for (uint32_t c = 0; c < plan->n_clusters; c++)
