@@ -13,12 +13,18 @@
 #define SPAN_REPLICAS 8 /* ... of the first replicas */
 
 /* ---- from keys to what runs */
-static rk_err_t s_graph (const rk_cell_t *cell, rk_graph_t **graph_p, rk_error_t *err)
+rk_graph_config_t rk_cell_graph (const rk_cell_t *cell)
 {
     rk_graph_config_t config = cell->graph;
     config.name = cell->graph_name;
     config.n = cell->n;
     config.seed = cell->settings.run_seed;
+    return config;
+}
+
+static rk_err_t s_graph (const rk_cell_t *cell, rk_graph_t **graph_p, rk_error_t *err)
+{
+    const rk_graph_config_t config = rk_cell_graph (cell);
     return rk_graph_new (graph_p, &config, err);
 }
 
@@ -77,6 +83,12 @@ rk_err_t rk_cell_check (const rk_cell_t *cell, rk_error_t *err)
         code = rk_error_set (err, RK_EINVAL, "average.graph = %s is not doubly stochastic: the mean would move; stacked "
                              "replicas do not do push-sum", cell->graph_name);
     rk_graph_destroy (&graph);
+    uint32_t values[RK_CONTROL_LADDER], n_values;
+    const rk_graph_config_t config = rk_cell_graph (cell);
+    if (!code && cell->control && !cell->probe_every)
+        code = rk_error_set (err, RK_EINVAL, "average.control = on needs dbench.probe_every above 0: it sees what looks see");
+    if (!code && cell->control && !cell->centralised)
+        code = rk_control_ladder (&config, values, &n_values, err);
     return code;
 }
 
@@ -110,6 +122,7 @@ typedef struct {
     rk_stack_t *stack;
     rk_clock_t *clock;
     rk_cell_look_t look;
+    rk_cell_control_t control;
     rk_graph_edge_t *edges; /* one row */
     float *flat;            /* one row */
     uint64_t per_pass, steps;
@@ -141,6 +154,8 @@ static rk_err_t s_open (s_run_t *run, const rk_data_t *data, rk_pool_t *pool, rk
     run->edges = calloc (run->made.graph ? rk_graph_max_row (run->made.graph) : 1, sizeof *run->edges);
     if (!code && (!run->flat || !run->edges))
         code = rk_error_set (err, RK_ENOMEM, "no memory for a mean model");
+    if (!code)
+        code = rk_cell_control_open (&run->control, cell, (double) run->made.lr, err);
     return code ? code : rk_lr_check (&run->lr, err);
 }
 
@@ -156,7 +171,8 @@ static void s_close (s_run_t *run)
 
 static rk_graph_time_t s_time (const s_run_t *run, uint64_t t)
 {
-    return (rk_graph_time_t){.step = t / run->cell->every, .pass = t / run->per_pass};
+    const uint64_t round = t / run->cell->every;
+    return (rk_graph_time_t){.step = round, .pass = t / run->per_pass, .control = rk_cell_control_at (&run->control, round)};
 }
 
 static bool s_mixes (const s_run_t *run, uint64_t t)
@@ -180,6 +196,10 @@ static void s_tell_probe (s_run_t *run, uint64_t t)
         probe.after[m] = look->metric[1][m];
     }
     run->sink->probe (run->sink->arg, &probe);
+    double square = 0;
+    for (size_t p = 0; p < look->n_tensors; p++)
+        square += look->square[0][p];
+    rk_cell_control_observe (&run->control, t / run->cell->every, square, (double) probe.lr);
 }
 
 static void s_advance_clock (s_run_t *run, uint64_t t)
@@ -263,15 +283,20 @@ static rk_err_t s_train (s_run_t *run, rk_cell_end_t *end, rk_error_t *err)
 rk_err_t rk_cell_run (const rk_cell_t *cell, const rk_data_t *data, rk_pool_t *pool, const rk_cell_sink_t *sink,
                       rk_cell_end_t *end, rk_error_t *err)
 {
-    s_run_t run = {.cell = cell, .sink = sink};
     *end = (rk_cell_end_t){0};
-    rk_err_t code = s_open (&run, data, pool, err);
+    s_run_t *run = calloc (1, sizeof *run);
+    if (!run)
+        return rk_error_set (err, RK_ENOMEM, "no memory for a cell");
+    run->cell = cell;
+    run->sink = sink;
+    rk_err_t code = s_open (run, data, pool, err);
     if (!code) {
-        const rk_cell_begin_t begin = {run.stack, run.per_pass, run.steps, run.made.lr,
-                                       run.made.graph ? rk_graph_note (run.made.graph) : NULL};
+        const rk_cell_begin_t begin = {run->stack, run->per_pass, run->steps, run->made.lr,
+                                       run->made.graph ? rk_graph_note (run->made.graph) : NULL};
         sink->begin (sink->arg, &begin);
-        code = s_train (&run, end, err);
+        code = s_train (run, end, err);
     }
-    s_close (&run);
+    s_close (run);
+    free (run);
     return code;
 }

@@ -16,6 +16,9 @@ typedef struct {
     char label[64];       /* how tables and pictures call its graph; empty: made of the graph's keys */
     char graph_name[32];
     rk_graph_config_t graph; /* name and n are filled in when it is used */
+    bool control;         /* connections follow the measured distance (cluster/control.h) */
+    double control_ratio;
+    uint32_t control_settle;
     bool centralised;     /* gradients are averaged instead of parameters: C_complete */
     uint32_t n, every;    /* replicas; steps between two mixings */
     uint32_t order, mixing; /* rk_stack_order_t, rk_stack_mixing_t */

@@ -66,6 +66,9 @@ static const s_row_t s_rows[] = {
     {"average.hold", INTEGER (graph.hold, 0, 1000000), "0", "Ada: passes k0 is held before it falls"},
     {"average.group", INTEGER (graph.group, 0, 65536), "0", "two-level: replicas per machine; mixed-radix: largest factor"},
     {"average.budget", REAL (graph.budget, 0, 65536), "0", "mixed-radix: models a replica may send per step"},
+    {"average.control", SWITCH (control), "off", "connections follow the distance that looks measure: ada, ada-spread, mixed-radix"},
+    {"average.control_ratio", REAL (control_ratio, 0, 1000), "0", "distance allowed over that of the densest graph; 0: 1.5"},
+    {"average.control_settle", INTEGER (control_settle, 0, 1000000), "0", "looks at a value before it is judged, and of each judgement; 0: 20"},
     {"average.global_every", INTEGER (graph.global_every, 0, 1000000000), "0", "every so many steps the exact mean instead; 0: never"},
 };
 #define N_ROWS (sizeof s_rows / sizeof *s_rows)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/dispersion.h"
 #include "cluster/stack/cell_parts.h"
 
 #define RECALIBRATION_BATCHES 200
@@ -12,10 +13,11 @@ rk_err_t rk_cell_look_new (rk_cell_look_t *look, const rk_stack_t *stack, rk_err
 {
     const size_t n = rk_stack_n (stack), p = rk_stack_n_tensors (stack);
     *look = (rk_cell_look_t){.n = n, .n_tensors = p};
-    look->norms = calloc (n * p + n + p * (3 + 2 * RK_CELL_N_METRICS), sizeof *look->norms);
+    look->norms = calloc (n * p + 2 * n + p * (3 + 2 * RK_CELL_N_METRICS), sizeof *look->norms);
     if (!look->norms)
         return rk_error_set (err, RK_ENOMEM, "no memory for the norms of %zu tensors of %zu replicas", p, n);
     double *at = look->norms + n * p;
+    look->values = at, at += n;
     look->sorted = at, at += n;
     look->mean = at, at += p;
     for (int when = 0; when < 2; when++) {
@@ -32,52 +34,19 @@ void rk_cell_look_free (rk_cell_look_t *look)
     look->norms = NULL;
 }
 
-static int s_compare (const void *a, const void *b)
-{
-    const double x = *(const double *) a, y = *(const double *) b;
-    return (x > y) - (x < y);
-}
-
-/* Position (n - 1) q, between neighbours by their share. */
-static double s_quantile (const double *sorted, size_t n, double q)
-{
-    const double at = (double) (n - 1) * q;
-    const size_t below = (size_t) at, above = below + 1 < n ? below + 1 : below;
-    return sorted[below] + (at - (double) below) * (sorted[above] - sorted[below]);
-}
-
-/* All four of the values in `sorted`; 0 where the mean is 0, as for biases at the beginning. */
-static double s_metrics (const double *sorted, size_t n, double out[RK_CELL_N_METRICS])
-{
-    double sum = 0, ranked = 0, square = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += sorted[i];
-        ranked += (2.0 * (double) (i + 1) - (double) n - 1) * sorted[i];
-    }
-    const double mean = sum / (double) n;
-    for (size_t i = 0; i < n; i++)
-        square += (sorted[i] - mean) * (sorted[i] - mean) / (double) n;
-    const double low = s_quantile (sorted, n, 0.25), high = s_quantile (sorted, n, 0.75);
-    out[RK_CELL_GINI] = mean > 0 && ranked > 0 ? ranked / ((double) n * (double) n * mean) : 0; /* rounding can be below 0 */
-    out[RK_CELL_DISPERSION] = mean > 0 ? square / mean : 0;
-    out[RK_CELL_CV] = mean > 0 ? sqrt (square) / mean : 0;
-    out[RK_CELL_QUARTILE] = low + high > 0 ? (high - low) / (high + low) : 0;
-    return mean;
-}
-
 void rk_cell_look (rk_cell_look_t *look, rk_stack_t *stack, int when)
 {
     rk_stack_probe (stack, look->norms, look->square[when]);
     for (size_t p = 0; p < look->n_tensors; p++) {
-        double metrics[RK_CELL_N_METRICS];
         for (size_t i = 0; i < look->n; i++)
-            look->sorted[i] = look->norms[i * look->n_tensors + p];
-        qsort (look->sorted, look->n, sizeof *look->sorted, s_compare);
-        const double mean = s_metrics (look->sorted, look->n, metrics);
+            look->values[i] = look->norms[i * look->n_tensors + p];
+        const rk_dispersion_t all = rk_dispersion_of ((uint32_t) look->n, look->values, look->sorted);
         if (when == 0)
-            look->mean[p] = mean;
-        for (int m = 0; m < RK_CELL_N_METRICS; m++)
-            look->metric[when][m][p] = metrics[m];
+            look->mean[p] = all.mean;
+        look->metric[when][RK_CELL_GINI][p] = all.gini;
+        look->metric[when][RK_CELL_DISPERSION][p] = all.index;
+        look->metric[when][RK_CELL_CV][p] = all.variation;
+        look->metric[when][RK_CELL_QUARTILE][p] = all.quartile;
     }
 }
 

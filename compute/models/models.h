@@ -4,6 +4,7 @@
 #define RK_COMPUTE_MODELS_H
 #include "compute/model.h"
 
+void rk_model_build_softmax (rk_model_t *m, size_t n_classes);
 void rk_model_build_mlp (rk_model_t *m, size_t n_classes);
 void rk_model_build_mlp_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_cnn (rk_model_t *m, size_t n_classes);
