@@ -187,10 +187,16 @@ static const s_pair_t s_ravnest[] = {
     {"train.schedule", "constant"}, {NULL, NULL},
 };
 
+/* Recalled, unverified values of Ada for small applications and for 1,008 replicas (docs/graphs.md). */
+static const s_pair_t s_ada_small[] = {{"average.graph", "ada"}, {"average.k0", "10"}, {"average.gamma", "0.02"}, {"average.k_min", "2"},
+                                       {"average.every", "1"},   {NULL, NULL}};
+static const s_pair_t s_ada_1008[] = {{"average.graph", "ada"}, {"average.k0", "112"}, {"average.gamma", "1"}, {"average.k_min", "2"},
+                                      {"average.every", "1"},   {NULL, NULL}};
+
 static const struct {
     const char *name;
     const s_pair_t *pairs;
-} s_presets[] = {{"ravnest", s_ravnest}};
+} s_presets[] = {{"ravnest", s_ravnest}, {"ada-small", s_ada_small}, {"ada-1008", s_ada_1008}};
 
 rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err)
 {
@@ -204,7 +210,7 @@ rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err
         }
         return RK_OK;
     }
-    return rk_error_set (err, RK_ENOTFOUND, "no preset \"%.48s\" (there is: ravnest)", name);
+    return rk_error_set (err, RK_ENOTFOUND, "no preset \"%.48s\" (there are: ravnest, ada-small, ada-1008)", name);
 }
 
 /* ---- the table for others */

@@ -9,7 +9,7 @@
 
 static const rk_option_t s_options[] = {
     {"set", "KEY=VALUE", "set any key of a run file; may be repeated (rookery help settings)"},
-    {"preset", "NAME", "start from a named set of settings (ravnest)"},
+    {"preset", "NAME", "start from a named set of settings (ravnest, ada-small, ada-1008)"},
     {"passes", "N", "sweeps over the data set, as run.passes"},
     {"threads", "N", "threads per node, as run.threads"},
     {"model", "NAME", "as model.name"},

@@ -240,6 +240,22 @@ static void test_graphs_are_those_there_are (void **state)
     assert_int_equal (rk_settings_set (&s, "average.graph", "rign", NULL), RK_EINVAL);
 }
 
+static void test_presets_of_ada (void **state)
+{
+    (void) state;
+    rk_settings_t s = s_defaults ();
+    rk_error_t err = {0};
+    assert_int_equal (rk_settings_preset (&s, "ada-1008", &err), RK_OK);
+    assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    assert_string_equal (s.average_graph, "ada");
+    assert_true (s.average_k0 == 112 && s.average_gamma == 1 && s.average_k_min == 2);
+    assert_int_equal (rk_settings_weights (&s), RK_WEIGHTS_EQUAL);
+    assert_int_equal (rk_settings_preset (&s, "ada-small", &err), RK_OK);
+    assert_true (s.average_k0 == 10 && s.average_gamma == 0.02);
+    assert_int_equal (rk_settings_preset (&s, "ada", &err), RK_ENOTFOUND);
+    assert_non_null (strstr (err.text, "ada-small"));
+}
+
 static void test_combinations_of_graphs (void **state)
 {
     (void) state;
@@ -435,7 +451,8 @@ int main (void)
         cmocka_unit_test (test_bad_values),         cmocka_unit_test (test_fleet_and_layout),
         cmocka_unit_test (test_combinations),
         cmocka_unit_test (test_graphs_are_those_there_are),
-        cmocka_unit_test (test_combinations_of_graphs),       cmocka_unit_test (test_preset_ravnest),
+        cmocka_unit_test (test_combinations_of_graphs),
+        cmocka_unit_test (test_presets_of_ada),       cmocka_unit_test (test_preset_ravnest),
         cmocka_unit_test (test_round_trip),         cmocka_unit_test (test_read_refuses),
         cmocka_unit_test (test_read_survives_noise),
     };
