@@ -28,8 +28,8 @@ fits_on_two_screens () { # NAME
     [ "$(wc -l <"$examples/$1.c")" -le 120 ] || fail "examples/$1.c has more than 120 lines"
 }
 
-topology_learns () {
-    "$RK_BUILD_DIR/examples/topology" | awk '/^test accuracy/ { print; good = $3 >= 0.9 } END { exit !good }'
+learns () { # NAME
+    timeout 60 "$RK_BUILD_DIR/examples/$1" | awk '/^test accuracy/ { print; good = $3 >= 0.9 } END { exit !good }'
 }
 
 for file in "$examples"/*.c; do
@@ -37,5 +37,6 @@ for file in "$examples"/*.c; do
     run_case "${name}_prints_what_it_promises" prints_what_it_promises "$name"
     run_case "${name}_is_short" fits_on_two_screens "$name"
 done
-run_case topology_learns topology_learns
+run_case topology_learns learns topology
+run_case own_model_learns learns own_model
 finish
