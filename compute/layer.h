@@ -48,6 +48,7 @@ typedef struct {
     size_t groups;
     rk_gelu_t gelu;
     rk_shape_t shape;    /* of the output */
+    rk_conv2d_t conv2d;
     rk_cross_entropy_t cross_entropy;
     size_t rows;  /* of a table: tokens, positions */
     size_t heads; /* attention */

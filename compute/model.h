@@ -48,6 +48,9 @@ int rk_model_linear (rk_model_t *m, const char *name, int in, size_t n_out, bool
 typedef struct {
     size_t channels, kernel, stride, padding;
     bool bias;
+    size_t groups;              /* both numbers of channels are multiples of it; 0: 1. Depthwise: as many as channels */
+    size_t dilation;            /* steps between taps; 0: 1 */
+    size_t kernel_w, padding_w; /* kernel_w 0: kernel and padding hold for rows and columns, else for rows only */
 } rk_conv2d_t;
 int rk_model_conv2d (rk_model_t *m, const char *name, int in, rk_conv2d_t conv);
 int rk_model_batchnorm2d (rk_model_t *m, const char *name, int in);

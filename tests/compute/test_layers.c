@@ -29,14 +29,34 @@ static void test_linear (void **state)
 
 static void test_conv2d (void **state)
 {
+    static const size_t cases[][7] = {
+        /* c_in, h, w; channels, kernel, stride, padding; with a bias in every other one */
+        {1, 5, 7, 3, 3, 1, 1}, {3, 7, 5, 2, 3, 1, 1}, {2, 9, 8, 5, 3, 2, 1}, {2, 7, 7, 3, 1, 2, 0}, {3, 6, 5, 4, 1, 1, 0},
+        {2, 3, 2, 2, 3, 1, 2}, {2, 5, 6, 3, 2, 1, 0}, {1, 4, 4, 2, 4, 1, 0}, {2, 6, 9, 17, 3, 2, 0}, {2, 8, 11, 3, 5, 3, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t *c = cases[i];
+        const rk_conv2d_t conv = {.channels = c[3], .kernel = c[4], .stride = c[5], .padding = c[6], .bias = i % 2 == 0};
+        rk_model_t *m = rk_check_head (c[0], c[1], c[2]);
+        rk_check_tail (m, rk_model_conv2d (m, "conv", 1, conv));
+        rk_check_gradients (m, 1, 2, LINEAR_STEP);
+    }
+}
+
+/* In groups, depthwise with and without several outputs, dilated, oblong, and all at once. */
+static void test_conv2d_grouped (void **state)
+{
     static const struct {
         size_t c_in, h, w;
         rk_conv2d_t conv;
     } cases[] = {
-        {1, 5, 7, {3, 3, 1, 1, true}},  {3, 7, 5, {2, 3, 1, 1, false}}, {2, 9, 8, {5, 3, 2, 1, true}},
-        {3, 6, 5, {4, 1, 1, 0, true}},  {2, 7, 7, {3, 1, 2, 0, false}}, {2, 8, 11, {3, 5, 3, 2, true}},
-        {2, 5, 6, {3, 2, 1, 0, true}},  {1, 4, 4, {2, 4, 1, 0, true}},  {2, 6, 9, {17, 3, 2, 0, true}},
-        {2, 3, 2, {2, 3, 1, 2, false}},
+        {4, 5, 7, {.channels = 6, .kernel = 3, .stride = 1, .padding = 1, .bias = true, .groups = 2}},
+        {3, 6, 5, {.channels = 3, .kernel = 3, .stride = 2, .padding = 1, .groups = 3}},
+        {3, 7, 7, {.channels = 6, .kernel = 3, .stride = 1, .padding = 2, .bias = true, .groups = 3, .dilation = 2}},
+        {2, 9, 8, {.channels = 3, .kernel = 3, .stride = 2, .padding = 3, .bias = true, .dilation = 3}},
+        {2, 5, 9, {.channels = 3, .kernel = 1, .stride = 1, .kernel_w = 7, .padding_w = 3}},
+        {2, 9, 4, {.channels = 3, .kernel = 7, .stride = 1, .padding = 3, .bias = true, .kernel_w = 1}},
+        {4, 9, 8, {.channels = 4, .kernel = 2, .stride = 3, .padding = 1, .bias = true, .groups = 2, .dilation = 2, .kernel_w = 4, .padding_w = 5}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rk_model_t *m = rk_check_head (cases[i].c_in, cases[i].h, cases[i].w);
@@ -116,14 +136,14 @@ static void test_softmax_xent (void **state)
 static void test_graph (void **state)
 {
     rk_model_t *m = rk_check_head (2, 4, 5);
-    int a = rk_model_conv2d (m, "conv1", 1, (rk_conv2d_t) {2, 3, 1, 1, true});
+    int a = rk_model_conv2d (m, "conv1", 1, (rk_conv2d_t) {.channels = 2, .kernel = 3, .stride = 1, .padding = 1, .bias = true});
     int b = rk_model_dropout (m, "dropout", a, 0.3f);
     int c = rk_model_add (m, "add1", b, 1);
     int d = rk_model_avgpool2d (m, "pool", c, 3, 1, 1);
     int e = rk_model_add (m, "add2", d, c);
     int f = rk_model_add (m, "add3", e, 1);
     int g = rk_model_add (m, "add4", f, f);
-    int h = rk_model_conv2d (m, "conv2", g, (rk_conv2d_t) {3, 2, 2, 0, true});
+    int h = rk_model_conv2d (m, "conv2", g, (rk_conv2d_t) {.channels = 3, .kernel = 2, .stride = 2, .padding = 0, .bias = true});
     rk_check_tail (m, h);
     rk_check_gradients (m, 1, 9, LINEAR_STEP / 8);
 }
@@ -155,6 +175,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_linear),
         cmocka_unit_test (test_conv2d),
+        cmocka_unit_test (test_conv2d_grouped),
         cmocka_unit_test (test_batchnorm2d),
         cmocka_unit_test (test_relu),
         cmocka_unit_test (test_pools),

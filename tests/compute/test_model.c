@@ -193,7 +193,7 @@ static void test_refused_layers (void **state)
     assert_int_equal (rk_model_relu (m, "later", 0), -1); /* the first error is the one that is told */
     s_seal_fails (m, RK_ESHAPE, "layer fc (linear): input (1, 8, 8) is neither a vector nor (positions, features)");
     m = rk_model_new (rk_shape_3 (1, 8, 8));
-    rk_model_conv2d (m, "conv", 0, (rk_conv2d_t) {4, 11, 1, 1, true});
+    rk_model_conv2d (m, "conv", 0, (rk_conv2d_t) {.channels = 4, .kernel = 11, .stride = 1, .padding = 1, .bias = true});
     s_seal_fails (m, RK_ESHAPE, "layer conv (conv2d)");
     m = rk_model_new (rk_shape_3 (1, 8, 8));
     rk_model_maxpool2d (m, "pool", 0, 2, 2, 2);

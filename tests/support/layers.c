@@ -193,7 +193,7 @@ void rk_check_gradients (rk_model_t *model, int first, int last, float step)
 rk_model_t *rk_check_head (size_t channels, size_t height, size_t width)
 {
     rk_model_t *m = rk_model_new (rk_shape_3 (1, height, width));
-    RK_MUST_HOLD (rk_model_conv2d (m, "head", 0, (rk_conv2d_t) {channels, 1, 1, 0, false}) == 1);
+    RK_MUST_HOLD (rk_model_conv2d (m, "head", 0, (rk_conv2d_t) {.channels = channels, .kernel = 1, .stride = 1, .padding = 0, .bias = false}) == 1);
     return m;
 }
 
