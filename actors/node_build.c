@@ -251,6 +251,9 @@ static rk_err_t s_connect_stage (rk_node_t *self, const rk_endpoints_t *peers, u
         rc = s_connect (self, peers, from, rk_address (RK_ACTOR_STAGE, plan->stages[own + 1].node), err);
     if (!rc && plan->n_clusters > 1)
         rc = s_connect (self, peers, from, rk_address (RK_ACTOR_REDUCER, node), err);
+    const uint32_t partner = rk_tied_partner (plan, self->model, cluster, stage);
+    if (!rc && partner)
+        rc = s_connect (self, peers, from, partner, err);
     if (!rc && (cluster == 0 || last)) /* slices come from cluster 0, predictions from every last stage */
         rc = s_connect (self, peers, from, rk_address (RK_ACTOR_CHECKPOINTER, 0), err);
     return rc;

@@ -7,6 +7,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_GRADIENT] = rk_stage_on_gradient,
     [RK_MSG_CREDIT] = rk_stage_on_credit,
     [RK_MSG_MEAN] = rk_stage_on_mean,
+    [RK_MSG_TIED] = rk_stage_on_tied,
     [RK_MSG_ROUND_CLOSED] = rk_stage_on_round_closed,
     [RK_MSG_ROUND_COMMITTED] = rk_stage_on_round_committed,
     [RK_MSG_SAVE_REQUEST] = rk_stage_on_save_request,

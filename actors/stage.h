@@ -3,7 +3,7 @@
  * slice as soon as it has a gradient and never waits for the matching backward (zero bubble).
  *
  * sockets: ROUTER inbox (Activation from feeder or previous stage, Gradient/Credit from the next stage, Mean
- *   from its reducer) · DEALER to next stage, previous stage or feeder, reducer, checkpointer, coordinator,
+ *   from its reducer, Tied from the stage that shares a tied tensor) · DEALER to next stage, previous stage or feeder, reducer, checkpointer, coordinator,
  *   observer.
  * in:  Activation, Gradient, Credit, Mean, RoundClosed, RoundCommitted, SaveRequest, Stop
  * out: Activation (downstream), Gradient (upstream), Credit (stage 0 to feeder after a backward; forward-only
@@ -31,8 +31,11 @@ typedef struct {
     uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
 } rk_stage_config_t;
 /* Mutations for the exactness tests. */
-enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL,
+enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL, RK_CORRUPT_LOST_SHARE,
        RK_CORRUPT_STALE_ROUND };
+
+/* Address of the stage that `stage` of `cluster` shares a tied tensor with: it must be connected to it; 0: none. */
+uint32_t rk_tied_partner (const rk_plan_t *plan, const rk_model_t *model, uint32_t cluster, uint32_t stage);
 
 rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 

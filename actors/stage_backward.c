@@ -14,7 +14,8 @@ static const float *s_version (const rk_stage_t *self, const rk_slot_t *slot)
 rk_err_t rk_stage_send_credit (rk_stage_t *self, uint64_t f, uint64_t round, uint32_t mode, rk_error_t *err)
 {
     rk_msg_t msg = {.kind = RK_MSG_CREDIT, .credit = {.f = f, .round = round, .mode = mode}};
-    return rk_loop_send (self->loop, self->upstream, &msg, NULL, 0, err);
+    rk_err_t code = mode == RK_MB_TRAIN ? rk_stage_tied_send_values (self, RK_TIED_VALUES, f, round, err) : RK_OK;
+    return code == RK_OK ? rk_loop_send (self->loop, self->upstream, &msg, NULL, 0, err) : code;
 }
 
 /* ---- last: the minibatch is over */
@@ -51,7 +52,10 @@ static rk_err_t s_params (rk_stage_t *self, rk_error_t *err)
 {
     rk_slot_t *slot = self->at;
     rk_stage_kernel_begin (self);
+    rk_stage_tied_add_share (self, slot->f, self->grads);
     rk_err_t code = rk_slice_backward_params (self->slice, slot->ctx, s_version (self, slot), self->grads, err);
+    if (code == RK_OK)
+        code = rk_stage_tied_send_share (self, slot->f, slot->round, self->grads, err);
     if (code != RK_OK)
         return code;
     rk_buffer_unref (slot->version); /* before the step: if nobody else holds it, the step is in place */

@@ -146,7 +146,9 @@ rk_err_t rk_stage_forward (rk_stage_t *self, rk_error_t *err)
         return RK_OK;
     }
     rk_stage_kernel_begin (self);
-    rk_err_t code = train ? rk_stage_own_live (self, err) : RK_OK;
+    rk_err_t code = train ? rk_stage_tied_before_forward (self, err) : RK_OK;
+    if (train && code == RK_OK)
+        code = rk_stage_own_live (self, err);
     if (code != RK_OK)
         return code;
     const float *in[RK_MAX_BOUNDARY];

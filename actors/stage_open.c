@@ -35,6 +35,7 @@ static rk_err_t s_identify (rk_stage_t *self, const rk_stage_config_t *config, r
                              (unsigned long long) stage->flat_lo, (unsigned long long) stage->flat_hi,
                              rk_model_flat_at (self->model, self->layer_first), rk_model_flat_at (self->model, self->layer_last));
     self->n_flat = stage->flat_hi - stage->flat_lo;
+    self->n_tied = rk_model_n_tied (self->model, self->layer_first, self->layer_last);
     self->n_stages = cluster->n_stages;
     self->in_flight = cluster->in_flight ? cluster->in_flight : 1;
     self->first = self->stage == 0;
@@ -88,6 +89,9 @@ size_t rk_stage_max_frame (const rk_plan_t *plan, const rk_model_t *model, uint3
     const size_t labels = plan->settings.train_batch * rk_model_n_labels (model) * RK_LABEL_BYTES;
     if (labels > most)
         most = labels;
+    const rk_tie_t *tie = rk_model_tie (model);
+    if (tie && tie->count * sizeof (float) > most)
+        most = tie->count * sizeof (float);
     return most + RK_WIRE_MAX_ENVELOPE;
 }
 
@@ -112,7 +116,8 @@ static rk_err_t s_make_pools (rk_stage_t *self)
     if (code == RK_OK && self->last)
         code = s_pool (&self->probabilities, n, batch * outputs * sizeof (float));
     if (code == RK_OK)
-        code = rk_buffers_new (&self->versions, self->in_flight + SPARE_VERSIONS, self->n_flat * sizeof (float), 0);
+        code = rk_buffers_new (&self->versions, self->in_flight + SPARE_VERSIONS,
+                               (self->n_flat + self->n_tied) * sizeof (float), 0);
     return code;
 }
 
@@ -138,7 +143,7 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
 {
     size_t bytes = self->n_flat * sizeof (float);
     bool averaged = self->plan->settings.average_optimizer_state && self->reducer;
-    self->grads = rk_arena_memory (bytes + 1);
+    self->grads = rk_arena_memory (bytes + self->n_tied * sizeof (float) + 1);
     bool complete = self->grads != NULL;
     for (int i = 0; i < self->training.optim->n_slots; i++) {
         self->slot_state[i] = rk_arena_memory (bytes + 1);
@@ -211,6 +216,9 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     s_describe_cut (&self->in, self->model, self->layer_first, 0, self->plan->settings.train_batch);
     s_describe_cut (&self->out, self->model, self->layer_last, self->layer_first, self->plan->settings.train_batch);
     s_find_sources (&self->in, &self->out);
+    code = rk_stage_tied_open (self);
+    if (code != RK_OK)
+        return rk_error_set (err, code, "no memory for a tied tensor");
     code = rk_training_of (self->plan, &self->training, err);
     if (code == RK_OK)
         code = s_make_memory (self, err);
@@ -241,6 +249,7 @@ void rk_stage_close (void *self_)
     rk_buffers_t **pools[] = {&self->outs, &self->gins, &self->wire_outs, &self->wire_gins, &self->probabilities, &self->versions};
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
         rk_buffers_destroy (pools[i]);
+    rk_stage_tied_close (self);
     rk_slice_destroy (&self->slice);
     rk_pool_destroy (&self->pool);
     for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++) {

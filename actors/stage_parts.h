@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a stage, shared by its files: stage.c (class), stage_open.c (from plan to memory),
  * stage_receive.c (messages of neighbours, checked), stage_work.c (what to do next), stage_forward.c,
- * stage_backward.c (kernels and what they send), stage_version.c (parameters), stage_round.c (averaging),
+ * stage_backward.c (kernels and what they send), stage_version.c (parameters), stage_tied.c (a tensor that two
+ * stages share), stage_round.c (averaging),
  * stage_report.c. Everything runs in the stage's thread.                                                  */
 #ifndef RK_ACTORS_STAGE_PARTS_H
 #define RK_ACTORS_STAGE_PARTS_H
 #include "actors/buffers.h"
 #include "actors/stage.h"
+#include "actors/stage_tied.h"
 #include "actors/training.h"
 #include "cluster/lease.h"
 #include "cluster/schedule.h"
@@ -15,8 +17,6 @@
 
 /* Send buffers beyond in_flight: the I/O thread gives one back a little after the peer has answered it. */
 #define RK_STAGE_SPARE_BUFFERS 4
-
-typedef struct rk_stage rk_stage_t;
 
 /* A minibatch that is here. */
 typedef enum {
@@ -106,6 +106,8 @@ struct rk_stage {
 
     /* Parameters: the flat range of this stage. */
     size_t n_flat;
+    size_t n_tied;                       /* floats behind them in versions and gradients: the copy of a tied tensor */
+    rk_stage_tied_t tied;
     rk_buffers_t *versions;
     rk_buffer_t *live, *mean, *snapshot; /* mean: of the last round applied; snapshot: being averaged, or NULL */
     rk_buffer_t *merged;                 /* the mean of all replicas, when `mean` is only this one's mixture; or NULL */
@@ -169,6 +171,8 @@ const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *s
 /* ---- stage_version.c */
 rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;      /* optimiser, on what has accumulated */
 rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;  /* so that BatchNorm may write to it */
+/* `count` floats of the live version from `at`; values at any address */
+rk_err_t rk_stage_write_live (rk_stage_t *self, size_t at, size_t count, const void *values, rk_error_t *err) RK_MUST_CHECK;
 /* mean: n_flat floats at any address */
 rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *err) RK_MUST_CHECK;
 /* n_flat floats at any address; NULL: the last round did not merge */
@@ -195,6 +199,7 @@ rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err
 rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* end it if it has ended */
 rk_err_t rk_stage_on_round_closed (void *self, rk_packet_t *packet, rk_error_t *err);
 rk_err_t rk_stage_on_round_committed (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_take_held_mean (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* of stage_tied.h */
 rk_err_t rk_stage_on_mean (void *self, rk_packet_t *packet, rk_error_t *err);
 rk_err_t rk_stage_on_save_request (void *self, rk_packet_t *packet, rk_error_t *err);
 

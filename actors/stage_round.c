@@ -64,15 +64,21 @@ rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
     if (code != RK_OK)
         return code;
     uint64_t round = self->round;
+    if (!rk_stage_tied_end_round (self, round, &code, err) || code != RK_OK)
+        return code;
     if (self->reducer) {
         self->averaging = round;
         code = rk_stage_take_snapshot (self, err);
+        if (code == RK_OK) /* after what the snapshot may have added to the live version */
+            code = rk_stage_tied_send_values (self, RK_TIED_ROUND, 0, round, err);
         if (code == RK_OK)
             code = s_send_snapshot (self, end, err);
     } else { /* one cluster: the snapshot is the mean */
         rk_buffer_unref (self->mean);
         self->mean = rk_buffer_ref (self->live);
-        code = s_applied (self, round, 0, err);
+        code = rk_stage_tied_send_values (self, RK_TIED_ROUND, 0, round, err);
+        if (code == RK_OK)
+            code = s_applied (self, round, 0, err);
     }
     *end = (rk_round_end_t){.known = false};
     return code == RK_OK ? rk_stage_begin_round (self, round + 1, err) : code;
@@ -133,6 +139,38 @@ static void s_apply_slot (rk_stage_t *self, int slot, const uint8_t *mean)
     }
 }
 
+static rk_err_t s_take_mean (rk_stage_t *self, const rk_mean_t *mean, zmq_msg_t *frame, rk_error_t *err)
+{
+    const int n = s_n_planes (self);
+    self->counts.reducer_bytes = mean->bytes_sent;
+    rk_stage_kernel_begin (self);
+    if (self->mix.y)
+        memcpy (self->mix.y, zmq_msg_data (&frame[1]), self->n_flat * sizeof (float));
+    for (int i = 1; i < n && !self->mix.y; i++)
+        s_apply_slot (self, i - 1, zmq_msg_data (&frame[i]));
+    rk_err_t code = rk_stage_apply_mean (self, zmq_msg_data (&frame[0]), err);
+    if (code == RK_OK)
+        code = rk_stage_keep_merged (self, mean->merged ? zmq_msg_data (&frame[n]) : NULL, err);
+    self->counts.busy_ns += rk_thread_cpu_ns () - self->kernel_cpu_ns;
+    rk_stage_tied_drop_mean (self);
+    if (code == RK_OK)
+        code = rk_stage_tied_send_mean (self, self->averaging, err);
+    if (code == RK_OK)
+        code = s_applied (self, self->averaging, mean->distance, err);
+    return code == RK_OK ? rk_stage_check_round (self, err) : code;
+}
+
+rk_err_t rk_stage_take_held_mean (rk_stage_t *self, rk_error_t *err)
+{
+    rk_stage_tied_t *tied = &self->tied;
+    rk_err_t code = s_take_mean (self, &tied->held_mean, tied->held_frame, err);
+    for (int i = 0; i < tied->n_held; i++)
+        zmq_msg_close (&tied->held_frame[i]);
+    tied->n_held = 0;
+    tied->held = false;
+    return code;
+}
+
 rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
 {
     rk_stage_t *self = self_;
@@ -150,19 +188,7 @@ rk_err_t rk_stage_on_mean (void *self_, rk_packet_t *packet, rk_error_t *err)
         if (zmq_msg_size (&packet->frame[i]) != self->n_flat * sizeof (float))
             return rk_error_set (err, RK_EFORMAT, "mean of round %llu has %zu bytes, not %zu", (unsigned long long) mean->round,
                                  zmq_msg_size (&packet->frame[i]), self->n_flat * sizeof (float));
-    self->counts.reducer_bytes = mean->bytes_sent;
-    rk_stage_kernel_begin (self);
-    if (self->mix.y)
-        memcpy (self->mix.y, zmq_msg_data (&packet->frame[1]), self->n_flat * sizeof (float));
-    for (int i = 1; i < n && !self->mix.y; i++)
-        s_apply_slot (self, i - 1, zmq_msg_data (&packet->frame[i]));
-    code = rk_stage_apply_mean (self, zmq_msg_data (&packet->frame[0]), err);
-    if (code == RK_OK)
-        code = rk_stage_keep_merged (self, mean->merged ? zmq_msg_data (&packet->frame[n]) : NULL, err);
-    self->counts.busy_ns += rk_thread_cpu_ns () - self->kernel_cpu_ns;
-    if (code == RK_OK)
-        code = s_applied (self, self->averaging, mean->distance, err);
-    return code == RK_OK ? rk_stage_check_round (self, err) : code;
+    return rk_stage_tied_hold_mean (self, packet) ? RK_OK : s_take_mean (self, mean, packet->frame, err);
 }
 
 /* ---- a checkpoint */

@@ -20,6 +20,26 @@ static void s_set (rk_buffer_t **holder, rk_buffer_t *version) /* takes the refe
     *holder = version;
 }
 
+/* The copy of a tied tensor goes on as it is: its owner steps it. */
+static void s_copy_tied (const rk_stage_t *self, rk_buffer_t *to)
+{
+    if (to != self->live && self->n_tied)
+        memcpy (rk_buffer_floats (to) + self->n_flat, rk_buffer_floats (self->live) + self->n_flat, self->n_tied * sizeof (float));
+}
+
+rk_err_t rk_stage_write_live (rk_stage_t *self, size_t at, size_t count, const void *values, rk_error_t *err)
+{
+    if (!rk_buffer_sole (self->live)) {
+        rk_buffer_t *own = rk_stage_take_version (self, err);
+        if (!own)
+            return RK_ENOMEM;
+        memcpy (own->bytes, self->live->bytes, (self->n_flat + self->n_tied) * sizeof (float));
+        s_set (&self->live, own);
+    }
+    memcpy (rk_buffer_floats (self->live) + at, values, count * sizeof (float));
+    return RK_OK;
+}
+
 rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err)
 {
     rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : rk_stage_take_version (self, err);
@@ -33,6 +53,7 @@ rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err)
         .slots = self->slot_state};
     rk_optim_update (self->training.optim, &self->training.config, &update);
     self->mix.lr_sum += update.lr;
+    s_copy_tied (self, to);
     if (to != self->live)
         s_set (&self->live, to);
     memset (self->grads, 0, self->n_flat * sizeof *self->grads);
@@ -49,7 +70,7 @@ rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err)
     rk_buffer_t *own = rk_stage_take_version (self, err);
     if (!own)
         return RK_ENOMEM;
-    memcpy (own->bytes, self->live->bytes, self->n_flat * sizeof (float));
+    memcpy (own->bytes, self->live->bytes, (self->n_flat + self->n_tied) * sizeof (float));
     s_set (&self->live, own);
     return RK_OK;
 }
@@ -81,6 +102,7 @@ rk_err_t rk_stage_correct_live (rk_stage_t *self, rk_error_t *err)
         x[i] = from[i] + (mean[i] - snapshot[i]);
     const bool local = rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE;
     rk_stage_copy_stats (self, local ? rk_buffer_floats (self->live) : mean, x);
+    s_copy_tied (self, to);
     if (to != self->live)
         s_set (&self->live, to);
     s_set (&self->snapshot, NULL);
@@ -93,6 +115,7 @@ rk_err_t rk_stage_apply_mean (rk_stage_t *self, const void *mean, rk_error_t *er
     if (!copy)
         return RK_ENOMEM;
     memcpy (copy->bytes, mean, self->n_flat * sizeof (float));
+    rk_stage_tied_copy_mean (self, 0, rk_buffer_floats (copy));
     if (rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
         rk_stage_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (copy));
     rk_buffer_t *before = self->mean;
@@ -120,6 +143,7 @@ rk_err_t rk_stage_keep_merged (rk_stage_t *self, const void *merged, rk_error_t 
     if (!self->merged)
         return RK_ENOMEM;
     memcpy (self->merged->bytes, merged, self->n_flat * sizeof (float));
+    rk_stage_tied_copy_mean (self, 1, rk_buffer_floats (self->merged));
     if (rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
         rk_stage_copy_stats (self, rk_buffer_floats (self->live), rk_buffer_floats (self->merged));
     return RK_OK;
@@ -162,7 +186,7 @@ rk_err_t rk_stage_begin_measure (rk_stage_t *self, rk_error_t *err)
         self->merged = rk_stage_take_version (self, err);
         if (!self->merged)
             return RK_ENOMEM;
-        memcpy (self->merged->bytes, self->mean->bytes, self->n_flat * sizeof (float));
+        memcpy (self->merged->bytes, self->mean->bytes, (self->n_flat + self->n_tied) * sizeof (float));
     }
     s_each_stat (self, s_clear_stat, 0);
     return RK_OK;
@@ -175,7 +199,7 @@ void rk_stage_end_measure (rk_stage_t *self, uint64_t k)
 
 /* ---- first values */
 
-static rk_err_t s_read_tensor (rk_stage_t *self, const rk_st_file_t *file, const rk_param_t *param, float *flat, rk_error_t *err)
+static rk_err_t s_read_tensor (const rk_st_file_t *file, const rk_param_t *param, float *values, rk_error_t *err)
 {
     const rk_st_tensor_t *tensor = rk_st_find (file, param->name);
     if (!tensor)
@@ -183,7 +207,7 @@ static rk_err_t s_read_tensor (rk_stage_t *self, const rk_st_file_t *file, const
     if (tensor->count != param->count)
         return rk_error_set (err, RK_ESHAPE, "%s has %zu values in the file, %zu in the model", param->name, tensor->count,
                              param->count);
-    memcpy (flat + param->offset - rk_model_flat_at (self->model, self->layer_first), tensor->data, param->count * sizeof *flat);
+    memcpy (values, tensor->data, param->count * sizeof *values);
     return RK_OK;
 }
 
@@ -194,8 +218,10 @@ static rk_err_t s_read_initial (rk_stage_t *self, const char *path, float *flat,
     for (size_t i = 0; i < rk_model_n_tensors (self->model) && code == RK_OK; i++) {
         const rk_param_t *param = rk_model_param (self->model, i);
         if (param->layer >= self->layer_first && param->layer < self->layer_last)
-            code = s_read_tensor (self, file, param, flat, err);
+            code = s_read_tensor (file, param, flat + param->offset - rk_model_flat_at (self->model, self->layer_first), err);
     }
+    if (code == RK_OK && self->n_tied)
+        code = s_read_tensor (file, rk_model_param (self->model, rk_model_tie (self->model)->param), flat + self->n_flat, err);
     rk_st_close (&file);
     return code;
 }

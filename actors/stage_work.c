@@ -40,13 +40,13 @@ static rk_err_t s_continue (rk_stage_t *self, int64_t now_ns, rk_error_t *err)
 static bool s_backward_ready (const rk_stage_t *self, const rk_slot_t *slot)
 {
     /* A gradient of the next round waits until this round has ended here: the snapshot lies between them. */
-    return slot->mode == RK_MB_TRAIN && slot->round == self->round &&
+    return slot->mode == RK_MB_TRAIN && slot->round == self->round && rk_stage_tied_has_share (self, slot->f) &&
            slot->state == (self->last ? RK_SLOT_STASHED : RK_SLOT_ANSWERED);
 }
 
 static bool s_forward_ready (const rk_stage_t *self, const rk_slot_t *slot)
 {
-    return slot->state == RK_SLOT_ARRIVED;
+    return slot->state == RK_SLOT_ARRIVED && (slot->mode != RK_MB_TRAIN || rk_stage_tied_may_forward (self));
 }
 
 static rk_slot_t *s_oldest (rk_stage_t *self, bool (*ready) (const rk_stage_t *, const rk_slot_t *))

@@ -38,6 +38,7 @@
 #define MEAN(N, S, L) N (round) N (n_planes) N (bytes_sent) N (merged) N (distance)
 #define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps)
 #define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
+#define TIED(N, S, L) N (what) N (f) N (round) N (n_tensors) N (n_floats)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
 #define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
@@ -68,6 +69,7 @@ PLAIN_BODY (chunk, CHUNK)
 PLAIN_BODY (mean, MEAN)
 PLAIN_BODY (slice, SLICE)
 PLAIN_BODY (prediction, PREDICTION)
+PLAIN_BODY (tied, TIED)
 PLAIN_BODY (hello, HELLO)
 PLAIN_BODY (welcome, WELCOME)
 PLAIN_BODY (profile_request, PROFILE_REQUEST)
@@ -259,6 +261,7 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (MEAN, "Mean", mean),
     ROW (SLICE, "Slice", slice),
     ROW (PREDICTION, "Prediction", prediction),
+    ROW (TIED, "Tied", tied),
     ROW (HELLO, "Hello", hello),
     ROW (WELCOME, "Welcome", welcome),
     ROW (PROFILE_REQUEST, "ProfileRequest", profile_request),

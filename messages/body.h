@@ -18,6 +18,7 @@ typedef struct {
         Rk__Mean mean;
         Rk__Slice slice;
         Rk__Prediction prediction;
+        Rk__Tied tied;
         Rk__Hello hello;
         Rk__Welcome welcome;
         Rk__ProfileRequest profile_request;

@@ -199,6 +199,14 @@ static rk_err_t s_stop (const rk_msg_t *msg, rk_error_t *err)
     return rk_text_check ("reason", msg->stop.reason, MAX_LINE, false, err);
 }
 
+static rk_err_t s_tied (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_tied_t *t = &msg->tied;
+    RULE (t->what <= RK_TIED_MEAN, "tied values of kind %u, at most %d", t->what, RK_TIED_MEAN);
+    RULE (t->n_tensors <= 2, "%u tied tensors, at most 2", t->n_tensors);
+    return RK_OK;
+}
+
 static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_ACTIVATION] = s_activation,
     [RK_MSG_GRADIENT] = s_gradient,
@@ -208,6 +216,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_MEAN] = s_mean,
     [RK_MSG_SLICE] = s_slice,
     [RK_MSG_PREDICTION] = s_prediction,
+    [RK_MSG_TIED] = s_tied,
     [RK_MSG_HELLO] = s_hello,
     [RK_MSG_WELCOME] = s_welcome,
     [RK_MSG_PROFILE_REQUEST] = s_profile_request,
@@ -259,6 +268,8 @@ static s_frames_t s_expected (const rk_msg_t *msg)
         return (s_frames_t) {msg->slice.n_planes, 4, msg->slice.n_floats, false};
     case RK_MSG_PREDICTION:
         return (s_frames_t) {1, 4, (uint64_t) msg->prediction.n * msg->prediction.n_classes, false};
+    case RK_MSG_TIED:
+        return (s_frames_t) {msg->tied.n_tensors, 4, msg->tied.n_floats, false};
     case RK_MSG_PLAN:
         return (s_frames_t) {1, 1, ANY, false};
     default:

@@ -38,7 +38,7 @@ const char *rk_actor_kind_name (rk_actor_kind_t kind);
 typedef enum {
     RK_MSG_NONE = 0,
     RK_MSG_ACTIVATION, RK_MSG_GRADIENT, RK_MSG_CREDIT, RK_MSG_SNAPSHOT, RK_MSG_CHUNK, RK_MSG_MEAN, RK_MSG_SLICE,
-    RK_MSG_PREDICTION,
+    RK_MSG_PREDICTION, RK_MSG_TIED,
     RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
@@ -51,6 +51,7 @@ const char *rk_msg_kind_name (rk_msg_kind_t kind);
  * minibatch on which the statistics of that model are measured.                                            */
 enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2, RK_MB_REPLICA = 3, RK_MB_MEASURE = 4, RK_N_MB };
 enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
+enum { RK_TIED_SHARE = 0, RK_TIED_VALUES = 1, RK_TIED_ROUND = 2, RK_TIED_MEAN = 3 }; /* what a Tied is */
 
 typedef struct { uint64_t f, round; uint32_t mode, n, dtype, n_tensors; } rk_activation_t;
 typedef struct { uint64_t f, round; uint32_t n, dtype, n_tensors; } rk_gradient_t;
@@ -60,6 +61,7 @@ typedef struct { uint64_t round; uint32_t segment, plane, step, piece; uint64_t 
 typedef struct { uint64_t round; uint32_t n_planes; uint64_t bytes_sent; bool merged; double distance; } rk_mean_t;
 typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uint32_t n_planes; uint64_t steps; } rk_slice_msg_t;
 typedef struct { uint64_t f; uint32_t n, n_classes; } rk_prediction_t;
+typedef struct { uint32_t what; uint64_t f, round; uint32_t n_tensors; uint64_t n_floats; } rk_tied_t;
 typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
@@ -95,7 +97,7 @@ typedef struct {
     uint64_t seq; /* per sender and receiver, from 1; the sender counts */
     union {
         rk_activation_t activation; rk_gradient_t gradient; rk_credit_t credit; rk_snapshot_t snapshot; rk_chunk_t chunk;
-        rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_hello_t hello; rk_welcome_t welcome;
+        rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_tied_t tied; rk_hello_t hello; rk_welcome_t welcome;
         rk_profile_request_t profile_request; rk_profile_msg_t profile; rk_plan_msg_t plan; rk_endpoints_t wired, peers; rk_ready_t ready; rk_start_t start;
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;

@@ -220,6 +220,7 @@ static uint32_t s_send_bad_others (bench_t *b)
     s_send (&b->after, (rk_msg_t){.kind = RK_MSG_CREDIT, .credit = {.mode = RK_MB_TRAIN}}, 0, NULL), n++;
     s_send (&b->before, (rk_msg_t){.kind = RK_MSG_CREDIT, .credit = {.mode = RK_MB_EVAL}}, 0, NULL), n++;
     s_send (&b->after, (rk_msg_t){.kind = RK_MSG_SAVE_REQUEST}, 0, NULL), n++;
+    s_send (&b->after, (rk_msg_t){.kind = RK_MSG_TIED, .tied = {.n_tensors = 1, .n_floats = size / 4}}, 1, &size), n++; /* none is */
     s_send (&b->after, (rk_msg_t){.kind = RK_MSG_STOP, .stop = {.reason = "x"}}, 0, NULL), n++;
     return n;
 }

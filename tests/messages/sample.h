@@ -117,6 +117,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_MEAN: m->mean = (rk_mean_t) {N64, tensors, N64, mode == 1, sample_f64 (s)}; break;
     case RK_MSG_SLICE: m->slice = (rk_slice_msg_t) {N64, N32, N64 >> 1, sample_below (s, 999), tensors, N64}; break;
     case RK_MSG_PREDICTION: m->prediction = (rk_prediction_t) {N64, n, 1 + sample_below (s, 20)}; break;
+    case RK_MSG_TIED: m->tied = (rk_tied_t) {sample_below (s, 4), N64, N64, sample_below (s, 3), 7 + n}; break;
     case RK_MSG_HELLO:
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
                                  sample_text (s, 63)};
@@ -178,6 +179,7 @@ static inline int sample_frames (sample_t *s, const rk_msg_t *m, rk_frame_t *fra
     case RK_MSG_SLICE: n = (int) m->slice.n_planes, count = m->slice.n_floats; break;
     case RK_MSG_CHUNK: n = 1, count = m->chunk.n_floats; break;
     case RK_MSG_PREDICTION: n = 1, count = (size_t) m->prediction.n * m->prediction.n_classes; break;
+    case RK_MSG_TIED: n = (int) m->tied.n_tensors, count = m->tied.n_floats; break;
     case RK_MSG_PLAN: n = 1, unit = 1; break;
     default: break;
     }

@@ -124,6 +124,8 @@ static void s_refused_values (void **state)
     BAD (ACTIVATION, m.activation.n = 0, "no samples");
     BAD (ACTIVATION, m.activation.n_tensors = 0, "without tensors");
     BAD (ACTIVATION, m.activation.n_tensors = RK_WIRE_MAX_FRAMES, "72 tensors");
+    BAD (TIED, m.tied.what = 4, "kind 4");
+    BAD (TIED, m.tied.n_tensors = 3, "tied tensors");
     BAD (GRADIENT, m.gradient.dtype = 77, "dtype 77");
     BAD (GRADIENT, m.gradient.n = 0, "no samples");
     BAD (GRADIENT, m.gradient.n_tensors = UINT32_MAX, "tensors");

@@ -120,6 +120,9 @@ static void s_connect (rig_t *rig)
                 s_join (rig, RK_ACTOR_STAGE, node, RK_ACTOR_STAGE, before);
                 s_join (rig, RK_ACTOR_STAGE, before, RK_ACTOR_STAGE, node);
             }
+            const uint32_t partner = rk_tied_partner (plan, rig->config->model, c, s);
+            if (partner)
+                s_join (rig, RK_ACTOR_STAGE, node, RK_ACTOR_STAGE, rk_address_node (partner));
             if (plan->n_clusters > 1) {
                 s_join (rig, RK_ACTOR_STAGE, node, RK_ACTOR_REDUCER, node);
                 s_join (rig, RK_ACTOR_REDUCER, node, RK_ACTOR_STAGE, node);
