@@ -186,9 +186,14 @@ uint32_t rk_graph_group (const rk_graph_t *graph, const rk_graph_time_t *at, uin
 {
     const uint32_t n = graph->config.n;
     if (rk_graph_is_exact_at (graph, at)) {
-        for (uint32_t j = 0; j < n; j++)
+        for (uint32_t j = 0; members && j < n; j++)
             members[j] = j;
         return n;
     }
     return graph->kind->group ? graph->kind->group (graph, at, i, members) : 0;
+}
+
+uint32_t rk_graph_side (const rk_graph_t *graph, const rk_graph_time_t *at)
+{
+    return graph->kind->side && !rk_graph_is_exact_at (graph, at) ? graph->kind->side (graph, at) : 0;
 }

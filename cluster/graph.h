@@ -73,7 +73,10 @@ uint32_t rk_graph_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
 uint32_t rk_graph_column (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges);
 /* The members of i's group, itself included, ascending, when every one of them has the same row, 1/members
  * each: such a group may use a ring all-reduce among itself (2 (g - 1) / g instead of g - 1 models sent).
- * members: room for rk_graph_max_row. Returns 0 when there is no such group.                                */
+ * members: room for rk_graph_max_row, or NULL. Returns 0 when there is no such group.                       */
 uint32_t rk_graph_group (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, uint32_t *members);
+/* h > 0 when every row is the window i - h .. i + h of a ring lattice at that moment, but not the exact mean:
+ * window.h has another way to form it.                                                                     */
+uint32_t rk_graph_side (const rk_graph_t *graph, const rk_graph_time_t *at);
 
 #endif

@@ -9,4 +9,5 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
     return rk_graph_window (graph->config.n, i, h, h, edges);
 }
 
-const rk_graph_kind_t rk_graph_kind_ada = {.open = rk_shed_open, .row = s_row, .exact = rk_shed_is_exact};
+const rk_graph_kind_t rk_graph_kind_ada = {
+    .open = rk_shed_open, .row = s_row, .exact = rk_shed_is_exact, .side = rk_shed_side};

@@ -30,4 +30,10 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
     return rk_graph_window (graph->config.n, i, graph->dims[0], graph->dims[0], edges);
 }
 
-const rk_graph_kind_t rk_graph_kind_lattice = {.open = s_open, .row = s_row};
+static uint32_t s_side (const rk_graph_t *graph, const rk_graph_time_t *at)
+{
+    (void) at;
+    return graph->dims[0];
+}
+
+const rk_graph_kind_t rk_graph_kind_lattice = {.open = s_open, .row = s_row, .side = s_side};

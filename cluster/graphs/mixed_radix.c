@@ -95,7 +95,7 @@ static uint32_t s_group (const rk_graph_t *graph, const rk_graph_time_t *at, uin
     uint32_t stride;
     const uint32_t factor = s_digit (graph, at, &stride);
     const uint32_t first = i - i / stride % factor * stride;
-    for (uint32_t q = 0; q < factor; q++)
+    for (uint32_t q = 0; members && q < factor; q++)
         members[q] = first + q * stride;
     return factor > 1 ? factor : 0;
 }

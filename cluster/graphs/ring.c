@@ -16,4 +16,11 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
     return rk_graph_window (graph->config.n, i, 1, 1, edges);
 }
 
-const rk_graph_kind_t rk_graph_kind_ring = {.open = s_open, .row = s_row};
+static uint32_t s_side (const rk_graph_t *graph, const rk_graph_time_t *at)
+{
+    (void) graph;
+    (void) at;
+    return 1;
+}
+
+const rk_graph_kind_t rk_graph_kind_ring = {.open = s_open, .row = s_row, .side = s_side};

@@ -66,7 +66,7 @@ static uint32_t s_group (const rk_graph_t *graph, const rk_graph_time_t *at, uin
     const uint32_t per_machine = graph->dims[1], first = i / per_machine * per_machine;
     if (!s_inside (graph, at))
         return 0;
-    for (uint32_t q = 0; q < per_machine; q++)
+    for (uint32_t q = 0; members && q < per_machine; q++)
         members[q] = first + q;
     return per_machine;
 }

@@ -205,7 +205,7 @@ static void s_tell_probe (s_run_t *run, uint64_t t)
 static void s_advance_clock (s_run_t *run, uint64_t t)
 {
     rk_clock_step_t step = {.graph = run->made.graph, .at = s_time (run, t), .bytes = rk_stack_model_bytes (run->stack),
-                            .mixes = s_mixes (run, t), .awc = run->cell->order == RK_ORDER_AWC};
+                            .mixes = s_mixes (run, t), .awc = run->cell->order == RK_ORDER_AWC, .cheapest = run->cell->exchange == 1};
     rk_clock_step (run->clock, &step);
     for (uint32_t i = 0; t < SPAN_STEPS && i < SPAN_REPLICAS && i < run->cell->n; i++) {
         const rk_cell_span_t span = {t, i, rk_clock_span (run->clock, i)};

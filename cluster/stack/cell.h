@@ -22,6 +22,7 @@ typedef struct {
     bool centralised;     /* gradients are averaged instead of parameters: C_complete */
     uint32_t n, every;    /* replicas; steps between two mixings */
     uint32_t order, mixing; /* rk_stack_order_t, rk_stack_mixing_t */
+    uint32_t exchange;      /* 0: direct, 1: cheapest (cluster/traffic.h) */
     bool mix_state, final_merge;
     uint32_t lr_rule, lr_batch; /* rk_lr_rule_t; global batch that train.lr is meant for */
     uint32_t steps;       /* most steps of a pass; 0: all */

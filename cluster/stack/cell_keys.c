@@ -22,6 +22,7 @@ typedef struct {
 } s_row_t;
 
 static const char *const s_orders[] = {"atc", "awc", NULL}, *const s_mixings[] = {"sparse", "dense", "auto", NULL};
+static const char *const s_exchanges[] = {"direct", "cheapest", NULL};
 static const char *const s_rules[] = {"none", "linear", "sqrt", "graph", NULL};
 
 #define MEMBER(name) offsetof (rk_cell_t, name), sizeof (((rk_cell_t *) 0)->name)
@@ -43,6 +44,8 @@ static const s_row_t s_rows[] = {
     {"dbench.eval_replicas", INTEGER (eval_replicas, 1, 65536), "16", "replicas tested after a pass, evenly spread"},
     {"dbench.eval_samples", INTEGER (eval_samples, 0, 1000000000), "2000", "test samples each sees; 0: all"},
     {"dbench.mixing", WORD (mixing, s_mixings, "sparse | dense | auto"), "sparse", "sums over neighbours, or one product with W"},
+    {"dbench.exchange", WORD (exchange, s_exchanges, "direct | cheapest"), "direct",
+     "virtual clock and bytes: models to every hearer, or the way that sends least (rings in groups, window doubling)"},
     {"dbench.delay", INTEGER (delay, 0, 1024), "0", "updates by which gradients are late, never across an averaging"},
     {"dbench.final_merge", SWITCH (final_merge), "off", "all replicas take their mean before the last test"},
     {"dbench.dimension", INTEGER (quadratic.dimension, 1, 1000000000), "1000", "of the model quadratic"},

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/traffic.h"
 #include "compute/rng.h"
 
 struct rk_clock {
@@ -12,6 +13,8 @@ struct rk_clock {
     uint64_t *blamed;         /* (n) how often a replica was waited for */
     float *noise;             /* (n) */
     rk_graph_edge_t *edges;   /* (n) one column of W */
+    uint32_t *members;        /* (n) one group */
+    double *times;            /* (2 n) before and after a hop */
     uint64_t t;
     rk_clock_totals_t totals;
 };
@@ -28,8 +31,10 @@ rk_err_t rk_clock_new (rk_clock_t **clock_p, const rk_clock_config_t *config, rk
         self->blamed = calloc (config->n, sizeof *self->blamed);
         self->noise = calloc (config->n, sizeof *self->noise);
         self->edges = calloc (config->n, sizeof *self->edges);
+        self->members = calloc (config->n, sizeof *self->members);
+        self->times = calloc (2 * (size_t) config->n, sizeof *self->times);
     }
-    if (!self || !self->spans || !self->blamed || !self->noise || !self->edges) {
+    if (!self || !self->spans || !self->blamed || !self->noise || !self->edges || !self->members || !self->times) {
         rk_clock_destroy (&self);
         return rk_error_set (err, RK_ENOMEM, "no memory for a clock of %u replicas", config->n);
     }
@@ -46,6 +51,8 @@ void rk_clock_destroy (rk_clock_t **clock_p)
     free (self->blamed);
     free (self->noise);
     free (self->edges);
+    free (self->members);
+    free (self->times);
     free (self);
     *clock_p = NULL;
 }
@@ -71,21 +78,74 @@ static void s_compute (rk_clock_t *self)
     }
 }
 
-/* Everybody waits for the last, then 2 (n - 1) messages of a piece of 1 / n each. */
-static void s_all_reduce (rk_clock_t *self, uint64_t bytes)
+static void s_wait (rk_clock_span_t *span, double arrives, uint32_t peer)
+{
+    if (arrives > span->ready_s) {
+        span->ready_s = arrives;
+        span->waited_for = peer;
+    }
+}
+
+/* The members wait for the last of them, then 2 (g - 1) messages of a piece of 1 / g each. awc: what is averaged is
+ * there when the step begins.                                                                              */
+static void s_all_reduce (rk_clock_t *self, const uint32_t *members, uint32_t g, uint64_t bytes, bool awc)
 {
     const rk_clock_config_t *c = &self->config;
-    uint32_t last = 0;
-    for (uint32_t i = 1; i < c->n; i++)
-        if (self->spans[i].computed_s > self->spans[last].computed_s)
-            last = i;
-    const double hops = 2.0 * (c->n - 1), ready = self->spans[last].computed_s + hops * (c->alpha_s + (double) bytes / c->n * c->byte_s);
-    for (uint32_t i = 0; i < c->n; i++) {
-        self->spans[i].ready_s = ready;
-        self->spans[i].waited_for = last;
+    uint32_t last = members[0];
+    for (uint32_t m = 1; m < g; m++) {
+        const rk_clock_span_t *span = &self->spans[members[m]], *latest = &self->spans[last];
+        if (awc ? span->begin_s > latest->begin_s : span->computed_s > latest->computed_s)
+            last = members[m];
     }
-    self->totals.messages += (uint64_t) hops * c->n;
-    self->totals.bytes += 2 * (uint64_t) (c->n - 1) * bytes;
+    const double begin = awc ? self->spans[last].begin_s : self->spans[last].computed_s;
+    const double hops = 2.0 * (g - 1), ready = begin + hops * (c->alpha_s + (double) bytes / g * c->byte_s);
+    for (uint32_t m = 0; m < g; m++)
+        s_wait (&self->spans[members[m]], ready, last);
+    self->totals.messages += (uint64_t) hops * g;
+    self->totals.bytes += 2 * (uint64_t) (g - 1) * bytes;
+}
+
+static void s_rings (rk_clock_t *self, const rk_clock_step_t *step)
+{
+    const uint32_t n = self->config.n;
+    if (!step->graph || rk_graph_is_exact_at (step->graph, &step->at)) {
+        for (uint32_t i = 0; i < n; i++)
+            self->members[i] = i;
+        s_all_reduce (self, self->members, n, step->bytes, false);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t g = rk_graph_group (step->graph, &step->at, i, self->members);
+        if (g > 1 && self->members[0] == i)
+            s_all_reduce (self, self->members, g, step->bytes, step->awc);
+    }
+}
+
+/* Hop by hop: the next one is sent when the last one has arrived. */
+static void s_windows (rk_clock_t *self, const rk_clock_step_t *step)
+{
+    const rk_clock_config_t *c = &self->config;
+    rk_window_t window;
+    if (rk_window_make (&window, c->n, 2 * rk_graph_side (step->graph, &step->at), NULL))
+        return;
+    double *now = self->times, *next = self->times + c->n;
+    for (uint32_t i = 0; i < c->n; i++)
+        now[i] = step->awc ? self->spans[i].begin_s : self->spans[i].computed_s;
+    for (uint32_t h = 0; h < window.n_hops; h++) {
+        if (window.hops[h].op == RK_WINDOW_CLOSE)
+            continue;
+        for (uint32_t i = 0; i < c->n; i++) {
+            const uint32_t peer = (i + window.hops[h].from) % c->n;
+            const double arrives = now[peer] + c->alpha_s + (double) step->bytes * c->byte_s;
+            next[i] = arrives > now[i] ? arrives : now[i];
+            s_wait (&self->spans[i], arrives, peer);
+        }
+        double *last = now;
+        now = next;
+        next = last;
+    }
+    self->totals.messages += (uint64_t) window.n_messages * c->n;
+    self->totals.bytes += (uint64_t) window.n_messages * c->n * step->bytes;
 }
 
 /* Replica i sends to its hearers in ascending order; each message takes its turn on i's link. */
@@ -96,25 +156,30 @@ static void s_exchange (rk_clock_t *self, const rk_clock_step_t *step)
         const uint32_t n_hearers = rk_graph_column (step->graph, &step->at, i, self->edges);
         const double sent = step->awc ? self->spans[i].begin_s : self->spans[i].computed_s;
         for (uint32_t h = 0; h < n_hearers; h++) {
-            rk_clock_span_t *hearer = &self->spans[self->edges[h].peer];
             const double arrives = sent + c->alpha_s + (h + 1) * (double) step->bytes * c->byte_s;
-            if (arrives > hearer->ready_s) {
-                hearer->ready_s = arrives;
-                hearer->waited_for = i;
-            }
+            s_wait (&self->spans[self->edges[h].peer], arrives, i);
         }
         self->totals.messages += n_hearers;
         self->totals.bytes += n_hearers * step->bytes;
     }
 }
 
+/* Graphs whose rows can be formed otherwise than directly are the same for all replicas. */
+static rk_way_t s_way (rk_clock_t *self, const rk_clock_step_t *step)
+{
+    if (!step->graph || rk_graph_is_exact_at (step->graph, &step->at))
+        return RK_WAY_RING;
+    return rk_traffic_of (step->graph, &step->at, 0, !step->cheapest, self->edges).way;
+}
+
+static void (*const s_ways[]) (rk_clock_t *self, const rk_clock_step_t *step) = {
+    [RK_WAY_DIRECT] = s_exchange, [RK_WAY_RING] = s_rings, [RK_WAY_WINDOW] = s_windows};
+
 void rk_clock_step (rk_clock_t *self, const rk_clock_step_t *step)
 {
     s_compute (self);
-    if (step->mixes && (!step->graph || rk_graph_is_exact (step->graph)))
-        s_all_reduce (self, step->bytes);
-    else if (step->mixes)
-        s_exchange (self, step);
+    if (step->mixes)
+        s_ways[s_way (self, step)](self, step);
     for (uint32_t i = 0; i < self->config.n; i++) {
         const rk_clock_span_t *span = &self->spans[i];
         self->totals.wait_s += span->ready_s - span->computed_s;

@@ -22,14 +22,14 @@ typedef struct rk_clock rk_clock_t;
 rk_err_t rk_clock_new (rk_clock_t **clock_p, const rk_clock_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 void rk_clock_destroy (rk_clock_t **clock_p);
 
-/* Step t: everybody computes; graph NULL or exact: a ring all-reduce of `bytes`; else everybody sends `bytes` to
+/* Step t: everybody computes; graph NULL or exact now: a ring all-reduce of `bytes`; else everybody sends `bytes` to
  * each of its hearers and waits for those it hears. mixes false: no exchange in this step. awc: the exchange
- * runs beside the computing.                                                                               */
+ * runs beside the computing. cheapest: rows are formed in the way that sends least (cluster/traffic.h).     */
 typedef struct {
     const rk_graph_t *graph;
     rk_graph_time_t at;
     uint64_t bytes;
-    bool mixes, awc;
+    bool mixes, awc, cheapest;
 } rk_clock_step_t;
 void rk_clock_step (rk_clock_t *clock, const rk_clock_step_t *step);
 
