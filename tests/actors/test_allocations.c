@@ -2,7 +2,11 @@
  * No allocation of ours per minibatch: the linker sends the library's own calls of malloc and its kin through
  * here (those of libzmq and CZMQ are theirs); a run of twice the length must not make more of them outside the
  * test's own thread.                                                                                       */
+#include "compute/blas.h"
+#include "compute/pool.h"
+#include "tests/support/chain.h"
 #include "tests/support/rig.h"
+#include "tests/support/zoo.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -81,8 +85,57 @@ static void a_longer_run_allocates_no_more (void **state)
     rig_data_close ();
 }
 
+/* ---- every kind of layer, in stages without actors: 100 steps allocate nothing */
+
+typedef struct {
+    rk_chain_t *chain;
+    float *flat;
+    bool spoil; /* mutation: one allocation */
+} s_steps_t;
+
+static void *s_run_steps (void *arg)
+{
+    s_steps_t *steps = arg;
+    for (uint64_t f = 0; f < 100; f++) {
+        rk_chain_forward (steps->chain, 0, f, steps->chain->batch - f % 3, steps->flat, steps->flat);
+        rk_chain_backward (steps->chain, 0, steps->flat);
+    }
+    if (steps->spoil)
+        free (__wrap_malloc (1));
+    return NULL;
+}
+
+static unsigned long s_allocations_of_layers (int which, bool spoil)
+{
+    rk_model_t *model = rk_zoo_model (which);
+    rk_pool_t *pool;
+    assert_int_equal (rk_pool_new (&pool, 2, NULL), RK_OK);
+    const rk_slice_config_t config = {.batch = 11, .n_contexts = 1, .seed = 1, .pool = pool};
+    s_steps_t steps = {.chain = rk_chain_new_even (model, 3, &config), .flat = rk_zoo_flat (model), .spoil = spoil};
+    pthread_t thread;
+    atomic_store (&s_count, 0);
+    assert_int_equal (pthread_create (&thread, NULL, s_run_steps, &steps), 0);
+    pthread_join (thread, NULL);
+    const unsigned long count = atomic_load (&s_count);
+    rk_chain_destroy (&steps.chain);
+    rk_pool_destroy (&pool);
+    free (steps.flat);
+    rk_model_destroy (&model);
+    return count;
+}
+
+static void layers_allocate_nothing (void **state)
+{
+    s_main = pthread_self ();
+    assert_int_equal (rk_blas_init ("auto", NULL), RK_OK);
+    for (int which = 0; which < RK_ZOO_N; which++)
+        assert_int_equal (s_allocations_of_layers (which, false), 0);
+    assert_int_equal (s_allocations_of_layers (0, true), 1);
+}
+
 int main (void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test (a_longer_run_allocates_no_more)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test (a_longer_run_allocates_no_more),
+                                       cmocka_unit_test (layers_allocate_nothing)};
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

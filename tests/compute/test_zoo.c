@@ -146,6 +146,35 @@ static void test_old_versions (void **state)
     }
 }
 
+/* ---- minibatches of no samples, and of more than there is room for, are refused; the context stays free */
+
+static void test_empty_minibatch (void **state)
+{
+    for (int which = 0; which < RK_ZOO_N; which++) {
+        rk_model_t *model = rk_zoo_model (which);
+        float *flat = rk_zoo_flat (model);
+        const rk_slice_config_t config = {.model = model, .last = rk_model_n_layers (model), .batch = 4, .n_contexts = 1};
+        rk_slice_t *slice;
+        assert_int_equal (rk_slice_new (&slice, &config, NULL), RK_OK);
+        static float x[4 * 2 * 9 * 11];
+        static int32_t labels[4 * 8]; /* 0 is a class and a target */
+        const float *in[] = {x};
+        rk_loss_t loss;
+        rk_error_t err = {0};
+        rk_forward_t call = {.f = 6, .flat = flat, .in = in, .labels = labels, .loss = &loss};
+        assert_int_equal (rk_slice_forward (slice, &call, &err), RK_EINVAL);
+        assert_string_equal (err.text, "minibatch 6 has 0 samples, 1..4 are allowed");
+        call.n = 5;
+        assert_int_equal (rk_slice_forward (slice, &call, &err), RK_EINVAL);
+        call.n = 1;
+        assert_int_equal (rk_slice_forward (slice, &call, &err), RK_OK);
+        assert_int_equal (loss.n_counted, rk_model_n_labels (model));
+        rk_slice_destroy (&slice);
+        free (flat);
+        rk_model_destroy (&model);
+    }
+}
+
 /* ---- memory, and that the zoo is complete */
 
 static void test_memory_is_predicted (void **state)
@@ -204,6 +233,7 @@ int main (void)
         cmocka_unit_test (test_cuts),
         cmocka_unit_test (test_threads),
         cmocka_unit_test (test_old_versions),
+        cmocka_unit_test (test_empty_minibatch),
         cmocka_unit_test (test_memory_is_predicted),
         cmocka_unit_test (test_kinds_are_here),
     };
