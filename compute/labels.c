@@ -24,7 +24,8 @@ static rk_err_t s_refuse (const rk_labels_t *want, size_t sample, const void *at
     if (want->kind == RK_LABEL_TARGET)
         return rk_error_set (err, RK_EINVAL, "target %g of sample %zu is not in %g..%g", (double) target, sample,
                              (double) want->low, (double) want->high);
-    return rk_error_set (err, RK_EINVAL, "label %d of sample %zu is not in 0..%zu", (int) label, sample, want->n_classes - 1);
+    return rk_error_set (err, RK_EINVAL, "label %d of sample %zu is not in 0..%zu", (int) label, sample,
+                         want->n_classes - 1);
 }
 
 rk_err_t rk_labels_check (const rk_labels_t *want, size_t n, const void *labels, rk_error_t *err)
@@ -48,8 +49,10 @@ rk_err_t rk_labels_suit (const rk_labels_t *want, const rk_labels_t *given, rk_e
                    : rk_error_set (err, RK_ESHAPE, "targets are in %g..%g, the loss takes %g..%g", (double) given->low,
                                    (double) given->high, (double) want->low, (double) want->high);
     if (given->n_classes > want->n_classes)
-        return rk_error_set (err, RK_ESHAPE, "labels are of %zu classes, the model has %zu", given->n_classes, want->n_classes);
+        return rk_error_set (err, RK_ESHAPE, "labels are of %zu classes, the model has %zu", given->n_classes,
+                             want->n_classes);
     if (given->ignores && !(want->ignores && want->ignore == given->ignore))
-        return rk_error_set (err, RK_ESHAPE, "labels of %d are to be ignored, but the loss does not", (int) given->ignore);
+        return rk_error_set (err, RK_ESHAPE, "labels of %d are to be ignored, but the loss does not",
+                             (int) given->ignore);
     return RK_OK;
 }

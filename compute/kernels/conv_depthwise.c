@@ -27,9 +27,15 @@ typedef struct {
 static s_tap_t s_tap (const s_job_t *job, size_t tap)
 {
     const rk_conv_grouped_t *s = job->shape;
-    const rk_conv_reach_t r = rk_conv_reach (s->h, job->out_h, s->stride, tap / s->kernel_w * s->dilation, s->padding_h);
-    const rk_conv_reach_t c = rk_conv_reach (s->w, job->out_w, s->stride, tap % s->kernel_w * s->dilation, s->padding_w);
-    s_tap_t t = {.rows = r.end - r.first, .n = c.end - c.first, .step = s->stride, .in_row = s->stride * s->w, .out_row = job->out_w};
+    const rk_conv_reach_t r =
+        rk_conv_reach (s->h, job->out_h, s->stride, tap / s->kernel_w * s->dilation, s->padding_h);
+    const rk_conv_reach_t c =
+        rk_conv_reach (s->w, job->out_w, s->stride, tap % s->kernel_w * s->dilation, s->padding_w);
+    s_tap_t t = {.rows = r.end - r.first,
+                 .n = c.end - c.first,
+                 .step = s->stride,
+                 .in_row = s->stride * s->w,
+                 .out_row = job->out_w};
     if (t.n == 0)
         t.rows = 0;
     if (t.rows == 0)
@@ -107,7 +113,8 @@ static void s_input_task (void *arg, size_t task, size_t worker)
     for (size_t o = 0; o < job->n_out; o++)
         for (size_t tap = 0; tap < taps; tap++) {
             const s_tap_t t = s_tap (job, tap);
-            s_add_tap_back (&t, job->w[(group * job->n_out + o) * taps + tap], job->dy + (task * job->n_out + o) * plane, dx);
+            s_add_tap_back (&t, job->w[(group * job->n_out + o) * taps + tap],
+                            job->dy + (task * job->n_out + o) * plane, dx);
         }
 }
 
@@ -121,13 +128,14 @@ static void s_weight_task (void *arg, size_t channel, size_t worker)
         const s_tap_t t = s_tap (job, tap);
         double sum = 0;
         for (size_t i = 0; i < job->n; i++)
-            sum += s_dot_tap (&t, job->x + (i * s->groups + group) * s->h * s->w, job->dy + (i * s->c_out + channel) * plane);
+            sum += s_dot_tap (&t, job->x + (i * s->groups + group) * s->h * s->w,
+                              job->dy + (i * s->c_out + channel) * plane);
         job->dw[channel * taps + tap] += (float) sum;
     }
 }
 
-void rk_conv_depthwise_forward (const rk_conv_grouped_t *s, size_t n, const float *x, const float *w, const float *bias, float *y,
-                                rk_pool_t *pool)
+void rk_conv_depthwise_forward (const rk_conv_grouped_t *s, size_t n, const float *x, const float *w, const float *bias,
+                                float *y, rk_pool_t *pool)
 {
     s_job_t job = s_job (s, n);
     job.x = x, job.w = w, job.bias = bias, job.y = y;
@@ -142,8 +150,8 @@ void rk_conv_depthwise_backward_input (const rk_conv_grouped_t *s, size_t n, con
     rk_pool_run (pool, n * s->groups, s_input_task, &job);
 }
 
-void rk_conv_depthwise_backward_weight (const rk_conv_grouped_t *s, size_t n, const float *x, const float *dy, float *dw,
-                                        rk_pool_t *pool)
+void rk_conv_depthwise_backward_weight (const rk_conv_grouped_t *s, size_t n, const float *x, const float *dy,
+                                        float *dw, rk_pool_t *pool)
 {
     s_job_t job = s_job (s, n);
     job.x = x, job.dy = dy, job.dw = dw;

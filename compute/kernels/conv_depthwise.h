@@ -25,11 +25,11 @@ static inline size_t rk_conv_reach_at (const rk_conv_reach_t *r, size_t stride, 
     return out * stride + r->offset - r->padding;
 }
 
-void rk_conv_depthwise_forward (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *w, const float *bias,
-                                float *y, rk_pool_t *pool);
-void rk_conv_depthwise_backward_input (const rk_conv_grouped_t *shape, size_t n, const float *dy, const float *w, float *dx,
-                                       rk_pool_t *pool);
-void rk_conv_depthwise_backward_weight (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *dy, float *dw,
-                                        rk_pool_t *pool);
+void rk_conv_depthwise_forward (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *w,
+                                const float *bias, float *y, rk_pool_t *pool);
+void rk_conv_depthwise_backward_input (const rk_conv_grouped_t *shape, size_t n, const float *dy, const float *w,
+                                       float *dx, rk_pool_t *pool);
+void rk_conv_depthwise_backward_weight (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *dy,
+                                        float *dw, rk_pool_t *pool);
 
 #endif

@@ -14,21 +14,28 @@
 
 rk_err_t rk_conv_grouped_check (const rk_conv_grouped_t *s, rk_error_t *err)
 {
-    if (!s->c_in || !s->h || !s->w || !s->c_out || !s->kernel_h || !s->kernel_w || !s->stride || !s->groups || !s->dilation)
-        return rk_error_set (err, RK_ESHAPE, "convolution of (%zu, %zu, %zu) to %zu channels, kernel %zu x %zu, stride %zu, "
-                             "%zu groups, dilation %zu: none may be 0", s->c_in, s->h, s->w, s->c_out, s->kernel_h, s->kernel_w,
-                             s->stride, s->groups, s->dilation);
+    if (!s->c_in || !s->h || !s->w || !s->c_out || !s->kernel_h || !s->kernel_w || !s->stride || !s->groups ||
+        !s->dilation)
+        return rk_error_set (err, RK_ESHAPE,
+                             "convolution of (%zu, %zu, %zu) to %zu channels, kernel %zu x %zu, stride %zu, "
+                             "%zu groups, dilation %zu: none may be 0",
+                             s->c_in, s->h, s->w, s->c_out, s->kernel_h, s->kernel_w, s->stride, s->groups,
+                             s->dilation);
     if (s->c_in % s->groups || s->c_out % s->groups)
-        return rk_error_set (err, RK_ESHAPE, "convolution of %zu to %zu channels in %zu groups: both must be multiples of it",
-                             s->c_in, s->c_out, s->groups);
-    if (s->kernel_h > RK_MAX_ELEMS || s->kernel_w > RK_MAX_ELEMS || s->dilation > RK_MAX_ELEMS || s->stride > RK_MAX_ELEMS)
-        return rk_error_set (err, RK_ESHAPE, "kernel %zu x %zu, dilation %zu, stride %zu: too large", s->kernel_h, s->kernel_w,
-                             s->dilation, s->stride);
+        return rk_error_set (err, RK_ESHAPE,
+                             "convolution of %zu to %zu channels in %zu groups: both must be multiples of it", s->c_in,
+                             s->c_out, s->groups);
+    if (s->kernel_h > RK_MAX_ELEMS || s->kernel_w > RK_MAX_ELEMS || s->dilation > RK_MAX_ELEMS ||
+        s->stride > RK_MAX_ELEMS)
+        return rk_error_set (err, RK_ESHAPE, "kernel %zu x %zu, dilation %zu, stride %zu: too large", s->kernel_h,
+                             s->kernel_w, s->dilation, s->stride);
     const size_t reach_h = (s->kernel_h - 1) * s->dilation + 1, reach_w = (s->kernel_w - 1) * s->dilation + 1;
-    if (s->padding_h >= reach_h || s->padding_w >= reach_w || s->h + 2 * s->padding_h < reach_h || s->w + 2 * s->padding_w < reach_w)
-        return rk_error_set (err, RK_ESHAPE, "convolution of (%zu, %zu, %zu) with a kernel that reaches over %zu x %zu, padding "
-                             "%zu x %zu: the padding must be smaller than that and the padded input at least as large", s->c_in,
-                             s->h, s->w, reach_h, reach_w, s->padding_h, s->padding_w);
+    if (s->padding_h >= reach_h || s->padding_w >= reach_w || s->h + 2 * s->padding_h < reach_h ||
+        s->w + 2 * s->padding_w < reach_w)
+        return rk_error_set (err, RK_ESHAPE,
+                             "convolution of (%zu, %zu, %zu) with a kernel that reaches over %zu x %zu, padding "
+                             "%zu x %zu: the padding must be smaller than that and the padded input at least as large",
+                             s->c_in, s->h, s->w, reach_h, reach_w, s->padding_h, s->padding_w);
     return RK_OK;
 }
 
@@ -161,8 +168,9 @@ static void s_walk_panel (const s_job_t *job, const s_block_t *b, const float *x
         for (size_t tap = 0; tap < job->l.taps; tap++) {
             const rk_conv_reach_t rows = rk_conv_reach (s->h, rk_conv_grouped_out_h (s), s->stride,
                                                         tap / s->kernel_w * s->dilation, s->padding_h);
-            const s_row_t row = {s, rk_conv_reach (s->w, job->l.out_w, s->stride, tap % s->kernel_w * s->dilation, s->padding_w),
-                                 b->col, b->cols};
+            const s_row_t row = {
+                s, rk_conv_reach (s->w, job->l.out_w, s->stride, tap % s->kernel_w * s->dilation, s->padding_w), b->col,
+                b->cols};
             for (size_t r = b->row; r < b->row + b->rows; r++, panel += b->cols) {
                 const bool inside = r >= rows.first && r < rows.end;
                 const size_t at = base + ci * plane + (inside ? rk_conv_reach_at (&rows, s->stride, r) * s->w : 0);
@@ -192,13 +200,24 @@ static void s_forward_task (void *arg, size_t task, size_t worker)
 {
     const s_job_t *job = arg;
     const s_layout_t *l = &job->l;
-    s_block_t b = {.sample = task / job->shape->groups, .group = task % job->shape->groups, .panel = s_panel (job, worker)};
+    s_block_t b = {
+        .sample = task / job->shape->groups, .group = task % job->shape->groups, .panel = s_panel (job, worker)};
     while (s_next (job, &b)) {
         s_walk_panel (job, &b, job->x, NULL);
         const size_t cols = b.rows * b.cols;
-        const rk_product_t p = {.m = l->out, .n = cols, .k = b.channels * l->taps, .alpha = 1, .beta = b.channel ? 1 : 0,
-                                .a = job->w + s_weight_at (job, &b), .a_row = l->in * l->taps, .a_k = 1, .b = b.panel, .b_k = cols,
-                                .b_col = 1, .c = job->y + s_out_at (job, &b), .c_row = l->plane};
+        const rk_product_t p = {.m = l->out,
+                                .n = cols,
+                                .k = b.channels * l->taps,
+                                .alpha = 1,
+                                .beta = b.channel ? 1 : 0,
+                                .a = job->w + s_weight_at (job, &b),
+                                .a_row = l->in * l->taps,
+                                .a_k = 1,
+                                .b = b.panel,
+                                .b_k = cols,
+                                .b_col = 1,
+                                .c = job->y + s_out_at (job, &b),
+                                .c_row = l->plane};
         rk_product (rk_kernel_set ()->tiles, &p);
     }
     if (job->bias)
@@ -210,13 +229,24 @@ static void s_input_task (void *arg, size_t task, size_t worker)
     const s_job_t *job = arg;
     const s_layout_t *l = &job->l;
     const size_t plane = job->shape->h * job->shape->w;
-    s_block_t b = {.sample = task / job->shape->groups, .group = task % job->shape->groups, .panel = s_panel (job, worker)};
+    s_block_t b = {
+        .sample = task / job->shape->groups, .group = task % job->shape->groups, .panel = s_panel (job, worker)};
     memset (job->dx + task * l->in * plane, 0, l->in * plane * sizeof *job->dx);
     while (s_next (job, &b)) {
         const size_t cols = b.rows * b.cols;
-        const rk_product_t p = {.m = b.channels * l->taps, .n = cols, .k = l->out, .alpha = 1, .beta = 0,
-                                .a = job->w + s_weight_at (job, &b), .a_row = 1, .a_k = l->in * l->taps,
-                                .b = job->dy + s_out_at (job, &b), .b_k = l->plane, .b_col = 1, .c = b.panel, .c_row = cols};
+        const rk_product_t p = {.m = b.channels * l->taps,
+                                .n = cols,
+                                .k = l->out,
+                                .alpha = 1,
+                                .beta = 0,
+                                .a = job->w + s_weight_at (job, &b),
+                                .a_row = 1,
+                                .a_k = l->in * l->taps,
+                                .b = job->dy + s_out_at (job, &b),
+                                .b_k = l->plane,
+                                .b_col = 1,
+                                .c = b.panel,
+                                .c_row = cols};
         rk_product (rk_kernel_set ()->tiles, &p);
         s_walk_panel (job, &b, NULL, job->dx);
     }
@@ -245,8 +275,8 @@ static void s_weight_task (void *arg, size_t task, size_t worker)
 
 /* ---- calls */
 
-void rk_conv_grouped_forward (const rk_conv_grouped_t *s, size_t n, const float *x, const float *w, const float *bias, float *y,
-                              const rk_conv_work_t *work)
+void rk_conv_grouped_forward (const rk_conv_grouped_t *s, size_t n, const float *x, const float *w, const float *bias,
+                              float *y, const rk_conv_work_t *work)
 {
     s_job_t job = {.shape = s, .l = s_layout (s), .n = n, .x = x, .w = w, .bias = bias, .y = y, .work = work};
     if (job.l.in == 1)

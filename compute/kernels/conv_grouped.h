@@ -23,11 +23,11 @@ size_t rk_conv_grouped_out_w (const rk_conv_grouped_t *shape);
 size_t rk_conv_grouped_scratch (const rk_conv_grouped_t *shape, size_t n_threads); /* floats, for any n */
 
 /* As in conv.h. */
-void rk_conv_grouped_forward (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *w, const float *bias,
-                              float *y, const rk_conv_work_t *work);
-void rk_conv_grouped_backward_input (const rk_conv_grouped_t *shape, size_t n, const float *dy, const float *w, float *dx,
-                                     const rk_conv_work_t *work);
-void rk_conv_grouped_backward_weight (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *dy, float *dw,
-                                      const rk_conv_work_t *work);
+void rk_conv_grouped_forward (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *w,
+                              const float *bias, float *y, const rk_conv_work_t *work);
+void rk_conv_grouped_backward_input (const rk_conv_grouped_t *shape, size_t n, const float *dy, const float *w,
+                                     float *dx, const rk_conv_work_t *work);
+void rk_conv_grouped_backward_weight (const rk_conv_grouped_t *shape, size_t n, const float *x, const float *dy,
+                                      float *dw, const rk_conv_work_t *work);
 
 #endif

@@ -2,7 +2,8 @@
  * Part of each build of vec.h: one row of a normalisation. Included by vec_loops.h after its reductions. */
 #include "compute/kernels/vec_build.h"
 
-static void s_norm_row (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight, const float *bias, float *y)
+static void s_norm_row (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight, const float *bias,
+                        float *y)
 {
     const float a = how->a, b = how->b;
     if (!bias) {
@@ -47,8 +48,8 @@ static void s_norm_row_sums (size_t n, const rk_vec_norm_t *how, const float *x,
     s_empty (&lanes, out);
 }
 
-static void s_norm_row_backward (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight, const float *dy,
-                                 float *dx)
+static void s_norm_row_backward (size_t n, const rk_vec_norm_t *how, const float *x, const float *weight,
+                                 const float *dy, float *dx)
 {
     const float a = how->a, b = how->b, first = how->mean_g, second = how->mean_gx;
     RK_IVDEP
@@ -56,7 +57,8 @@ static void s_norm_row_backward (size_t n, const rk_vec_norm_t *how, const float
         dx[i] = a * ((dy[i] * weight[i] - first) - (a * x[i] + b) * second);
 }
 
-static void s_norm_row_params (size_t n, const rk_vec_norm_t *how, const float *x, const float *dy, float *dweight, float *dbias)
+static void s_norm_row_params (size_t n, const rk_vec_norm_t *how, const float *x, const float *dy, float *dweight,
+                               float *dbias)
 {
     const float a = how->a, b = how->b;
     RK_IVDEP

@@ -25,7 +25,8 @@ static rk_loss_t s_judge (size_t n, const float *x, const float *targets)
 {
     rk_loss_t loss = {.n_counted = n};
     for (size_t i = 0; i < n; i++) {
-        loss.loss_sum += (double) (x[i] < 0 ? 0 : x[i]) - (double) x[i] * (double) targets[i] + (double) log1pf (expf (-fabsf (x[i])));
+        loss.loss_sum += (double) (x[i] < 0 ? 0 : x[i]) - (double) x[i] * (double) targets[i] +
+                         (double) log1pf (expf (-fabsf (x[i])));
         loss.n_correct += (x[i] > 0) == (targets[i] > 0.5f);
     }
     return loss;

@@ -29,9 +29,17 @@ static rk_conv_grouped_t s_grouped_shape (const rk_layer_t *layer)
 {
     const rk_conv2d_t *c = &layer->config.conv2d;
     const size_t *x = layer->in_shape[0].dim;
-    return (rk_conv_grouped_t) {.c_in = x[0], .h = x[1], .w = x[2], .c_out = c->channels, .groups = c->groups,
-                                .kernel_h = c->kernel, .kernel_w = c->kernel_w, .stride = c->stride, .padding_h = c->padding,
-                                .padding_w = c->padding_w, .dilation = c->dilation};
+    return (rk_conv_grouped_t){.c_in = x[0],
+                               .h = x[1],
+                               .w = x[2],
+                               .c_out = c->channels,
+                               .groups = c->groups,
+                               .kernel_h = c->kernel,
+                               .kernel_w = c->kernel_w,
+                               .stride = c->stride,
+                               .padding_h = c->padding,
+                               .padding_w = c->padding_w,
+                               .dilation = c->dilation};
 }
 
 static bool s_is_plain (const rk_layer_t *layer)
@@ -104,7 +112,8 @@ static void s_backward_params (const rk_layer_call_t *call)
     else
         rk_conv_grouped_backward_weight (&shape, call->n, call->x[0], call->gy, rk_layer_grad (call, 0), &work);
     if (call->layer->config.bias)
-        rk_vec ()->bias_planes_grad (call->n, shape.c_out, call->layer->elems / shape.c_out, call->gy, rk_layer_grad (call, 1));
+        rk_vec ()->bias_planes_grad (call->n, shape.c_out, call->layer->elems / shape.c_out, call->gy,
+                                     rk_layer_grad (call, 1));
 }
 
 static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need)

@@ -26,8 +26,8 @@ static void s_forward (const rk_layer_call_t *call)
 static void s_backward_input (const rk_layer_call_t *call)
 {
     const rk_vec_t *v = rk_vec ();
-    (call->layer->config.gelu == RK_GELU_ERF ? v->gelu_backward : v->gelu_tanh_backward) (rk_activation_n (call), call->x[0],
-                                                                                        call->gy, call->gx[0]);
+    (call->layer->config.gelu == RK_GELU_ERF ? v->gelu_backward : v->gelu_tanh_backward) (
+        rk_activation_n (call), call->x[0], call->gy, call->gx[0]);
 }
 
 const rk_layer_type_t rk_layer_gelu = {

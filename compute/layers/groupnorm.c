@@ -81,7 +81,8 @@ static void s_backward_group (const s_group_t *g)
     const rk_layer_call_t *call = g->call;
     const float *x = call->x[0] + g->at, *gy = call->gy + g->at, *weight = rk_layer_param (call, WEIGHT) + g->c;
     const rk_planes_t at = {1, g->plane, g->plane};
-    const double factor = (double) g->norm[0], mean = -(double) g->norm[1] / factor, n = (double) (g->n_channels * g->plane);
+    const double factor = (double) g->norm[0], mean = -(double) g->norm[1] / factor,
+                 n = (double) (g->n_channels * g->plane);
     double all = 0, all_x = 0;
     for (size_t k = 0; k < g->n_channels; k++) {
         double sums[2];
@@ -95,8 +96,8 @@ static void s_backward_group (const s_group_t *g)
         return;
     const double slope = -factor * factor * all_x / n, rest = -factor * all / n - slope * mean;
     for (size_t k = 0; k < g->n_channels; k++)
-        rk_vec ()->affine2 (at, (float) ((double) weight[k] * factor), gy + k * g->plane, (float) slope, x + k * g->plane,
-                            (float) rest, call->gx[0] + g->at + k * g->plane);
+        rk_vec ()->affine2 (at, (float) ((double) weight[k] * factor), gy + k * g->plane, (float) slope,
+                            x + k * g->plane, (float) rest, call->gx[0] + g->at + k * g->plane);
 }
 
 static void s_each (const rk_layer_call_t *call, void (*function) (const s_group_t *g))

@@ -27,7 +27,8 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
     const rk_layer_config_t *c = &layer->config;
     unsigned seen = 0;
     if (c->n_order != x.n_dims)
-        return rk_error_set (err, RK_ESHAPE, "an order of %d dimensions for an input %s", c->n_order, rk_shape_text (x, text));
+        return rk_error_set (err, RK_ESHAPE, "an order of %d dimensions for an input %s", c->n_order,
+                             rk_shape_text (x, text));
     layer->shape.n_dims = x.n_dims;
     for (int d = 0; d < x.n_dims; d++) {
         if (c->order[d] < 0 || c->order[d] >= x.n_dims || (seen >> c->order[d] & 1))

@@ -14,8 +14,9 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
     char from[RK_SHAPE_TEXT], to[RK_SHAPE_TEXT];
     layer->shape = layer->config.shape;
     if (rk_shape_elems (layer->shape) != layer->in_elems[0])
-        return rk_error_set (err, RK_ESHAPE, "input %s has %zu values, %s does not", rk_shape_text (layer->in_shape[0], from),
-                             layer->in_elems[0], rk_shape_text (layer->shape, to));
+        return rk_error_set (err, RK_ESHAPE, "input %s has %zu values, %s does not",
+                             rk_shape_text (layer->in_shape[0], from), layer->in_elems[0],
+                             rk_shape_text (layer->shape, to));
     return RK_OK;
 }
 

@@ -95,8 +95,8 @@ static void s_add_columns (void *arg, size_t task, size_t worker)
     float *dbias = job->centred ? rk_layer_grad (call, BIAS) + at : NULL;
     for (size_t r = 0; r < n_rows; r++) {
         const rk_vec_norm_t how = {.a = save[2 * r], .b = save[2 * r + 1]};
-        rk_vec ()->norm_row_params (n - at < RUN_COLS ? n - at : RUN_COLS, &how, call->x[0] + r * n + at, call->gy + r * n + at,
-                                    rk_layer_grad (call, WEIGHT) + at, dbias);
+        rk_vec ()->norm_row_params (n - at < RUN_COLS ? n - at : RUN_COLS, &how, call->x[0] + r * n + at,
+                                    call->gy + r * n + at, rk_layer_grad (call, WEIGHT) + at, dbias);
     }
 }
 

@@ -38,7 +38,8 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
     const rk_shape_t x = layer->in_shape[0];
     const size_t n_classes = x.n_dims ? x.dim[x.n_dims - 1] : 0;
     if (x.n_dims > 2 || n_classes < 2)
-        return rk_error_set (err, RK_ESHAPE, "input %s is not (classes) or (positions, classes) with at least two classes",
+        return rk_error_set (err, RK_ESHAPE,
+                             "input %s is not (classes) or (positions, classes) with at least two classes",
                              rk_shape_text (x, text));
     if (!(how->smoothing >= 0 && how->smoothing < 1))
         return rk_error_set (err, RK_EINVAL, "label smoothing %g is not in [0, 1)", (double) how->smoothing);
@@ -119,7 +120,8 @@ static void s_backward_rows (void *arg, size_t task, size_t worker)
     size_t n_counted = 0;
     for (size_t row = 0; row < s.rows; row++)
         n_counted += s_counts (call, s.labels[row]);
-    const float smoothing = call->layer->config.cross_entropy.smoothing, scale = n_counted ? 1.0f / (float) n_counted : 0;
+    const float smoothing = call->layer->config.cross_entropy.smoothing,
+                scale = n_counted ? 1.0f / (float) n_counted : 0;
     const float everywhere = scale * smoothing / (float) s.n_classes;
     for (size_t row = first; row < end; row++) {
         float *gx = call->gx[0] + row * s.n_classes;
@@ -127,7 +129,7 @@ static void s_backward_rows (void *arg, size_t task, size_t worker)
             memset (gx, 0, s.n_classes * sizeof *gx);
             continue;
         }
-        rk_vec ()->affine ((rk_planes_t) {1, s.n_classes, s.n_classes}, scale, s.p + row * s.n_classes, -everywhere, gx);
+        rk_vec ()->affine ((rk_planes_t){1, s.n_classes, s.n_classes}, scale, s.p + row * s.n_classes, -everywhere, gx);
         gx[s.labels[row]] -= scale * (1 - smoothing);
     }
 }

@@ -18,11 +18,12 @@ static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
     const rk_layer_config_t *c = &layer->config;
     layer->shape = layer->in_shape[0];
     if (c->axis < 0 || c->axis >= layer->shape.n_dims)
-        return rk_error_set (err, RK_EINVAL, "dimension %d of an input %s", c->axis, rk_shape_text (layer->shape, text));
+        return rk_error_set (err, RK_EINVAL, "dimension %d of an input %s", c->axis,
+                             rk_shape_text (layer->shape, text));
     const size_t size = layer->shape.dim[c->axis];
     if (c->channels == 0 || c->first > size || c->channels > size - c->first)
-        return rk_error_set (err, RK_ESHAPE, "%zu from %zu on of dimension %d of an input %s", c->channels, c->first, c->axis,
-                             rk_shape_text (layer->shape, text));
+        return rk_error_set (err, RK_ESHAPE, "%zu from %zu on of dimension %d of an input %s", c->channels, c->first,
+                             c->axis, rk_shape_text (layer->shape, text));
     layer->shape.dim[c->axis] = c->channels;
     return RK_OK;
 }
@@ -37,8 +38,10 @@ static s_range_t s_range (const rk_layer_call_t *call)
     const rk_layer_t *layer = call->layer;
     const int axis = layer->config.axis;
     const size_t after = rk_axis_after (layer->shape, axis);
-    return (s_range_t) {.n_rows = call->n * rk_axis_before (layer->shape, axis), .row = layer->in_shape[0].dim[axis] * after,
-                        .at = layer->config.first * after, .run = layer->config.channels * after};
+    return (s_range_t){.n_rows = call->n * rk_axis_before (layer->shape, axis),
+                       .row = layer->in_shape[0].dim[axis] * after,
+                       .at = layer->config.first * after,
+                       .run = layer->config.channels * after};
 }
 
 static void s_forward (const rk_layer_call_t *call)
