@@ -32,6 +32,7 @@ typedef struct {
     rk_buffer_t *built;                  /* the minibatch that goes next */
     lease_t built_lease;
     uint32_t built_n, outstanding;       /* samples; minibatches without credit */
+    uint64_t n_sent, n_late;             /* minibatches; of them begun when stage 0 had room already */
     bool stopped;
 } self_t;
 
@@ -91,6 +92,7 @@ static rk_err_t s_inject (self_t *self, rk_error_t *err)
          .hint = buffer}}; /* the second frame takes over our own reference */
     self->built = NULL;
     self->outstanding++;
+    self->n_sent++;
     return rk_loop_send (self->loop, self->stage0, &msg, frames, 2, err);
 }
 
@@ -120,6 +122,7 @@ static int64_t s_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
     self->built = rk_buffers_take (self->buffers);
     if (!self->built)
         return RETRY_NS;
+    self->n_late += self->outstanding < self->in_flight && self->n_sent >= self->in_flight; /* the window's first ones have nobody to wait for */
     *code = s_build (self, err);
     return 0;
 }
@@ -237,6 +240,8 @@ static rk_err_t s_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
 static void s_close (void *self_)
 {
     self_t *self = self_;
+    rk_log (RK_LOG_DEBUG, "FEEDER-DONE", "cluster=%u minibatches=%llu late=%llu", self->cluster, (unsigned long long) self->n_sent,
+            (unsigned long long) self->n_late);
     rk_buffer_unref (self->built);
     rk_buffers_destroy (&self->buffers);
     free (self->leases);

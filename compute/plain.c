@@ -89,6 +89,8 @@ void rk_plain_destroy (rk_plain_t **loop_p)
 rk_err_t rk_plain_step (rk_plain_t *self, uint64_t f, rk_loss_t *loss, rk_error_t *err)
 {
     const uint64_t per_pass = rk_plain_per_pass (self);
+    if (per_pass == 0)
+        return rk_error_set (err, RK_EINVAL, "the data set has no training samples");
     const float *in[] = {self->x};
     rk_forward_t forward = {.mode = RK_MODE_TRAIN, .f = f, .flat = self->flat, .stats = self->flat, .in = in,
                             .labels = self->labels, .loss = loss};

@@ -106,6 +106,26 @@ static void the_window_is_kept_and_leases_are_asked_for (void **state)
     s_close (&b);
 }
 
+/* A lease leaves the queue when its minibatch is built, and the queue's length shows in the next request. */
+static void one_minibatch_is_made_while_the_window_is_full (void **state)
+{
+    bench_t b;
+    s_open (&b, 0);
+    mock_receive (&b.coordinator, RK_MSG_LEASE_REQUEST);
+    s_grant (&b, RK_MB_TRAIN, 0, WINDOW);
+    mock_receive (&b.coordinator, RK_MSG_LEASE_REQUEST);
+    for (uint64_t f = 0; f < WINDOW; f++)
+        assert_int_equal (s_expect (&b, f, RK_MB_TRAIN, RK_SPLIT_TRAIN, 0, f), 0);
+    s_grant (&b, RK_MB_TRAIN, 3, 1);
+    mock_receive (&b.coordinator, RK_MSG_LEASE_REQUEST);
+    s_grant (&b, RK_MB_TRAIN, 4, WINDOW - 1); /* with a fourth lease in the queue it would be full and nothing asked for */
+    assert_int_equal (mock_receive (&b.coordinator, RK_MSG_LEASE_REQUEST)->lease_request.n, 1);
+    assert_true (s_quiet (&b.stage)); /* made, but not sent */
+    s_credit (&b, 0);
+    assert_int_equal (s_expect (&b, 3, RK_MB_TRAIN, RK_SPLIT_TRAIN, 0, 3), 0);
+    s_close (&b);
+}
+
 static void data_are_of_the_pass_and_split_of_the_lease (void **state)
 {
     bench_t b;
@@ -167,6 +187,7 @@ int main (void)
     setenv ("RK_LOG", "error", 0); /* these tests provoke warnings */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (the_window_is_kept_and_leases_are_asked_for),
+        cmocka_unit_test (one_minibatch_is_made_while_the_window_is_full),
         cmocka_unit_test (data_are_of_the_pass_and_split_of_the_lease),
         cmocka_unit_test (nonsense_is_refused),
         cmocka_unit_test (a_swapped_label_is_swapped),
