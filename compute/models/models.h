@@ -15,6 +15,7 @@ void rk_model_build_resnet32 (rk_model_t *m, size_t n_classes);
 void rk_model_build_resnet56 (rk_model_t *m, size_t n_classes);
 void rk_model_build_resnet18 (rk_model_t *m, size_t n_classes);
 void rk_model_build_resnet50 (rk_model_t *m, size_t n_classes);
+void rk_model_build_inception_v3 (rk_model_t *m, size_t n_classes);
 void rk_model_build_densenet40 (rk_model_t *m, size_t n_classes);
 void rk_model_build_densenet100 (rk_model_t *m, size_t n_classes);
 void rk_model_build_residual_tiny (rk_model_t *m, size_t n_classes);
