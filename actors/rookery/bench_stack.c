@@ -25,6 +25,7 @@ typedef struct {
     rk_stack_t *stack;
     uint32_t degree;
     rk_chunks_t local, mix, copy; /* seconds; seconds; bytes read and written per second */
+    rk_chunks_t step_cpu, copy_cpu; /* the same by CPU time of one thread, which other programs do not stretch */
 } self_t;
 
 static rk_err_t s_read_args (self_t *self, const rk_args_t *args, rk_error_t *err)
@@ -83,10 +84,12 @@ static rk_err_t s_measure_copy (self_t *self, rk_error_t *err)
     s_copy_t copy = {rk_arena_memory (COPY_BYTES), rk_arena_memory (COPY_BYTES)};
     rk_err_t code = copy.from && copy.to ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory to copy");
     for (int i = 0; !code && i < 6; i++) {
-        const int64_t begin = rk_now_ns ();
+        const int64_t begin = rk_now_ns (), begin_cpu = rk_bench_cpu_ns ();
         rk_pool_run (self->pool, COPY_BYTES / COPY_PIECE, s_copy_piece, &copy);
-        if (i > 0) /* the first one touches the pages */
-            rk_chunks_add (&self->copy, 2.0 * (double) COPY_BYTES * 1e9 / (double) (rk_now_ns () - begin));
+        if (i == 0) /* it touches the pages */
+            continue;
+        rk_chunks_add (&self->copy, 2.0 * (double) COPY_BYTES * 1e9 / (double) (rk_now_ns () - begin));
+        rk_chunks_add (&self->copy_cpu, 2.0 * (double) COPY_BYTES * 1e9 * (double) self->threads / (double) (rk_bench_cpu_ns () - begin_cpu));
     }
     free (copy.from);
     free (copy.to);
@@ -98,7 +101,7 @@ static rk_err_t s_measure (self_t *self, const rk_args_t *args, rk_error_t *err)
     const int64_t end = rk_now_ns () + (int64_t) (self->seconds * 1e9);
     rk_err_t code = RK_OK;
     for (uint64_t t = 0; !code && (t < 3 || rk_now_ns () < end) && !*args->interrupted; t++) {
-        const int64_t begin = rk_now_ns ();
+        const int64_t begin = rk_now_ns (), begin_cpu = rk_bench_cpu_ns ();
         code = rk_stack_local (self->stack, t, 0.001f, NULL, NULL, err);
         const int64_t between = rk_now_ns ();
         rk_stack_mix (self->stack, &(rk_graph_time_t){.step = t});
@@ -106,6 +109,7 @@ static rk_err_t s_measure (self_t *self, const rk_args_t *args, rk_error_t *err)
             continue;
         rk_chunks_add (&self->local, (double) (between - begin) / 1e9);
         rk_chunks_add (&self->mix, (double) (rk_now_ns () - between) / 1e9);
+        rk_chunks_add (&self->step_cpu, (double) (rk_bench_cpu_ns () - begin_cpu) / 1e9 / (double) self->threads);
         if (!code && t % 4 == 1) /* in the same minute as what it is compared with */
             code = s_measure_copy (self, err);
     }
@@ -115,13 +119,15 @@ static rk_err_t s_measure (self_t *self, const rk_args_t *args, rk_error_t *err)
 static json_t *s_figure (self_t *self)
 {
     const double local = rk_chunks_at (&self->local, 0.5), mix = rk_chunks_at (&self->mix, 0.5), copy = rk_chunks_at (&self->copy, 0.5);
-    const double bound = PASSES_OVER_MEMORY * (double) self->n * (double) rk_stack_d (self->stack) * sizeof (float) / copy;
-    return json_pack ("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "figure", "stack", "model",
+    const double moved = PASSES_OVER_MEMORY * (double) self->n * (double) rk_stack_d (self->stack) * sizeof (float), bound = moved / copy;
+    const double step_cpu = rk_chunks_at (&self->step_cpu, 0.5), bound_cpu = moved / rk_chunks_at (&self->copy_cpu, 0.5);
+    return json_pack ("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "figure", "stack", "model",
                       self->settings.model_name, "replicas", (json_int_t) self->n, "batch", (json_int_t) self->batch, "degree",
                       (json_int_t) self->degree, "threads", (json_int_t) self->threads, "kernels", rk_blas_kernels (),
                       "step_s", rk_bench_round (local + mix, 1e4), "local_s", rk_bench_round (local, 1e4), "mix_s",
                       rk_bench_round (mix, 1e4), "memory_bound_s", rk_bench_round (bound, 1e4), "ratio",
-                      rk_bench_round ((local + mix) / bound, 100), "copy_gb_per_s", rk_bench_round (copy / 1e9, 100), "memory_gb",
+                      rk_bench_round ((local + mix) / bound, 100), "step_cpu_s", rk_bench_round (step_cpu, 1e4), "memory_bound_cpu_s", rk_bench_round (bound_cpu, 1e4),
+                      "ratio_cpu", rk_bench_round (step_cpu / bound_cpu, 100), "copy_gb_per_s", rk_bench_round (copy / 1e9, 100), "memory_gb",
                       rk_bench_round ((double) rk_stack_bytes (self->stack) / 1e9, 100));
 }
 

@@ -7,6 +7,9 @@
 #include "cluster/mix.h"
 #include "cluster/stack/stack_parts.h"
 #include "compute/blas.h"
+#include "compute/kernels/vec.h"
+
+#define FOUR_AT_ONCE 8 /* edges from which four rows are worked out together */
 
 typedef struct {
     rk_stack_t *stack;
@@ -33,6 +36,95 @@ static void s_sparse_row (const s_mixing_t *m, rk_stack_worker_t *w, uint32_t i,
     rk_mix_row (edges, n_edges, w->peers, width, out);
 }
 
+/* Are rows i .. i + 3 means of many, so that their inputs, mostly the same, had better be read once? */
+static bool s_are_four_means (const rk_stack_t *self, uint32_t i)
+{
+    for (uint32_t k = i; k < i + 4; k++) {
+        const size_t n_edges = self->edges_at[k + 1] - self->edges_at[k];
+        if (n_edges < FOUR_AT_ONCE || !rk_mix_is_mean (self->edges + self->edges_at[k], (uint32_t) n_edges))
+            return false;
+    }
+    return true;
+}
+
+/* Row i is the first of four of them, and they differ. */
+static void s_mark_fours (rk_stack_t *self, bool one_row)
+{
+    memset (self->four, 0, self->config.n);
+    for (uint32_t i = 0; !one_row && i + 4 <= self->config.n; i += self->four[i] ? 4 : 1)
+        self->four[i] = !s_same_edges (self, i, i + 1) && s_are_four_means (self, i);
+}
+
+/* The cursors of four rows in their lists of peers, ascending. */
+typedef struct {
+    const rk_graph_edge_t *at[4], *end[4];
+    float *out[4];
+    bool begun[4];
+} s_four_t;
+
+/* The smallest peer that is left; which of the rows hear it, as bits; 0: none is left. */
+static unsigned s_next_peer (const s_four_t *four, uint32_t *peer)
+{
+    const rk_graph_edge_t *const *at = four->at;
+    unsigned who = 0;
+    if (at[0] < four->end[0] && at[1] < four->end[1] && at[2] < four->end[2] && at[3] < four->end[3] && at[0]->peer == at[1]->peer &&
+        at[1]->peer == at[2]->peer && at[2]->peer == at[3]->peer) { /* nearly always */
+        *peer = at[0]->peer;
+        return 15;
+    }
+    for (unsigned k = 0; k < 4; k++) {
+        if (four->at[k] == four->end[k] || (who && four->at[k]->peer > *peer))
+            continue;
+        who = !who || four->at[k]->peer < *peer ? 1u << k : who | 1u << k;
+        *peer = four->at[k]->peer;
+    }
+    return who;
+}
+
+static void s_take_one (s_four_t *four, unsigned k, const float *x, size_t width)
+{
+    if (four->begun[k])
+        rk_vec ()->add (width, four->out[k], x, four->out[k]);
+    else
+        memcpy (four->out[k], x, width * sizeof *x);
+    four->begun[k] = true;
+}
+
+/* Rows i .. i + 3 with the bits of rk_mix_row: each is summed in ascending order and divided. Peers that all four
+ * hear one after the other are added in one go.                                                           */
+static void s_four_rows (const s_mixing_t *m, rk_stack_worker_t *w, uint32_t i, size_t width, float *out, size_t step)
+{
+    const rk_stack_t *self = m->stack;
+    s_four_t four = {.begun = {false}};
+    for (uint32_t k = 0; k < 4; k++) {
+        four.at[k] = self->edges + self->edges_at[i + k];
+        four.end[k] = self->edges + self->edges_at[i + k + 1];
+        four.out[k] = out + k * step;
+    }
+    size_t n_common = 0;
+    const float **common = (const float **) w->peers;
+    for (unsigned who = 1; who;) {
+        uint32_t peer = 0;
+        who = s_next_peer (&four, &peer);
+        const float *x = w->panel + peer * width;
+        const bool all = who == 15 && four.begun[0] && four.begun[1] && four.begun[2] && four.begun[3];
+        if (all)
+            common[n_common++] = x;
+        else if (n_common) {
+            rk_vec ()->sum4 (width, n_common, common, four.out);
+            n_common = 0;
+        }
+        for (unsigned k = 0; k < 4; k++)
+            if (who & 1u << k) {
+                if (!all)
+                    s_take_one (&four, k, x, width);
+                four.at[k]++;
+            }
+    }
+    for (uint32_t k = 0; k < 4; k++)
+        rk_mix_end (true, (uint32_t) (self->edges_at[i + k + 1] - self->edges_at[i + k]), width, four.out[k]);
+}
+
 /* Row i of the panel, mixed, to row i of `out`, rows `step` floats apart. Equal rows of W are worked out once. */
 static void s_mix_panel (const s_mixing_t *m, rk_stack_worker_t *w, size_t width, float *out, size_t step)
 {
@@ -42,11 +134,18 @@ static void s_mix_panel (const s_mixing_t *m, rk_stack_worker_t *w, size_t width
         rk_gemm (RK_N, RK_N, n, width, n, 1.0f, m->dense, n, w->panel, width, 0.0f, out, step);
         return;
     }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n;) {
+        float *to = out + i * step;
         if (i > 0 && (m->one_row || s_same_edges (self, i, i - 1)))
-            memcpy (out + i * step, out + (i - 1) * step, width * sizeof (float));
+            memcpy (to, to - step, width * sizeof *to);
+        else if (self->four[i]) {
+            s_four_rows (m, w, i, width, to, step);
+            i += 4;
+            continue;
+        }
         else
-            s_sparse_row (m, w, i, width, out + i * step);
+            s_sparse_row (m, w, i, width, to);
+        i++;
     }
 }
 
@@ -106,6 +205,7 @@ void rk_stack_mix (rk_stack_t *self, const rk_graph_time_t *at)
     const uint32_t n = self->config.n;
     s_mixing_t m = {.stack = self, .one_row = rk_graph_is_exact_at (self->config.graph, at)};
     const size_t n_edges = s_read_rows (self, at, m.one_row);
+    s_mark_fours (self, m.one_row);
     const bool many = n_edges > (size_t) n * (n / 8 + 1);
     if (!m.one_row && (self->config.mixing == RK_MIXING_DENSE || (self->config.mixing == RK_MIXING_AUTO && many)))
         m.dense = s_fill_matrix (self);

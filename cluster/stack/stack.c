@@ -45,7 +45,7 @@ static uint64_t s_own_bytes (const rk_stack_t *self)
     if (!self->config.graph)
         return bytes + (RK_STACK_MAX_BLOCKS + workers) * row;
     bytes += workers * n * ((1 + s_is_awc (self)) * self->width + 2) * sizeof (float);
-    bytes += s_edges_most (self) * sizeof (rk_graph_edge_t) + (n + 1) * sizeof (size_t);
+    bytes += s_edges_most (self) * sizeof (rk_graph_edge_t) + (n + 1) * sizeof (size_t) + n;
     return bytes + (s_may_be_dense (self) ? n * n * sizeof (float) : 0);
 }
 
@@ -127,7 +127,8 @@ static bool s_allocate (rk_stack_t *self)
         complete = complete && (self->snapshot = s_matrix (self->n_rows, self->d));
     if (c->graph)
         complete = complete && (self->edges = calloc (s_edges_most (self), sizeof *self->edges)) &&
-                   (self->edges_at = calloc (c->n + (size_t) 1, sizeof *self->edges_at));
+                   (self->edges_at = calloc (c->n + (size_t) 1, sizeof *self->edges_at)) &&
+                   (self->four = calloc (c->n, sizeof *self->four));
     if (s_may_be_dense (self))
         complete = complete && (self->matrix = rk_arena_memory ((size_t) c->n * c->n * sizeof (float)));
     complete = complete && (self->workers = calloc (self->n_workers, sizeof *self->workers));
@@ -190,6 +191,7 @@ void rk_stack_destroy (rk_stack_t **stack_p)
     free (self->losses);
     free (self->edges);
     free (self->edges_at);
+    free (self->four);
     free (self->matrix);
     free (self);
     *stack_p = NULL;

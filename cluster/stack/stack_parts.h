@@ -24,7 +24,7 @@ typedef struct {
     void *labels;
     rk_slice_t *slice;
     float *panel;       /* (n, width) */
-    const void **peers; /* (n) of one row of W */
+    const void **peers; /* (n) of one row of W, or of four */
     float *mixed;       /* (n, width), combine while adapting only */
 } rk_stack_worker_t;
 
@@ -69,6 +69,7 @@ struct rk_stack {
     size_t n_workers, width;           /* floats of a panel's row */
     rk_graph_edge_t *edges;            /* of the step being mixed: one row after the other */
     size_t *edges_at;                  /* (n + 1) */
+    bool *four;                        /* (n) rows i .. i + 3 are mixed together */
     float *matrix;                     /* (n, n), dense mixing */
 };
 

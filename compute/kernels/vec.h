@@ -61,6 +61,8 @@ typedef struct {
     /* y = w[0] x[0] + w[1] x[1] + ..., in this order, every product rounded: the bits of one scale and axpys.
      * n_in >= 1; y may be x[0], else overlaps no x.                                                        */
     void (*mix) (size_t n, size_t n_in, const void *const *x, const float *w, float *y);
+    /* y[r] += x[0], y[r] += x[1], ... for four r at once: each x is read once. y overlaps no x. */
+    void (*sum4) (size_t n, size_t n_in, const float *const *x, float *const y[4]);
 
     /* ---- activations, n floats, within 3e-7 of the true value or of the product with it (x, dy). Backward takes y
      * where the slope is a function of it, else x. gelu: x Phi (x); gelu_tanh: its approximation by tanh.  */

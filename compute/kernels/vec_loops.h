@@ -98,6 +98,27 @@ static void s_mix (size_t n, size_t n_in, const void *const *x, const float *w, 
         s_axpy (n - i, w[r], (const float *) x[r] + i, y + i);
 }
 
+static void s_sum4 (size_t n, size_t n_in, const float *const *x, float *const y[4])
+{
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        s_sixteen_t *out[4] = {(void *) (y[0] + i), (void *) (y[1] + i), (void *) (y[2] + i), (void *) (y[3] + i)};
+        s_sixteen_t a = out[0][0], b = out[0][1], c = out[1][0], d = out[1][1];
+        s_sixteen_t e = out[2][0], f = out[2][1], g = out[3][0], h = out[3][1];
+        for (size_t r = 0; r < n_in; r++) {
+            const s_sixteen_t *in = (const void *) (x[r] + i);
+            const s_sixteen_t u = in[0], v = in[1];
+            a = a + u, b = b + v, c = c + u, d = d + v;
+            e = e + u, f = f + v, g = g + u, h = h + v;
+        }
+        out[0][0] = a, out[0][1] = b, out[1][0] = c, out[1][1] = d;
+        out[2][0] = e, out[2][1] = f, out[3][0] = g, out[3][1] = h;
+    }
+    for (size_t k = 0; k < 4; k++)
+        for (size_t r = 0; r < n_in; r++)
+            s_add (n - i, y[k] + i, x[r] + i, y[k] + i);
+}
+
 static void s_affine (rk_planes_t at, float a, const float *x, float b, float *y)
 {
     for (size_t p = 0; p < at.n; p++, x += at.stride, y += at.stride) {
@@ -292,6 +313,7 @@ const rk_vec_t RK_VEC_TABLE = {
     .axpy = s_axpy,
     .sum_scaled = s_sum_scaled,
     .mix = s_mix,
+    .sum4 = s_sum4,
     .affine = s_affine,
     .affine2 = s_affine2,
     .sigmoid = s_sigmoid,

@@ -186,6 +186,42 @@ static void bits_are_those_of_replicas_one_by_one (void **state)
     }
 }
 
+/* Rows that hear many are mixed four at a time; Ada's lattice of 11 connections on 23 replicas wraps around. */
+static void bits_do_not_depend_on_what_is_mixed_together (void **state)
+{
+    enum { MANY = 23 };
+    rk_graph_edge_t edges[MANY];
+    const void *in[MANY];
+    rk_graph_t *lattice = s_graph ("lattice", MANY, 10);
+    const rk_stack_config_t config = s_config (lattice, MANY);
+    rk_stack_t *stack = s_stack (&config);
+    const size_t d = rk_stack_d (stack);
+    float *before = malloc (MANY * d * sizeof *before), *want = malloc (d * sizeof *want);
+    for (uint64_t t = 0; t < 3; t++) {
+        const rk_graph_time_t at = {.step = t};
+        assert_int_equal (rk_stack_local (stack, t, LR, NULL, NULL, NULL), RK_OK);
+        for (uint32_t i = 0; i < MANY; i++)
+            memcpy (before + i * d, rk_stack_row (stack, i), d * sizeof *before);
+        rk_stack_mix (stack, &at);
+        for (uint32_t i = 0; i < MANY; i++) {
+            const uint32_t n_edges = rk_graph_row (lattice, &at, i, edges);
+            assert_int_equal (n_edges, 11);
+            for (uint32_t e = 0; e < n_edges; e++)
+                in[e] = before + edges[e].peer * d;
+            rk_mix_row (edges, n_edges, in, d, want);
+            assert_memory_equal (rk_stack_row (stack, i), want, d * sizeof *want);
+            const void *swapped = in[4];
+            in[4] = in[5], in[5] = swapped;
+            rk_mix_row (edges, n_edges, in, d, want);
+            assert_memory_not_equal (rk_stack_row (stack, i), want, d * sizeof *want);
+        }
+    }
+    free (before);
+    free (want);
+    rk_stack_destroy (&stack);
+    rk_graph_destroy (&lattice);
+}
+
 static void threads_change_no_bit (void **state)
 {
     const size_t bytes = N * s_row_floats () * sizeof (float);
@@ -366,6 +402,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (bits_are_those_of_replicas_one_by_one),
+        cmocka_unit_test (bits_do_not_depend_on_what_is_mixed_together),
         cmocka_unit_test (threads_change_no_bit),
         cmocka_unit_test (products_give_nearly_the_same),
         cmocka_unit_test (complete_is_centralised),

@@ -98,6 +98,29 @@ static void s_mix (void **state)
     }
 }
 
+static void s_sum4 (void **state)
+{
+    float in[3][N], want[4][N], got[4][N];
+    noise_t noise = {6};
+    for (size_t r = 0; r < 3; r++)
+        noise_fill (&noise, N, in[r]);
+    noise_fill (&noise, 4 * N, want[0]);
+    memcpy (got, want, sizeof got);
+    for (size_t set = 0; set < N_SETS; set++) {
+        if (!s_use (set))
+            continue;
+        const rk_vec_t *v = rk_vec ();
+        for (size_t k = 0; k < 4; k++)
+            for (size_t r = 0; r < 3; r++)
+                v->add (N, want[k], in[r], want[k]);
+        v->sum4 (N, 3, (const float *const[]){in[0], in[1], in[2]}, (float *const[]){got[0], got[1], got[2], got[3]});
+        assert_memory_equal (got, want, sizeof want);
+    }
+    rk_vec ()->sum4 (N, 2, (const float *const[]){in[1], in[0]}, (float *const[]){got[0], got[1], got[2], got[3]});
+    rk_vec ()->sum4 (N, 2, (const float *const[]){in[0], in[1]}, (float *const[]){want[0], want[1], want[2], want[3]});
+    assert_memory_not_equal (got, want, sizeof want);
+}
+
 static void s_reductions (void **state)
 {
     float x[N], g[N], bias[7], y[N], db[7];
@@ -449,7 +472,7 @@ static void s_same_bits (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (s_elementwise), cmocka_unit_test (s_mix), cmocka_unit_test (s_reductions), cmocka_unit_test (s_softmax),
+        cmocka_unit_test (s_elementwise), cmocka_unit_test (s_mix), cmocka_unit_test (s_sum4), cmocka_unit_test (s_reductions), cmocka_unit_test (s_softmax),
         cmocka_unit_test (s_sgd),         cmocka_unit_test (s_adam),       cmocka_unit_test (s_adam_decoupled),       cmocka_unit_test (s_f16),
         cmocka_unit_test (s_bf16), cmocka_unit_test (s_max_2x2),       cmocka_unit_test (s_same_bits),
     };
