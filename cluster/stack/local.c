@@ -154,5 +154,6 @@ rk_err_t rk_stack_local (rk_stack_t *self, uint64_t t, float lr, rk_loss_t *loss
     if (!self->config.graph)
         s_centralised_update (self, t, lr);
     self->snapshot_is_old = false;
+    self->n_steps = t + 1;
     return RK_OK;
 }

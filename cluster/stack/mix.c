@@ -215,7 +215,7 @@ void rk_stack_mix (rk_stack_t *self, const rk_graph_time_t *at)
         s_mix_matrix (&m, self->x, NULL);
     for (int s = 0; self->config.mix_state && s < self->n_state; s++)
         s_mix_matrix (&m, self->state[s], NULL);
-    self->mixed_at = at->step + 1;
+    self->mixed_at = self->n_steps;
     self->snapshot_is_old = true;
 }
 
@@ -227,5 +227,6 @@ void rk_stack_merge (rk_stack_t *self)
     rk_stack_mean (self, mean);
     for (uint32_t i = 0; i < self->n_rows; i++)
         memcpy (rk_stack_at (self, self->x, i), mean, self->d * sizeof *mean);
+    self->mixed_at = self->n_steps;
     self->snapshot_is_old = true;
 }

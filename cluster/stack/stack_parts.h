@@ -61,7 +61,7 @@ struct rk_stack {
     float *snapshot;                   /* (n_rows, d): combine while adapting mixes the rows as the round began */
     bool snapshot_is_old;              /* to be taken before the next local step */
     float *history;                    /* (delay + 1, n_rows, d) */
-    uint64_t mixed_at;                 /* first step after the last mixing */
+    uint64_t n_steps, mixed_at;        /* local steps done; first one after the last mixing */
     float *partial;                    /* (blocks, d): centralised gradients */
     rk_loss_t *losses;                 /* (n) of one step */
 
