@@ -125,8 +125,10 @@ uint32_t rk_graph_period (const rk_graph_t *graph)
 }
 
 /* A random matching reaches everybody in about 2 log2 n steps; Ada's links are those of its pass. */
-uint32_t rk_graph_horizon (const rk_graph_t *graph)
+uint32_t rk_graph_horizon (const rk_graph_t *graph, const rk_graph_time_t *at)
 {
+    if (at->control > 0 && graph->kind->turns)
+        return graph->kind->turns (graph, at);
     if (graph->period > 0)
         return graph->period;
     const uint32_t some = graph->max_row == 2 ? 4 * (rk_graph_log2 (graph->config.n) + 2) : 1;

@@ -140,7 +140,7 @@ rk_err_t rk_walk_new (rk_walk_t **walk_p, const rk_graph_t *graph, const rk_grap
     if (!walk)
         return rk_error_set (err, RK_ENOMEM, "no memory for a walk");
     walk->n = rk_graph_n (graph);
-    walk->n_steps = n_steps ? n_steps : rk_graph_horizon (graph);
+    walk->n_steps = n_steps ? n_steps : rk_graph_horizon (graph, at);
     walk->push_sum = !rk_graph_is_doubly_stochastic (graph);
     walk->irregular = rk_graph_is_irregular (graph);
     rk_err_t rc = s_fill (walk, graph, at, err);

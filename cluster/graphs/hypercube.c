@@ -42,7 +42,7 @@ static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint3
 
 static uint32_t s_row_one_peer (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges)
 {
-    const uint32_t peer = i ^ 1u << (at->step % graph->period);
+    const uint32_t peer = i ^ 1u << (at->step % graph->dims[0]);
     return rk_graph_equal (i, &peer, 1, edges);
 }
 

@@ -17,6 +17,7 @@ typedef struct {
     uint32_t (*column) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges);
     bool (*exact) (const rk_graph_t *graph, const rk_graph_time_t *at); /* NULL: only when `exact` is set */
     uint32_t (*group) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, uint32_t *members); /* NULL: none */
+    uint32_t (*turns) (const rk_graph_t *graph, const rk_graph_time_t *at); /* period under a control record; NULL: the same */
     uint32_t (*side) (const rk_graph_t *graph, const rk_graph_time_t *at); /* h of a ring lattice; NULL: another graph */
     bool push_sum;  /* columns sum to 1, rows need not */
     bool irregular; /* replicas are not all alike, as on a circulant or a torus */
@@ -25,7 +26,7 @@ typedef struct {
 struct rk_graph {
     const rk_graph_kind_t *kind;
     rk_graph_config_t config; /* name is one of rk_graph_names */
-    uint32_t max_row, period;
+    uint32_t max_row, period; /* with global averages in between: kinds keep their own period in dims */
     uint32_t dims[2];         /* rows and columns, machines and replicas, ... */
     bool exact;               /* W(t) = 1/n for every t */
     void *state;              /* of the kind */

@@ -100,4 +100,10 @@ static uint32_t s_group (const rk_graph_t *graph, const rk_graph_time_t *at, uin
     return factor > 1 ? factor : 0;
 }
 
-const rk_graph_kind_t rk_graph_kind_mixed_radix = {.open = s_open, .row = s_row, .exact = s_exact, .group = s_group};
+static uint32_t s_turns (const rk_graph_t *graph, const rk_graph_time_t *at)
+{
+    return s_radix (graph, at)->n_digits;
+}
+
+const rk_graph_kind_t rk_graph_kind_mixed_radix = {
+    .open = s_open, .row = s_row, .exact = s_exact, .group = s_group, .turns = s_turns};

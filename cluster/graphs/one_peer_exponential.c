@@ -9,7 +9,7 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
 {
     (void) err;
     const uint32_t n = graph->config.n;
-    graph->period = rk_graph_log2 (n);
+    graph->period = graph->dims[0] = rk_graph_log2 (n);
     graph->max_row = 2;
     graph->exact = n == 2;
     if (n != 1u << graph->period)
@@ -20,7 +20,7 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
 
 static uint32_t s_stride (const rk_graph_t *graph, const rk_graph_time_t *at)
 {
-    return 1u << (at->step % graph->period);
+    return 1u << (at->step % graph->dims[0]);
 }
 
 static uint32_t s_row (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cluster/spectrum.h"
+#include "compute/rng.h"
 
 static const double pi = 3.14159265358979323846;
 
@@ -196,6 +197,44 @@ static void test_every_graph_is_what_it_says (void **state)
         }
 }
 
+/* Any numbers: refused with a reason, or doubly stochastic, of one piece, and contracting. */
+static void test_random_configurations (void **state)
+{
+    (void) state;
+    uint32_t n_names = 0, n_made = 0;
+    while (rk_graph_names ()[n_names])
+        n_names++;
+    for (uint64_t draw = 0; draw < 600; draw++) {
+        uint32_t r[12];
+        for (uint64_t block = 0; block < 3; block++)
+            rk_rng_block (31, rk_rng_stream (RK_RNG_TEST, draw), block, r + 4 * block);
+        const uint32_t n = 1 + r[0] % (r[1] % 3 ? 60 : 700);
+        const rk_graph_config_t config = {
+            .name = rk_graph_names ()[r[2] % n_names], .n = n, .seed = r[3],
+            .degree = r[4] % 3 ? r[4] % (n + 3) : 0, .probability = r[5] % 2 ? 0 : (r[5] % 100) / 100.0,
+            .k0 = r[6] % 2 ? r[6] % 100 : 0, .gamma = (r[6] % 7) / 4.0, .k_min = r[7] % 5, .hold = r[7] % 3,
+            .per_side = r[8] & 1, .rounded = r[8] & 2, .group = r[8] & 4 ? r[9] % (n + 2) : 0,
+            .budget = r[8] & 8 ? (1 + r[9] % 30) / 10.0 : 0, .global_every = r[8] & 16 ? r[10] % 5 : 0};
+        const rk_graph_time_t at = {.step = r[10] % 1000, .pass = r[11] % 100, .control = r[8] & 32 ? r[11] % (n + 5) : 0};
+        rk_graph_t *graph;
+        rk_walk_t *walk;
+        rk_error_t err = {0};
+        if (rk_graph_new (&graph, &config, &err)) {
+            assert_true (err.code == RK_EINVAL && strlen (err.text) > 20);
+            continue;
+        }
+        if (rk_walk_new (&walk, graph, &at, 0, &err))
+            fail_msg ("draw %u, %s of %u: %s", (unsigned) draw, config.name, n, err.text);
+        rk_spectrum_t spectrum;
+        assert_int_equal (rk_spectrum_of (walk, &spectrum, NULL), RK_OK);
+        assert_true (spectrum.rho >= 0 && spectrum.rho < 1);
+        n_made++;
+        rk_walk_destroy (&walk);
+        rk_graph_destroy (&graph);
+    }
+    assert_in_range (n_made, 300, 590);
+}
+
 static void test_diameters_and_degrees (void **state)
 {
     (void) state;
@@ -317,7 +356,8 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_closed_forms),          cmocka_unit_test (test_exact_after_a_period),
         cmocka_unit_test (test_matching_in_the_mean),  cmocka_unit_test (test_consensus_contracts_by_rho),
-        cmocka_unit_test (test_every_graph_is_what_it_says), cmocka_unit_test (test_diameters_and_degrees),
+        cmocka_unit_test (test_every_graph_is_what_it_says), cmocka_unit_test (test_random_configurations),
+        cmocka_unit_test (test_diameters_and_degrees),
         cmocka_unit_test (test_predicted_noise),       cmocka_unit_test (test_effective_neighbours),
         cmocka_unit_test (test_refused),
     };
