@@ -231,6 +231,7 @@ static void s_close (void *arg)
     free (self->counts);
     free (self->samples);
     rk_panel_clear (&self->panel);
+    rk_coordinator_control_close (self);
     rk_lease_table_destroy (&self->leases);
     rk_plan_destroy (&self->given);
     rk_plan_destroy (&self->plan);

@@ -13,6 +13,7 @@ void rk_coordinator_begin_run (rk_coordinator_t *self)
         rk_coordinator_end (self, RK_OK, "nothing to train");
     else {
         rk_coordinator_enter (self, RK_STATE_RUN);
+        rk_coordinator_control_begin (self);
         rk_coordinator_serve (self);
     }
 }
@@ -30,7 +31,8 @@ static void s_announce_closed (rk_coordinator_t *self)
     while (self->next_close < n_rounds &&
            rk_lease_closed (self->leases, self->next_close, self->counts, self->samples)) {
         rk_msg_t msg = {.kind = RK_MSG_ROUND_CLOSED,
-                        .round_closed = {self->next_close, self->plan->n_clusters, self->counts, self->samples}};
+                        .round_closed = {self->next_close, self->plan->n_clusters, self->counts, self->samples,
+                                         rk_coordinator_control_at (self, self->next_close)}};
         s_to_stages (self, &msg);
         self->next_close++;
     }
@@ -117,9 +119,11 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     rk_err_t rc = rk_lease_applied (self->leases, applied->round, applied->stage, &committed, err);
     if (rc)
         return RK_ESTALE;
+    rk_coordinator_control_hear (self, applied);
     rk_coordinator_progress (self);
     if (!committed)
         return RK_OK;
+    rk_coordinator_control_decide (self, applied->round);
     rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {applied->round}};
     s_to_stages (self, &msg);
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))

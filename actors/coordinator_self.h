@@ -5,6 +5,7 @@
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
+#include "cluster/control.h"
 #include "cluster/panel.h"
 #include "cluster/lease.h"
 #include "cluster/member.h"
@@ -31,6 +32,8 @@ typedef struct {
     size_t n_routing;
     uint8_t routing[255];
 } rk_known_t;
+
+typedef struct rk_coordinator_control rk_coordinator_control_t;
 
 typedef struct rk_coordinator {
     rk_loop_t *loop;
@@ -67,6 +70,7 @@ typedef struct rk_coordinator {
     uint64_t *counts, *samples;/* leader: n_clusters, scratch of RoundClosed */
     uint64_t next_close;       /* first round not announced as closed */
     rk_panel_t panel;
+    rk_coordinator_control_t *control; /* leader; NULL: no control records */
     /* time */
     rk_state_t state;
     rk_patience_t patience;    /* of the state */
@@ -134,6 +138,14 @@ void rk_coordinator_check_stopped (rk_coordinator_t *self);
 void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why);
 void rk_coordinator_late (rk_coordinator_t *self); /* the deadline of the state has passed */
 void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why);
+
+/* ---- coordinator_control.c; all do nothing without control records */
+rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_coordinator_control_close (rk_coordinator_t *self);
+void rk_coordinator_control_begin (rk_coordinator_t *self);
+uint32_t rk_coordinator_control_at (const rk_coordinator_t *self, uint64_t round);
+void rk_coordinator_control_hear (rk_coordinator_t *self, const rk_round_applied_t *applied);
+void rk_coordinator_control_decide (rk_coordinator_t *self, uint64_t round); /* it has committed */
 
 /* ---- handlers, by message */
 rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator_on_ready, rk_coordinator_on_heartbeat,

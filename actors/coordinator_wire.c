@@ -66,6 +66,9 @@ static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
     rk_err_t rc = s_make_panel (self, err);
     if (rc)
         return rk_error_wrap (err, rc, "evaluations of %u clusters", plan->n_clusters);
+    rc = rk_coordinator_control_open (self, err);
+    if (rc)
+        return rc;
     return rk_lease_table_new (&self->leases, plan, 0, err);
 }
 

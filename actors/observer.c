@@ -2,6 +2,7 @@
 #include "actors/observer.h"
 
 #include "actors/display.h"
+#include "actors/records.h"
 
 #define TICK_NS (RK_DISPLAY_TICK_MS * INT64_C (1000000))
 #define FINAL_WAIT_NS (2 * INT64_C (1000000000)) /* after Stop: for final reports still on their way */
@@ -11,6 +12,7 @@ typedef struct {
     bool follower;        /* passes reports on, shows nothing */
     rk_figures_t figures;
     rk_display_t display;
+    rk_records_t records;
     bool changed;         /* something arrived since the last tick */
     int64_t next_tick_ns;
     bool stopping;
@@ -35,6 +37,7 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
     self->display.quiet = config->quiet || self->follower;
     self->display.kind = config->kind;
     snprintf (self->display.run_dir, sizeof self->display.run_dir, "%s", config->run_dir ? config->run_dir : "");
+    self->records.run_dir = self->follower || config->kind != RK_RUN_TRAIN ? "" : self->display.run_dir;
     rk_err_t code = self->follower ? RK_OK : rk_display_open (&self->display, err);
     if (code || !config->plan)
         return code;
@@ -67,6 +70,7 @@ static void s_close (void *me)
     if (self->stopping && self->loop)
         s_finish (self, rk_now_ns ());
     rk_display_close (&self->display);
+    rk_records_close (&self->records);
     rk_figures_free (&self->figures);
 }
 
@@ -116,6 +120,22 @@ static rk_err_t s_on_evaluated (void *me, rk_packet_t *packet, rk_error_t *err)
     if (!self->follower)
         rk_display_pass (&self->display, &self->figures, &now);
     return RK_OK;
+}
+
+static rk_err_t s_on_probe (void *me, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = me;
+    if (!self->follower)
+        return rk_records_probe (&self->records, &packet->msg.probe, zmq_msg_data (&packet->frame[0]), err);
+    rk_msg_t msg = {.kind = RK_MSG_PROBE, .probe = packet->msg.probe};
+    const rk_frame_t frame = {.share = &packet->frame[0]};
+    return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, &frame, 1, err);
+}
+
+static rk_err_t s_on_control (void *me, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = me;
+    return rk_records_control (&self->records, packet->msg.control.round, packet->msg.control.value, err);
 }
 
 static rk_err_t s_on_saved (void *me, rk_packet_t *packet, rk_error_t *err)
@@ -174,6 +194,8 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_ROUND_COMMITTED] = s_on_committed,
     [RK_MSG_EVALUATED] = s_on_evaluated,
     [RK_MSG_SAVED] = s_on_saved,
+    [RK_MSG_PROBE] = s_on_probe,
+    [RK_MSG_CONTROL] = s_on_control,
     [RK_MSG_STOP] = s_on_stop,
 };
 static const rk_command_t s_commands[] = {{NULL, NULL}};

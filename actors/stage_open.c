@@ -152,7 +152,7 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
     }
     if (self->reducer && rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
         complete = complete && (self->measured = rk_arena_memory (bytes + 1));
-    complete = complete && rk_stage_mix_open (self) == RK_OK;
+    complete = complete && rk_stage_mix_open (self) == RK_OK && rk_stage_probe_open (self) == RK_OK;
     if (self->drained) {
         uint64_t first, end;
         rk_round_range (self->plan, 0, &first, &end); /* the longest: others may be cut short by a pass's end */
@@ -259,6 +259,8 @@ void rk_stage_close (void *self_)
     rk_stage_mix_close (self);
     free (self->grads);
     free (self->measured);
+    free (self->probe);
+    free (self->probe_names);
     free (self->slots);
     free (self->ctx_busy);
     rk_arena_pages_free (self->scratch, self->in.elems * (size_t) self->n_slots * sizeof (float));

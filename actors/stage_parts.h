@@ -114,6 +114,9 @@ struct rk_stage {
     bool has_stats;                      /* BatchNorm buffers in this slice */
     float *measured;                     /* n_flat: where one minibatch's statistics go; used with average.bn = recalibrate */
     rk_stage_mix_t mix;
+    double *probe;                       /* stage_probe.c: 3 of each tensor; NULL: none are wanted */
+    char *probe_names;
+    size_t probe_names_size;
     float *grads, *slot_state[RK_OPTIM_MAX_SLOTS], *slot_snapshot[RK_OPTIM_MAX_SLOTS];
     uint64_t n_steps;
     uint32_t n_accumulated;
@@ -193,6 +196,11 @@ void rk_stage_mix_close (rk_stage_t *self);
 rk_err_t rk_stage_take_snapshot (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_stage_correct_late (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
 void rk_stage_after_mix (rk_stage_t *self, const float *before);
+
+/* ---- stage_probe.c: called when a mixture is here, before it is applied; ranges at any address */
+rk_err_t rk_stage_probe_open (rk_stage_t *self) RK_MUST_CHECK;
+bool rk_stage_probes (const rk_stage_t *self, uint64_t round);
+rk_err_t rk_stage_probe (rk_stage_t *self, uint64_t round, const void *mixed, const void *merged, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- stage_round.c */
 rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err) RK_MUST_CHECK;

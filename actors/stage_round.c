@@ -142,7 +142,13 @@ static void s_apply_slot (rk_stage_t *self, int slot, const uint8_t *mean)
 static rk_err_t s_take_mean (rk_stage_t *self, const rk_mean_t *mean, zmq_msg_t *frame, rk_error_t *err)
 {
     const int n = s_n_planes (self);
+    const void *merged = mean->merged ? zmq_msg_data (&frame[n]) : NULL;
     self->counts.reducer_bytes = mean->bytes_sent;
+    if (rk_stage_probes (self, mean->round)) {
+        rk_err_t code = rk_stage_probe (self, mean->round, zmq_msg_data (&frame[0]), merged, err);
+        if (code != RK_OK)
+            return code;
+    }
     rk_stage_kernel_begin (self);
     if (self->mix.y)
         memcpy (self->mix.y, zmq_msg_data (&frame[1]), self->n_flat * sizeof (float));
@@ -150,7 +156,7 @@ static rk_err_t s_take_mean (rk_stage_t *self, const rk_mean_t *mean, zmq_msg_t 
         s_apply_slot (self, i - 1, zmq_msg_data (&frame[i]));
     rk_err_t code = rk_stage_apply_mean (self, zmq_msg_data (&frame[0]), err);
     if (code == RK_OK)
-        code = rk_stage_keep_merged (self, mean->merged ? zmq_msg_data (&frame[n]) : NULL, err);
+        code = rk_stage_keep_merged (self, merged, err);
     self->counts.busy_ns += rk_thread_cpu_ns () - self->kernel_cpu_ns;
     rk_stage_tied_drop_mean (self);
     if (code == RK_OK)

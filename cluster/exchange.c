@@ -3,23 +3,28 @@
 
 #include "cluster/lease.h"
 
-rk_err_t rk_exchange_graph (rk_graph_t **graph_p, const rk_plan_t *plan, rk_error_t *err)
+rk_graph_config_t rk_exchange_config (const rk_plan_t *plan)
 {
     const rk_settings_t *s = &plan->settings;
-    const rk_graph_config_t config = {.name = s->average_graph,
-                                      .n = plan->n_clusters,
-                                      .seed = s->run_seed,
-                                      .degree = s->average_degree,
-                                      .probability = s->average_probability,
-                                      .k0 = s->average_k0,
-                                      .gamma = s->average_gamma,
-                                      .k_min = s->average_k_min,
-                                      .hold = s->average_hold,
-                                      .per_side = s->average_k_unit == 1,
-                                      .rounded = s->average_k_rounding == 1,
-                                      .group = s->average_group,
-                                      .budget = s->average_budget,
-                                      .global_every = s->average_global_every};
+    return (rk_graph_config_t) {.name = s->average_graph,
+                                .n = plan->n_clusters,
+                                .seed = s->run_seed,
+                                .degree = s->average_degree,
+                                .probability = s->average_probability,
+                                .k0 = s->average_k0,
+                                .gamma = s->average_gamma,
+                                .k_min = s->average_k_min,
+                                .hold = s->average_hold,
+                                .per_side = s->average_k_unit == 1,
+                                .rounded = s->average_k_rounding == 1,
+                                .group = s->average_group,
+                                .budget = s->average_budget,
+                                .global_every = s->average_global_every};
+}
+
+rk_err_t rk_exchange_graph (rk_graph_t **graph_p, const rk_plan_t *plan, rk_error_t *err)
+{
+    const rk_graph_config_t config = rk_exchange_config (plan);
     return rk_graph_new (graph_p, &config, err);
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     rk_graph_time_t at; /* step: the round */
 } rk_exchange_t;
 
+rk_graph_config_t rk_exchange_config (const rk_plan_t *plan); /* its name points into the plan */
 /* The plan's graph. errors: as rk_graph_new. */
 rk_err_t rk_exchange_graph (rk_graph_t **graph_p, const rk_plan_t *plan, rk_error_t *err) RK_MUST_CHECK;
 rk_exchange_t rk_exchange_at (const rk_plan_t *plan, const rk_graph_t *graph, uint64_t round, uint32_t control);

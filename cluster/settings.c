@@ -149,6 +149,13 @@ static rk_err_t s_check_order (const rk_settings_t *s, rk_error_t *err)
     if (s->average_tracking && (!drained || !sgd || s->train_momentum > 0 || s->average_optimizer_state))
         return rk_error_set (err, RK_EINVAL, "average.tracking = on needs average.mode = drained, train.optimizer = sgd, "
                                              "train.momentum = 0 and average.optimizer_state = off");
+    const char *const loops[] = {"ada", "ada-spread", "mixed-radix"};
+    bool closed = false;
+    for (size_t i = 0; i < sizeof loops / sizeof *loops; i++)
+        closed = closed || strcmp (s->average_graph, loops[i]) == 0;
+    if ((s->average_control || *s->run_control) && !closed)
+        return rk_error_set (err, RK_EINVAL, "%s with average.graph = %s: only ada, ada-spread and mixed-radix follow control records",
+                             *s->run_control ? "run.control" : "average.control = on", s->average_graph);
     return RK_OK;
 }
 

@@ -70,6 +70,9 @@ typedef struct {
     rk_momentum_t average_momentum;
     bool average_tracking;
     rk_evaluate_t average_evaluate;
+    bool average_control;         /* closed loop on consensus distance */
+    double average_control_ratio;
+    uint32_t average_control_settle;
     uint64_t average_probe_every; /* rounds; 0: never */
     double data_alpha;            /* Dirichlet */
     char run_control[RK_SETTINGS_TEXT];

@@ -60,6 +60,8 @@
 #define HEARTBEAT(N, S, L) N (sent_ms)
 #define FAILED(N, S, L) N (node) S (text)
 #define STOP(N, S, L) N (code) S (reason)
+#define PROBE(N, S, L) N (round) N (cluster) N (stage) N (n_tensors) S (names) N (exact)
+#define CONTROL(N, S, L) N (round) N (value)
 
 PLAIN_BODY (activation, ACTIVATION)
 PLAIN_BODY (gradient, GRADIENT)
@@ -86,6 +88,8 @@ PLAIN_BODY (saved, SAVED)
 PLAIN_BODY (heartbeat, HEARTBEAT)
 PLAIN_BODY (failed, FAILED)
 PLAIN_BODY (stop, STOP)
+PLAIN_BODY (probe, PROBE)
+PLAIN_BODY (control, CONTROL)
 
 /* ---- bodies without fields */
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
@@ -283,6 +287,8 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (HEARTBEAT, "Heartbeat", heartbeat),
     ROW (FAILED, "Failed", failed),
     ROW (STOP, "Stop", stop),
+    ROW (PROBE, "Probe", probe),
+    ROW (CONTROL, "Control", control),
     [RK_MSG_STOPPED] = {"Stopped", RK__ENVELOPE__BODY_STOPPED, s_put_stopped, s_get_nothing},
 };
 

@@ -40,6 +40,8 @@ typedef struct {
         Rk__Failed failed;
         Rk__Stop stop;
         Rk__Stopped stopped;
+        Rk__Probe probe;
+        Rk__Control control;
     };
     void *list;
 } rk_body_t;

@@ -188,6 +188,12 @@ static rk_err_t s_saved (const rk_msg_t *msg, rk_error_t *err)
     return rk_text_check ("path", msg->saved.path, MAX_PATH, false, err);
 }
 
+static rk_err_t s_probe (const rk_msg_t *msg, rk_error_t *err)
+{
+    RULE (msg->probe.n_tensors > 0, "probe of no tensors");
+    return rk_text_check ("names", msg->probe.names, MAX_SETTINGS, false, err);
+}
+
 static rk_err_t s_failed (const rk_msg_t *msg, rk_error_t *err)
 {
     return rk_text_check ("text", msg->failed.text, MAX_LINE, false, err);
@@ -229,6 +235,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_EVALUATED] = s_evaluated,
     [RK_MSG_SAVED] = s_saved,
     [RK_MSG_FAILED] = s_failed,
+    [RK_MSG_PROBE] = s_probe,
     [RK_MSG_STOP] = s_stop,
 };
 
@@ -270,6 +277,8 @@ static s_frames_t s_expected (const rk_msg_t *msg)
         return (s_frames_t) {1, 4, (uint64_t) msg->prediction.n * msg->prediction.n_classes, false};
     case RK_MSG_TIED:
         return (s_frames_t) {msg->tied.n_tensors, 4, msg->tied.n_floats, false};
+    case RK_MSG_PROBE:
+        return (s_frames_t) {1, 8, 3 * (uint64_t) msg->probe.n_tensors, false};
     case RK_MSG_PLAN:
         return (s_frames_t) {1, 1, ANY, false};
     default:

@@ -42,7 +42,7 @@ typedef enum {
     RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
-    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED,
+    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL,
     RK_N_MSG
 } rk_msg_kind_t;
 const char *rk_msg_kind_name (rk_msg_kind_t kind);
@@ -89,6 +89,8 @@ typedef struct { uint64_t round, digest; const char *path; } rk_saved_t;
 typedef struct { int64_t sent_ms; } rk_heartbeat_t;
 typedef struct { uint32_t node; const char *text; } rk_failed_t;
 typedef struct { uint32_t code; const char *reason; } rk_stop_t;
+typedef struct { uint64_t round; uint32_t cluster, stage, n_tensors; const char *names; bool exact; } rk_probe_t;
+typedef struct { uint64_t round; uint32_t value; } rk_control_msg_t;
 
 typedef struct {
     rk_msg_kind_t kind;
@@ -102,6 +104,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
+        rk_probe_t probe; rk_control_msg_t control;
     };
 } rk_msg_t;
 

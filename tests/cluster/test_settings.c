@@ -12,7 +12,7 @@
 
 /* Every key of the run file, so that dropping one is noticed. */
 static const char *const s_keys[] = {
-    "run.seed", "run.passes", "run.dir", "run.plan", "run.threads", "run.precision", "model.name", "data.name", "data.path",
+    "run.seed", "run.passes", "run.dir", "run.plan", "run.control", "run.threads", "run.precision", "model.name", "data.name", "data.path",
     "data.classes", "data.augment", "data.header", "data.label", "data.sequence", "data.vocabulary", "data.shard",
     "train.batch", "train.optimizer", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
     "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",
@@ -20,8 +20,8 @@ static const char *const s_keys[] = {
     "pipeline.update_every", "pipeline.recompute", "pipeline.wire", "average.every", "average.mode", "average.weights",
     "average.graph", "average.degree", "average.probability", "average.k0", "average.gamma", "average.k_min",
     "average.hold", "average.k_unit", "average.k_rounding", "average.group", "average.budget", "average.global_every",
-    "average.push_sum", "average.codec", "average.optimizer_state", "average.bn",
-    "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "plan.rings", "fleet.node", "fleet.layout",
+    "average.push_sum", "average.control", "average.control_ratio", "average.control_settle", "average.codec", "average.optimizer_state", "average.bn",
+    "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "average.probe_every", "plan.rings", "fleet.node", "fleet.layout",
     "net.transport", "net.listen"};
 
 static rk_settings_t s_defaults (void)
@@ -308,6 +308,11 @@ static void test_combinations (void **state)
     s.train_momentum = 0; /* quasi-global needs some */
     assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
     s.average_momentum = RK_MOMENTUM_LOCAL;
+    assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    s.average_control = true;
+    assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "mixed-radix"));
+    strcpy (s.average_graph, "ada");
     assert_int_equal (rk_settings_check (&s, &err), RK_OK);
     s = s_defaults ();
     s.train_nesterov = true;

@@ -92,6 +92,8 @@ static inline void list_body (listing_t *out, const rk_msg_t *m)
         BODY (HEARTBEAT, heartbeat, U (sent_ms))
         BODY (FAILED, failed, U (node) T (text))
         BODY (STOP, stop, U (code) T (reason))
+        BODY (PROBE, probe, U (round) U (cluster) U (stage) U (n_tensors) T (names) U (exact))
+        BODY (CONTROL, control, U (round) U (value))
     default: break; /* no fields */
     }
 }

@@ -148,6 +148,8 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100)}; break;
     case RK_MSG_HEARTBEAT: m->heartbeat = (rk_heartbeat_t) {(int64_t) N64}; break;
     case RK_MSG_FAILED: m->failed = (rk_failed_t) {N32, sample_text (s, 1023)}; break;
+    case RK_MSG_PROBE: m->probe = (rk_probe_t) {N64, N32, N32, 1 + sample_below (s, 9), sample_text (s, 60), mode == 1}; break;
+    case RK_MSG_CONTROL: m->control = (rk_control_msg_t) {N64, N32}; break;
     case RK_MSG_STOP: m->stop = (rk_stop_t) {sample_below (s, 256), sample_text (s, 1023)}; break;
     default: break; /* no fields */
     }
@@ -180,6 +182,7 @@ static inline int sample_frames (sample_t *s, const rk_msg_t *m, rk_frame_t *fra
     case RK_MSG_CHUNK: n = 1, count = m->chunk.n_floats; break;
     case RK_MSG_PREDICTION: n = 1, count = (size_t) m->prediction.n * m->prediction.n_classes; break;
     case RK_MSG_TIED: n = (int) m->tied.n_tensors, count = m->tied.n_floats; break;
+    case RK_MSG_PROBE: n = 1, unit = 8, count = 3 * m->probe.n_tensors; break;
     case RK_MSG_PLAN: n = 1, unit = 1; break;
     default: break;
     }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "actors/records.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cluster/control.h"
+#include "cluster/settings.h"
+
+static rk_err_t s_open (const rk_records_t *records, FILE **file, const char *name, const char *head, rk_error_t *err)
+{
+    if (*file || !*records->run_dir)
+        return RK_OK;
+    char path[RK_SETTINGS_TEXT + 32];
+    snprintf (path, sizeof path, "%s/%s", records->run_dir, name);
+    *file = fopen (path, "w");
+    if (!*file)
+        return rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno));
+    fputs (head, *file);
+    return RK_OK;
+}
+
+rk_err_t rk_records_probe (rk_records_t *records, const rk_probe_t *probe, const void *values, rk_error_t *err)
+{
+    uint32_t n = *probe->names ? 1 : 0;
+    for (const char *c = probe->names; *c; c++)
+        n += *c == ' ';
+    if (n != probe->n_tensors)
+        return rk_error_set (err, RK_EFORMAT, "probe of %u tensors with %u names", probe->n_tensors, n);
+    rk_err_t code = s_open (records, &records->probes, "probes.csv", "round,replica,tensor,norm_before,norm_after,distance,exact\n", err);
+    const char *name = probe->names;
+    for (uint32_t i = 0; i < n && code == RK_OK && records->probes; i++) {
+        double v[3];
+        memcpy (v, (const char *) values + i * sizeof v, sizeof v);
+        int length = (int) strcspn (name, " ");
+        fprintf (records->probes, "%" PRIu64 ",%u,%.*s,%.17g,%.17g,%.17g,%d\n", probe->round, probe->cluster, length, name, v[0], v[1],
+                 v[2], probe->exact);
+        name += length + 1;
+    }
+    if (records->probes)
+        fflush (records->probes);
+    return code;
+}
+
+rk_err_t rk_records_control (rk_records_t *records, uint64_t round, uint32_t value, rk_error_t *err)
+{
+    rk_err_t code = s_open (records, &records->control, "control.log", "", err);
+    const rk_control_record_t record = {.round = round, .value = value};
+    char line[64];
+    if (code != RK_OK || !records->control)
+        return code;
+    rk_control_write (&record, 1, line, sizeof line);
+    fputs (line, records->control);
+    fflush (records->control);
+    return RK_OK;
+}
+
+void rk_records_close (rk_records_t *records)
+{
+    if (records->probes)
+        fclose (records->probes);
+    if (records->control)
+        fclose (records->control);
+    records->probes = records->control = NULL;
+}
