@@ -53,7 +53,7 @@ static rk_err_t s_fill (self_t *self, rk_error_t *err)
     rk_boundary_t in[RK_MAX_BOUNDARY], out[RK_MAX_BOUNDARY];
     const int n_in = rk_model_boundary (self->model, self->layer, 0, in);
     const int n_out = rk_model_boundary (self->model, self->layer + 1, self->layer, out);
-    const size_t n_flat = rk_model_flat_at (self->model, self->layer + 1) - rk_model_flat_at (self->model, self->layer);
+    const size_t n_flat = rk_model_slice_len (self->model, self->layer, self->layer + 1);
     const size_t sample = rk_shape_elems (rk_data_shape (self->data));
     float *picture = s_random (99, self->batch * sample);
     bool complete = picture && (self->labels = calloc (self->batch * rk_model_n_labels (self->model), RK_LABEL_BYTES));
@@ -94,6 +94,8 @@ static rk_err_t s_open (self_t *self, const rk_args_t *args, rk_error_t *err)
     if (!code)
         code = rk_model_by_name (&self->model, self->settings.model_name, rk_data_shape (self->data),
                                  rk_data_n_classes (self->data), err);
+    if (!code)
+        code = rk_data_check_model (self->data, self->model, err);
     if (!code)
         code = s_find_layer (self, args, err);
     if (!code && self->machine.threads > 1)
@@ -141,7 +143,7 @@ static void s_put (self_t *self, const rk_args_t *args, int pass, double other_c
 {
     rk_layer_cost_t cost;
     rk_model_cost (self->model, self->layer, self->batch, &cost);
-    const bool has_params = rk_model_flat_at (self->model, self->layer + 1) > rk_model_flat_at (self->model, self->layer);
+    const bool has_params = rk_model_slice_len (self->model, self->layer, self->layer + 1) > 0;
     const double backward = (double) cost.backward_flops / (has_params ? 2 : 1) /* half of it each */;
     json_t *figure = json_pack ("{s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "figure", "layer", "peer", "rookery", "model",
                                 self->settings.model_name, "layer", rk_model_layer_name (self->model, self->layer), "kind",
@@ -185,7 +187,7 @@ rk_err_t rk_bench_layer (const rk_args_t *args, rk_error_t *err)
     const double other_cores = rk_meter_other_cores (&meter);
     for (int pass = 0; !code && pass < N_PASSES; pass++)
         if (pass == FORWARD || (pass == INPUT ? self->gin[0] != NULL : self->flat != NULL &&
-                                rk_model_flat_at (self->model, self->layer + 1) > rk_model_flat_at (self->model, self->layer)))
+                                rk_model_slice_len (self->model, self->layer, self->layer + 1) > 0))
             s_put (self, args, pass, other_cores);
     s_close (self);
     return code;
