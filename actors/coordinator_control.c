@@ -48,6 +48,8 @@ static rk_err_t s_begin_loop (rk_coordinator_control_t *control, const rk_plan_t
     uint32_t values[RK_CONTROL_LADDER], n = 0;
     double sight[RK_CONTROL_LADDER];
     rk_err_t code = rk_control_ladder (&config, values, &n, err);
+    if (code == RK_OK)
+        code = rk_control_sparse_only (&config, values, &n, err);
     double mu = strcmp (s->train_optimizer, "sgd") == 0 ? s->train_momentum : 0;
     if (code == RK_OK)
         code = rk_control_sight (&config, values, n, mu, sight, err);

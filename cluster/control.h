@@ -33,6 +33,10 @@ size_t rk_control_write (const rk_control_record_t *records, size_t n_records, c
  * errors: RK_EINVAL (no closed-loop graph, or nothing to choose between).                                   */
 rk_err_t rk_control_ladder (const rk_graph_config_t *graph, uint32_t values[RK_CONTROL_LADDER], uint32_t *n_values,
                             rk_error_t *err) RK_MUST_CHECK;
+/* Leaves out the values at which every step is the exact mean: replicas that average over rings see no distance, so
+ * a loop that begins there would never learn its reference. Not for who measures true distances.
+ * errors: RK_EINVAL (fewer than two are left), as rk_graph_new.                                             */
+rk_err_t rk_control_sparse_only (const rk_graph_config_t *graph, uint32_t *values, uint32_t *n_values, rk_error_t *err) RK_MUST_CHECK;
 /* What a replica can measure without asking anybody, |x_i - (W x)_i|, sees little of slow modes: 388 times too
  * little on a ring of 16. sight[v]: by how much to multiply it at value v to have the consensus distance, if
  * disagreement is noise at momentum mu. errors: as rk_graph_new, rk_walk_new.                               */

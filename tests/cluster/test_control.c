@@ -276,6 +276,18 @@ static void test_ladders (void **state)
     for (uint32_t v = 1; v < n_values; v++)
         assert_true (values[v] > values[v - 1]);
     rk_error_t err = {0};
+    /* 96 is the exact mean, at every step; so is 11 of 12. */
+    const uint32_t n_all = n_values;
+    assert_int_equal (rk_control_sparse_only (&config, values, &n_values, NULL), RK_OK);
+    assert_true (n_values == n_all - 1 && values[n_values - 1] == 48);
+    config = (rk_graph_config_t){.name = "ada", .n = 12, .k0 = 11};
+    assert_int_equal (rk_control_ladder (&config, values, &n_values, NULL), RK_OK);
+    assert_int_equal (rk_control_sparse_only (&config, values, &n_values, NULL), RK_OK);
+    assert_true (values[0] == 2 && values[n_values - 1] < 11);
+    config = (rk_graph_config_t){.name = "ada", .n = 4};
+    assert_int_equal (rk_control_ladder (&config, values, &n_values, NULL), RK_OK);
+    assert_int_equal (rk_control_sparse_only (&config, values, &n_values, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "fewer than two"));
     config = (rk_graph_config_t){.name = "ring", .n = 96};
     assert_int_equal (rk_control_ladder (&config, values, &n_values, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "ada, ada-spread or mixed-radix"));
