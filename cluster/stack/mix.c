@@ -47,47 +47,52 @@ static bool s_are_four_means (const rk_stack_t *self, uint32_t i)
     return true;
 }
 
-/* Row i is the first of four of them, and they differ. */
+/* The peers of rows i .. i + 3 in ascending order, each with the rows that hear it, as bits: worked out once for all
+ * panels. Returns the end of the list.                                                                     */
+static rk_stack_hearers_t *s_merge_four (const rk_stack_t *self, uint32_t i, rk_stack_hearers_t *out)
+{
+    const rk_graph_edge_t *at[4], *end[4];
+    for (unsigned k = 0; k < 4; k++) {
+        at[k] = self->edges + self->edges_at[i + k];
+        end[k] = self->edges + self->edges_at[i + k + 1];
+    }
+    for (;; out++) {
+        *out = (rk_stack_hearers_t){.peer = UINT32_MAX};
+        for (unsigned k = 0; k < 4; k++)
+            if (at[k] < end[k] && at[k]->peer < out->peer)
+                out->peer = at[k]->peer;
+        for (unsigned k = 0; k < 4; k++)
+            if (at[k] < end[k] && at[k]->peer == out->peer) {
+                out->who |= 1u << k;
+                at[k]++;
+            }
+        if (!out->who)
+            return out;
+    }
+}
+
+/* Row i is the first of four that differ: marked, and their peers merged. Four lists of n edges have at most 4 n peers,
+ * and one more entry ends them.                                                                            */
 static void s_mark_fours (rk_stack_t *self, bool one_row)
 {
-    memset (self->four, 0, self->config.n);
-    for (uint32_t i = 0; !one_row && i + 4 <= self->config.n; i += self->four[i] ? 4 : 1)
-        self->four[i] = !s_same_edges (self, i, i + 1) && s_are_four_means (self, i);
-}
-
-/* The cursors of four rows in their lists of peers, ascending. */
-typedef struct {
-    const rk_graph_edge_t *at[4], *end[4];
-    float *out[4];
-    bool begun[4];
-} s_four_t;
-
-/* The smallest peer that is left; which of the rows hear it, as bits; 0: none is left. */
-static unsigned s_next_peer (const s_four_t *four, uint32_t *peer)
-{
-    const rk_graph_edge_t *const *at = four->at;
-    unsigned who = 0;
-    if (at[0] < four->end[0] && at[1] < four->end[1] && at[2] < four->end[2] && at[3] < four->end[3] && at[0]->peer == at[1]->peer &&
-        at[1]->peer == at[2]->peer && at[2]->peer == at[3]->peer) { /* nearly always */
-        *peer = at[0]->peer;
-        return 15;
-    }
-    for (unsigned k = 0; k < 4; k++) {
-        if (four->at[k] == four->end[k] || (who && four->at[k]->peer > *peer))
+    rk_stack_hearers_t *at = self->hearers;
+    memset (self->four, 0, self->config.n * sizeof *self->four);
+    for (uint32_t i = 0; !one_row && i + 4 <= self->config.n; i += self->four[i] ? 4 : 1) {
+        if (s_same_edges (self, i, i + 1) || !s_are_four_means (self, i))
             continue;
-        who = !who || four->at[k]->peer < *peer ? 1u << k : who | 1u << k;
-        *peer = four->at[k]->peer;
+        self->four[i] = at;
+        at = s_merge_four (self, i, at) + 1;
     }
-    return who;
 }
 
-static void s_take_one (s_four_t *four, unsigned k, const float *x, size_t width)
+/* The first input of a row is copied, the others are added. */
+static void s_take_one (float *out, bool *begun, const float *x, size_t width)
 {
-    if (four->begun[k])
-        rk_vec ()->add (width, four->out[k], x, four->out[k]);
+    if (*begun)
+        rk_vec ()->add (width, out, x, out);
     else
-        memcpy (four->out[k], x, width * sizeof *x);
-    four->begun[k] = true;
+        memcpy (out, x, width * sizeof *x);
+    *begun = true;
 }
 
 /* Rows i .. i + 3 with the bits of rk_mix_row: each is summed in ascending order and divided. Peers that all four
@@ -95,34 +100,27 @@ static void s_take_one (s_four_t *four, unsigned k, const float *x, size_t width
 static void s_four_rows (const s_mixing_t *m, rk_stack_worker_t *w, uint32_t i, size_t width, float *out, size_t step)
 {
     const rk_stack_t *self = m->stack;
-    s_four_t four = {.begun = {false}};
-    for (uint32_t k = 0; k < 4; k++) {
-        four.at[k] = self->edges + self->edges_at[i + k];
-        four.end[k] = self->edges + self->edges_at[i + k + 1];
-        four.out[k] = out + k * step;
-    }
-    size_t n_common = 0;
+    float *const to[4] = {out, out + step, out + 2 * step, out + 3 * step};
     const float **common = (const float **) w->peers;
-    for (unsigned who = 1; who;) {
-        uint32_t peer = 0;
-        who = s_next_peer (&four, &peer);
-        const float *x = w->panel + peer * width;
-        const bool all = who == 15 && four.begun[0] && four.begun[1] && four.begun[2] && four.begun[3];
-        if (all)
+    bool begun[4] = {false};
+    size_t n_common = 0;
+    for (const rk_stack_hearers_t *at = self->four[i]; at->who; at++) {
+        const float *x = w->panel + at->peer * width;
+        if (at->who == 15 && begun[0] && begun[1] && begun[2] && begun[3]) {
             common[n_common++] = x;
-        else if (n_common) {
-            rk_vec ()->sum4 (width, n_common, common, four.out);
-            n_common = 0;
+            continue;
         }
+        if (n_common)
+            rk_vec ()->sum4 (width, n_common, common, to);
+        n_common = 0;
         for (unsigned k = 0; k < 4; k++)
-            if (who & 1u << k) {
-                if (!all)
-                    s_take_one (&four, k, x, width);
-                four.at[k]++;
-            }
+            if (at->who & 1u << k)
+                s_take_one (to[k], &begun[k], x, width);
     }
+    if (n_common)
+        rk_vec ()->sum4 (width, n_common, common, to);
     for (uint32_t k = 0; k < 4; k++)
-        rk_mix_end (true, (uint32_t) (self->edges_at[i + k + 1] - self->edges_at[i + k]), width, four.out[k]);
+        rk_mix_end (true, (uint32_t) (self->edges_at[i + k + 1] - self->edges_at[i + k]), width, to[k]);
 }
 
 /* Row i of the panel, mixed, to row i of `out`, rows `step` floats apart. Equal rows of W are worked out once. */

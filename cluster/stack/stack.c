@@ -26,6 +26,12 @@ static size_t s_edges_most (const rk_stack_t *self)
     return (size_t) rk_graph_max_row (graph) * (rk_graph_is_exact (graph) ? 1 : self->config.n);
 }
 
+/* As many as edges if no two rows share a peer, and an end for every four rows. */
+static size_t s_hearers_most (const rk_stack_t *self)
+{
+    return s_edges_most (self) + self->config.n / 4 + 1;
+}
+
 static size_t s_width (uint32_t n)
 {
     const size_t fits = RK_STACK_PANEL_BYTES / sizeof (float) / n / 64 * 64;
@@ -45,7 +51,8 @@ static uint64_t s_own_bytes (const rk_stack_t *self)
     if (!self->config.graph)
         return bytes + (RK_STACK_MAX_BLOCKS + workers) * row;
     bytes += workers * n * ((1 + s_is_awc (self)) * self->width + 2) * sizeof (float);
-    bytes += s_edges_most (self) * sizeof (rk_graph_edge_t) + (n + 1) * sizeof (size_t) + n;
+    bytes += s_edges_most (self) * sizeof (rk_graph_edge_t) + (n + 1) * sizeof (size_t) + n * sizeof (void *);
+    bytes += s_hearers_most (self) * sizeof (rk_stack_hearers_t);
     return bytes + (s_may_be_dense (self) ? n * n * sizeof (float) : 0);
 }
 
@@ -128,7 +135,8 @@ static bool s_allocate (rk_stack_t *self)
     if (c->graph)
         complete = complete && (self->edges = calloc (s_edges_most (self), sizeof *self->edges)) &&
                    (self->edges_at = calloc (c->n + (size_t) 1, sizeof *self->edges_at)) &&
-                   (self->four = calloc (c->n, sizeof *self->four));
+                   (self->four = calloc (c->n, sizeof *self->four)) &&
+                   (self->hearers = calloc (s_hearers_most (self), sizeof *self->hearers));
     if (s_may_be_dense (self))
         complete = complete && (self->matrix = rk_arena_memory ((size_t) c->n * c->n * sizeof (float)));
     complete = complete && (self->workers = calloc (self->n_workers, sizeof *self->workers));
@@ -192,6 +200,7 @@ void rk_stack_destroy (rk_stack_t **stack_p)
     free (self->edges);
     free (self->edges_at);
     free (self->four);
+    free (self->hearers);
     free (self->matrix);
     free (self);
     *stack_p = NULL;

@@ -42,6 +42,10 @@ typedef struct {
 } rk_stack_app_t;
 extern const rk_stack_app_t rk_stack_network, rk_stack_quadratic;
 
+typedef struct {
+    uint32_t peer, who; /* bit k: row i + k hears it; 0: the end */
+} rk_stack_hearers_t;
+
 struct rk_stack {
     rk_stack_config_t config;
     const rk_stack_app_t *app;
@@ -69,7 +73,8 @@ struct rk_stack {
     size_t n_workers, width;           /* floats of a panel's row */
     rk_graph_edge_t *edges;            /* of the step being mixed: one row after the other */
     size_t *edges_at;                  /* (n + 1) */
-    bool *four;                        /* (n) rows i .. i + 3 are mixed together */
+    rk_stack_hearers_t *hearers;       /* peers of rows that are mixed four at a time */
+    rk_stack_hearers_t **four;         /* (n) those of rows i .. i + 3; NULL: row i is mixed alone */
     float *matrix;                     /* (n, n), dense mixing */
 };
 
