@@ -86,24 +86,29 @@ static void s_finish (size_t rows, size_t cols, const rk_tile_t *t, const float 
     }
 }
 
+/* One run of k. */
+static void s_run (size_t rows, size_t cols, const rk_tile_t *t, s_amx_room_t *room)
+{
+    const bool wide = cols > SIDE;
+    size_t k = 0;
+    for (; k + SIDE <= t->k_run; k += SIDE)
+        s_step (rows > SIDE, wide, t->a + k, t->a_row, t->b + k * t->b_k, t->b_k);
+    if (k < t->k_run)
+        s_last_step (rows, cols, t, k, room);
+}
+
+/* b_k is at least 32: a row of B may be read whole. */
 void rk_amx_tile (size_t rows, size_t cols, const rk_tile_t *t)
 {
     _Alignas (64) s_amx_room_t room;
-    /* a narrow B may end with its last row: then even full steps go through the room */
-    const bool wide = cols > SIDE, whole = t->b_k >= (wide ? 2 * SIDE : SIDE);
-    const size_t steps = whole ? t->k_run / SIDE * SIDE : 0;
+    rk_tile_t part = *t;
     s_shape (rows);
     for (int tile = 0; tile < 4; tile++)
         s_amx_zero (tile);
-    for (size_t k = 0; k < steps; k += SIDE)
-        s_step (rows > SIDE, wide, t->a + k, t->a_row, t->b + k * t->b_k, t->b_k);
-    for (size_t k = steps; k < t->k_run; k += SIDE) {
-        rk_tile_t part = *t;
-        part.k_run = t->k_run - k < SIDE ? t->k_run : k + SIDE;
-        s_last_step (rows, cols, &part, k, &room);
-    }
+    for (size_t run = 0; run < t->n_runs; run++, part.a += t->a_run, part.b += t->k_run * t->b_k)
+        s_run (rows, cols, &part, &room);
     for (int tile = 0; tile < 4; tile++)
-        if ((tile < 2 || rows > SIDE) && (tile % 2 == 0 || wide))
+        if ((tile < 2 || rows > SIDE) && (tile % 2 == 0 || cols > SIDE))
             s_amx_store (tile, room.c + tile / 2 * SIDE * 2 * SIDE + tile % 2 * SIDE, 2 * SIDE * sizeof *room.c);
     s_amx_release ();
     s_finish (rows, cols, t, room.c);

@@ -3,9 +3,12 @@
  * For each tap (i, j) that is a product (ci, positions) (positions, co): its left side is read from the
  * padded input where it lies, its right side is dy turned a few rows at a time. Sums are kept as (tap, ci,
  * co) until the last sample. With few input channels the tiles would be flat; then the roles change: rows
- * are output channels, read from dy where it lies, and the other side is the unrolled input, turned.   */
+ * are output channels, read from dy where it lies, and the other side is the unrolled input, turned.
+ * In a set of pairs, two positions side by side are a pair; taps begin at odd columns too, so each row of the
+ * padded input is paired twice: from its first column and from its second.                             */
 #include "compute/kernels/conv_weight.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "compute/kernels/inside.h"
@@ -18,7 +21,9 @@
 typedef struct {
     rk_border_t in;
     size_t taps, plane, rows;    /* rows of the output per block */
-    size_t padded, turned, sums; /* floats of scratch: two per worker, one for all */
+    size_t half, half_cols;      /* pairs in a padded row and in a row of outputs */
+    size_t padded_h, paired_stride; /* rows of a padded channel; floats of a paired one */
+    size_t padded, paired, turned, worker, sums; /* floats of scratch: of a worker and together; of all */
 } s_layout_t;
 
 static size_t s_round_up (size_t n, size_t to)
@@ -35,7 +40,7 @@ rk_border_t rk_conv_border (const rk_conv_shape_t *s)
     return in;
 }
 
-static s_layout_t s_layout (const rk_conv_shape_t *s, size_t width)
+static s_layout_t s_layout (const rk_conv_shape_t *s, size_t width, bool pairs)
 {
     s_layout_t l = {.in = rk_conv_border (s), .taps = s->kernel * s->kernel};
     const size_t most = l.in.cols < BLOCK_POSITIONS ? BLOCK_POSITIONS / l.in.cols : 1;
@@ -49,13 +54,22 @@ static s_layout_t s_layout (const rk_conv_shape_t *s, size_t width)
         l.turned = s_round_up (l.rows * l.in.cols * width, 16);
         l.sums = s_round_up (k * s->c_out, 16);
     }
+    if (pairs && s->c_in >= FEW_CHANNELS) {
+        l.half = (l.in.pitch + 1) / 2;
+        l.half_cols = (l.in.cols + 1) / 2;
+        l.padded_h = (l.in.rows - 1) * s->stride + s->kernel;
+        l.paired_stride = s_round_up (2 * l.padded_h * l.half, 16) | 16;
+        l.paired = s->c_in * l.paired_stride;
+        l.turned = s_round_up (2 * l.rows * l.half_cols * width, 16);
+    }
+    l.worker = l.padded + l.paired + l.turned;
     return l;
 }
 
 size_t rk_conv_weight_scratch (const rk_conv_shape_t *s, size_t width, size_t n_threads)
 {
-    const s_layout_t l = s_layout (s, width);
-    return n_threads * (l.padded + l.turned) + l.sums;
+    const s_layout_t plain = s_layout (s, width, false), paired = s_layout (s, width, true);
+    return n_threads * (plain.worker > paired.worker ? plain.worker : paired.worker) + plain.sums;
 }
 
 typedef struct {
@@ -80,22 +94,64 @@ typedef struct {
     size_t sample, row, rows, co, n_co, from, to;
 } s_block_t;
 
-static void s_add_block (const s_job_t *job, const s_block_t *b, const float *padded, float *turned)
+/* Channels [from, to) of a padded sample, each row from its first column on and from its second. */
+static void s_pair_input (const s_job_t *job, size_t from, size_t to, const float *padded, float *paired)
+{
+    const s_layout_t *l = &job->l;
+    for (size_t c = from; c < to; c++)
+        for (size_t r = 0; r < l->padded_h; r++) {
+            const float *row = padded + c * l->in.channel_stride + r * l->in.pitch;
+            float *dst = paired + c * l->paired_stride + r * l->half;
+            job->set->pair_along (l->in.pitch, row, dst);
+            if (l->in.pitch > 1)
+                job->set->pair_along (l->in.pitch - 1, row + 1, dst + l->padded_h * l->half);
+        }
+}
+
+/* dy turned: (positions, n_co), or pairs of positions; the last of an odd row goes with a 0. */
+static void s_turn_gradient (const s_job_t *job, const s_block_t *b, float *turned)
+{
+    const s_layout_t *l = &job->l;
+    const size_t width = job->set->max_cols, n = b->rows * l->half_cols;
+    const float *dy = job->dy + (b->sample * job->shape->c_out + b->co) * l->plane + b->row * l->in.cols;
+    if (!l->half) {
+        job->set->transpose (b->n_co, b->rows * l->in.cols, dy, l->plane, turned, width);
+        return;
+    }
+    float *pairs = turned + n * width;
+    for (size_t co = 0; co < b->n_co; co++)
+        for (size_t r = 0; r < b->rows; r++)
+            job->set->pair_along (l->in.cols, dy + co * l->plane + r * l->in.cols, pairs + co * n + r * l->half_cols);
+    job->set->transpose (b->n_co, n, pairs, n, turned, width);
+}
+
+/* Where channel 0 of tap (i, j) of output row `row` begins. */
+static const float *s_tap (const s_job_t *job, size_t row, size_t tap, const float *padded, const float *paired)
+{
+    const s_layout_t *l = &job->l;
+    const size_t i = row * job->shape->stride + tap / job->shape->kernel, j = tap % job->shape->kernel;
+    if (!l->half)
+        return padded + rk_border_tap (&l->in, i, j);
+    const size_t col = rk_border_tap (&l->in, 0, j);
+    return paired + (col % 2 * l->padded_h + i) * l->half + col / 2;
+}
+
+static void s_add_block (const s_job_t *job, const s_block_t *b, const float *padded, const float *paired, float *turned)
 {
     const rk_conv_shape_t *s = job->shape;
     const s_layout_t *l = &job->l;
     const size_t n_tiles = (b->to - b->from + job->set->max_rows - 1) / job->set->max_rows;
-    const float *dy = job->dy + (b->sample * s->c_out + b->co) * l->plane + b->row * l->in.cols;
-    job->set->transpose (b->n_co, b->rows * l->in.cols, dy, l->plane, turned, job->set->max_cols);
-    rk_tile_t t = {.n_runs = b->rows, .k_run = l->in.cols, .a_row = l->in.channel_stride, .a_run = s->stride * l->in.pitch,
-                   .a_k = 1, .b = turned, .b_k = job->set->max_cols, .c_row = s->c_out, .alpha = 1.0f,
+    const size_t channel = l->half ? l->paired_stride : l->in.channel_stride;
+    s_turn_gradient (job, b, turned);
+    rk_tile_t t = {.n_runs = b->rows, .k_run = l->half ? l->half_cols : l->in.cols, .a_row = channel,
+                   .a_run = s->stride * (l->half ? l->half : l->in.pitch), .a_k = 1, .b = turned,
+                   .b_k = job->set->max_cols, .c_row = s->c_out, .alpha = 1.0f,
                    .beta = b->sample || b->row ? 1.0f : 0.0f};
     for (size_t tile = 0; tile < n_tiles; tile++) {
         const size_t from = b->from + (b->to - b->from) * tile / n_tiles;
         const size_t to = b->from + (b->to - b->from) * (tile + 1) / n_tiles;
         for (size_t tap = 0; tap < l->taps; tap++) {
-            t.a = padded + from * l->in.channel_stride +
-                  rk_border_tap (&l->in, b->row * s->stride + tap / s->kernel, tap % s->kernel);
+            t.a = s_tap (job, b->row, tap, padded, paired) + from * channel;
             t.c = job->sums + (tap * s->c_in + from) * s->c_out + b->co;
             job->set->tile (to - from, b->n_co, &t);
         }
@@ -109,7 +165,7 @@ static void s_task (void *arg, size_t task, size_t worker)
     const rk_conv_shape_t *s = job->shape;
     const s_layout_t *l = &job->l;
     const size_t width = job->set->max_cols, n_panels = (s->c_out + width - 1) / width;
-    float *padded = job->scratch + worker * (l->padded + l->turned), *turned = padded + l->padded;
+    float *padded = job->scratch + worker * l->worker, *paired = padded + l->padded, *turned = paired + l->paired;
     size_t panel = 0, end = n_panels;
     s_block_t b = {.to = s->c_in};
     if (job->by_channel) {
@@ -122,12 +178,14 @@ static void s_task (void *arg, size_t task, size_t worker)
     rk_inside_products = 1;
     for (b.sample = 0; b.sample < job->n; b.sample++) {
         s_pad (job, b.sample, b.from, b.to, padded);
+        if (l->half)
+            s_pair_input (job, b.from, b.to, padded, paired);
         for (size_t p = panel; p < end; p++)
             for (b.row = 0; b.row < l->in.rows; b.row += l->rows) {
                 b.rows = l->in.rows - b.row < l->rows ? l->in.rows - b.row : l->rows;
                 b.co = p * width;
                 b.n_co = s->c_out - b.co < width ? s->c_out - b.co : width;
-                s_add_block (job, &b, padded, turned);
+                s_add_block (job, &b, padded, paired, turned);
             }
     }
     rk_inside_products = 0;
@@ -180,7 +238,7 @@ static void s_few_task (void *arg, size_t task, size_t worker)
     const size_t width = job->set->max_cols, k = s->c_in * l->taps, wide = s_round_up (k, width);
     const size_t first = s->c_out * task / job->n_tasks, n_co = s->c_out * (task + 1) / job->n_tasks - first;
     const size_t n_tiles = (n_co + job->set->max_rows - 1) / job->set->max_rows, plane = l->plane;
-    float *padded = job->scratch + worker * (l->padded + l->turned), *turned = padded + l->padded;
+    float *padded = job->scratch + worker * l->worker, *turned = padded + l->padded;
     rk_tile_t t = {.n_runs = 1, .a_row = plane, .a_k = 1, .b_k = wide, .c_row = k, .alpha = 1.0f, .beta = 1.0f};
     rk_inside_products = 1;
     for (size_t sample = 0; sample < job->n; sample++) {
@@ -205,16 +263,18 @@ static void s_few_task (void *arg, size_t task, size_t worker)
 void rk_conv_backward_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,
                               const rk_conv_work_t *work)
 {
-    const rk_tile_set_t *set = rk_kernel_set ()->tiles;
+    const rk_kernel_set_t *kernels = rk_kernel_set ();
+    const bool pairs = kernels->pairs && s->c_in >= FEW_CHANNELS;
+    const rk_tile_set_t *set = pairs ? kernels->pairs : kernels->tiles;
     const size_t n_threads = rk_pool_n_threads (work->pool);
-    s_job_t job = {.shape = s, .set = set, .l = s_layout (s, set->max_cols), .n = n, .x = x, .dy = dy, .dw = dw};
+    s_job_t job = {.shape = s, .set = set, .l = s_layout (s, set->max_cols, pairs), .n = n, .x = x, .dy = dy, .dw = dw};
     const size_t n_panels = (s->c_out + set->max_cols - 1) / set->max_cols;
     if (n == 0)
         return;
     job.sums = work->scratch;
     job.scratch = work->scratch + job.l.sums;
     for (size_t worker = 0; worker < n_threads; worker++)
-        memset (job.scratch + worker * (job.l.padded + job.l.turned), 0, job.l.padded * sizeof *dw);
+        memset (job.scratch + worker * job.l.worker, 0, job.l.padded * sizeof *dw);
     if (s->c_in < FEW_CHANNELS) {
         job.n_tasks = n_threads < s->c_out ? n_threads : s->c_out;
         rk_pool_run (work->pool, job.n_tasks, s_few_task, &job);

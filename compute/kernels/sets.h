@@ -21,8 +21,7 @@ typedef struct {
     const rk_vec_t *vec;
     const rk_tile_set_t *tiles; /* of convolutions, and of products */
     bool blis_only;             /* products by BLIS's own kernels instead */
-    const rk_tile_set_t *pairs; /* products, and convolutions but for their weights' gradient, by tiles of bfloat16
-                                   pairs instead; NULL: none */
+    const rk_tile_set_t *pairs; /* products and convolutions by tiles of bfloat16 pairs instead; NULL: none */
 } rk_kernel_set_t;
 
 /* errors: RK_ENOTFOUND (unknown name), RK_EUNSUPPORTED (not on this processor) */

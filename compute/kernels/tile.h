@@ -81,7 +81,7 @@ typedef struct {
     /* Sets of pairs only. dst[i] = (even[i], odd[i]), odd NULL: 0;  dst[i] = (src[2 i], src[2 i + 1]), 0 after n */
     void (*pair_rows) (size_t n, const float *even, const float *odd, float *dst);
     void (*pair_along) (size_t n, const float *src, float *dst);
-    bool rows_apart; /* tiles need a_k == 1 and n_runs == 1, any a_row */
+    bool rows_apart; /* tiles need a_k == 1, any a_row, and b_k of max_cols at least */
     /* NULL where masked loads cost more than the panel */
     void (*sliding_tile) (size_t rows, size_t cols, const rk_sliding_tile_t *t);
 } rk_tile_set_t;

@@ -187,8 +187,37 @@ static void s_bias (void **state)
             assert_true (s_c[i * 60 + j] == (i < 31 && j < 19 ? s_old[i * 60 + j] + bias[i] : 7));
 }
 
+/* k in runs, as in the gradient of a convolution's weights: the same sums as in one piece. */
+static void s_runs (void **state)
+{
+    noise_t noise = {6};
+    noise_fill (&noise, 32 * 80, s_old);
+    s_pair_rows (32 * 80, s_old, s_old + 1, s_a);
+    s_pair_rows (64 * 32, s_old, s_old + 2, s_b);
+    rk_tile_t t = {.n_runs = 4, .k_run = 16, .a = s_a, .a_row = 80, .a_run = 16, .a_k = 1, .b = s_b, .b_k = 32, .c = s_c,
+                   .c_row = 32, .alpha = 1};
+    s_emulated_tile (29, 32, &t);
+    t.n_runs = 1;
+    t.k_run = 64;
+    t.c = s_old;
+    s_emulated_tile (29, 32, &t);
+    assert_memory_equal (s_c, s_old, 29 * 32 * sizeof *s_c);
+    t.n_runs = 3; /* runs that no step fits, and gaps between them in A */
+    t.k_run = 7;
+    t.a_run = 20;
+    s_emulated_tile (29, 5, &t);
+    for (size_t run = 0; run < 3; run++) {
+        rk_tile_t one = {.n_runs = 1, .k_run = 7, .a = s_a + run * 20, .a_row = 80, .a_k = 1, .b = s_b + run * 7 * 32,
+                         .b_k = 32, .c = s_c, .c_row = 32, .alpha = 1, .beta = run ? 1 : 0};
+        s_emulated_tile (29, 5, &one);
+    }
+    for (size_t i = 0; i < 29; i++)
+        for (size_t j = 0; j < 5; j++)
+            assert_true (fabsf (s_c[i * 32 + j] - s_old[i * 32 + j]) <= 1e-5f);
+}
+
 int main (void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test (s_shapes), cmocka_unit_test (s_bias)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test (s_shapes), cmocka_unit_test (s_bias), cmocka_unit_test (s_runs)};
     return cmocka_run_group_tests_name ("compute/amx", tests, NULL, NULL);
 }
