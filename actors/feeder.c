@@ -6,6 +6,7 @@
 #include "actors/buffers.h"
 #include "actors/stage.h" /* RK_CORRUPT_ */
 #include "cluster/lease.h"
+#include "cluster/shard.h"
 
 #define SPARE_BUFFERS 5 /* one built ahead, and some on their way back from the I/O thread */
 #define RETRY_NS 50000  /* until the I/O thread gives a buffer back */
@@ -20,6 +21,7 @@ typedef struct {
     rk_loop_t *loop;
     rk_plan_t *plan;
     const rk_data_t *data;
+    rk_shard_t *shard;                   /* data.shard; NULL: leased */
     uint32_t corrupt;
     uint32_t cluster, stage0, in_flight; /* stage0: address */
     size_t elems, n_labels;              /* of one sample */
@@ -66,7 +68,8 @@ static rk_err_t s_build (self_t *self, rk_error_t *err)
     uint64_t index = lease.f - pass * self->plan->minibatches_per_pass;
     float *x = rk_buffer_floats (self->built);
     void *labels = self->built->bytes + s_labels_at (self);
-    size_t n = rk_data_batch (self->data, train || measure ? RK_SPLIT_TRAIN : RK_SPLIT_TEST, s->run_seed, pass, index, s->train_batch, x,
+    size_t n = train && self->shard ? rk_shard_batch (self->shard, lease.f, x, labels)
+                                    : rk_data_batch (self->data, train || measure ? RK_SPLIT_TRAIN : RK_SPLIT_TEST, s->run_seed, pass, index, s->train_batch, x,
                               labels);
     if (n == 0)
         return rk_error_set (err, RK_EINVAL, "the data hold no minibatch %llu of pass %llu (mode %u)", (unsigned long long) index,
@@ -224,6 +227,8 @@ static rk_err_t s_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     self->elems = rk_shape_elems (rk_data_shape (self->data));
     self->n_labels = rk_data_labels (self->data)->n;
     code = s_check_data (self, err);
+    if (code == RK_OK && rk_shard_is_on (&self->plan->settings) && rk_data_n (self->data, RK_SPLIT_TRAIN) == self->plan->train_samples)
+        code = rk_shard_new (&self->shard, self->plan, self->cluster, self->data, err);
     if (code != RK_OK)
         return code;
     self->capacity = 4 * self->in_flight + 16;
@@ -245,6 +250,7 @@ static void s_close (void *self_)
     rk_buffer_unref (self->built);
     rk_buffers_destroy (&self->buffers);
     free (self->leases);
+    rk_shard_destroy (&self->shard);
     rk_plan_destroy (&self->plan);
     memset (self, 0, sizeof *self);
 }

@@ -2,6 +2,7 @@
  * The leader's table of leases. Ids are granted in ascending order, so a single cursor says what is out;
  * only dealt rounds (drained) need to remember who has had how many of his own.                          */
 #include "cluster/lease.h"
+#include "cluster/shard.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@ struct rk_lease_table {
     rk_plan_t *plan;
     uint64_t n_rounds, committed;
     bool hold;
-    uint32_t *deal;      /* of round deal_round (drained) */
+    bool dealt;          /* the plan says who gets which id: drained, or shards */
+    uint32_t *deal;      /* of round deal_round */
     uint64_t deal_round; /* UINT64_MAX: none yet */
     s_round_t rounds[KEPT];
 };
@@ -69,9 +71,10 @@ static bool s_allocate (rk_lease_table_t *t, const rk_plan_t *plan)
         if (!r->counts || !r->samples || !r->dealt || !r->applied)
             return false;
     }
-    if (plan->settings.average_mode == RK_AVERAGE_DRAINED)
+    t->dealt = plan->settings.average_mode == RK_AVERAGE_DRAINED || rk_shard_is_on (&plan->settings);
+    if (t->dealt)
         t->deal = calloc (s_longest_round (plan), sizeof *t->deal);
-    return t->deal || plan->settings.average_mode != RK_AVERAGE_DRAINED;
+    return t->deal || !t->dealt;
 }
 
 rk_err_t rk_lease_table_new (rk_lease_table_t **table_p, const rk_plan_t *plan, uint64_t first_round, rk_error_t *err)
@@ -147,35 +150,34 @@ static uint32_t s_grant_dealt (rk_lease_table_t *t, s_round_t *r, uint32_t clust
     return n;
 }
 
-/* The round to grant from, opened when it may be; NULL: none. */
-static s_round_t *s_open_round (rk_lease_table_t *t)
+/* The round, begun when it may be; NULL: it may not. */
+static s_round_t *s_enter (rk_lease_table_t *t, uint64_t round)
+{
+    s_round_t *r = s_round (t, round);
+    if (r && r->granted > 0)
+        return r;
+    if (t->hold)
+        return NULL;
+    s_begin_round (t, round);
+    return s_round (t, round);
+}
+
+/* From the first open round that has something for this cluster: with shards others may still be due there. */
+uint32_t rk_lease_grant (rk_lease_table_t *t, uint32_t cluster, uint32_t max, uint64_t *f, uint64_t *round)
 {
     bool drained = t->plan->settings.average_mode == RK_AVERAGE_DRAINED;
     uint64_t last = t->committed + (drained ? 0 : 1);
-    for (uint64_t round = t->committed; round <= last && round < t->n_rounds; round++) {
-        s_round_t *r = s_round (t, round);
-        if (!r || r->granted == 0) {
-            if (t->hold)
-                return NULL;
-            s_begin_round (t, round);
-            return s_round (t, round);
+    for (uint64_t at = t->committed; cluster < t->plan->n_clusters && max > 0 && at <= last && at < t->n_rounds; at++) {
+        s_round_t *r = s_enter (t, at);
+        if (!r)
+            return 0;
+        uint32_t n = t->dealt ? s_grant_dealt (t, r, cluster, max, f) : s_grant_next (t, r, cluster, max, f);
+        if (n > 0) {
+            *round = r->round;
+            return n;
         }
-        if (r->granted < s_length (r))
-            return r;
     }
-    return NULL;
-}
-
-uint32_t rk_lease_grant (rk_lease_table_t *t, uint32_t cluster, uint32_t max, uint64_t *f, uint64_t *round)
-{
-    s_round_t *r = cluster < t->plan->n_clusters && max > 0 ? s_open_round (t) : NULL;
-    if (!r)
-        return 0;
-    bool drained = t->plan->settings.average_mode == RK_AVERAGE_DRAINED;
-    uint32_t n = drained ? s_grant_dealt (t, r, cluster, max, f) : s_grant_next (t, r, cluster, max, f);
-    if (n > 0)
-        *round = r->round;
-    return n;
+    return 0;
 }
 
 bool rk_lease_closed (const rk_lease_table_t *t, uint64_t round, uint64_t *counts, uint64_t *samples)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Arithmetic of rounds and passes, and drained dealing: pure functions of the plan.                      */
 #include "cluster/lease.h"
+#include "cluster/shard.h"
 
 #include <string.h>
 
@@ -89,6 +90,11 @@ void rk_deal_round (const rk_plan_t *plan, uint64_t round, uint32_t *clusters)
 {
     uint64_t quota[RK_MAX_CLUSTERS], dealt[RK_MAX_CLUSTERS] = {0}, first, end;
     rk_round_range (plan, round, &first, &end);
+    if (rk_shard_is_on (&plan->settings)) {
+        for (uint64_t f = first; f < end; f++)
+            clusters[f - first] = rk_shard_owner (plan, f);
+        return;
+    }
     rk_deal_quota (plan, round, quota);
     for (uint64_t i = 0; i < end - first; i++) {
         uint32_t best = RK_MAX_CLUSTERS;

@@ -40,7 +40,7 @@ static const rk_setting_word_t s_exempts[] = {{.name = "published", .value = RK_
                                               {.name = "none", .value = RK_EXEMPT_NONE},
                                               {0}};
 static const rk_setting_word_t s_shards[] = {
-    {.name = "leased"}, {.name = "fixed", .planned = true}, {.name = "dirichlet", .planned = true}, {0}};
+    {.name = "leased"}, {.name = "fixed"}, {.name = "dirichlet"}, {0}};
 static const rk_setting_word_t s_precisions[] = {
     {.name = "f32", .value = RK_PRECISION_F32}, {.name = "bf16", .value = RK_PRECISION_BF16}, {0}};
 static const rk_setting_word_t s_wires[] = {{.name = "f32", .value = RK_WIRE_F32}, {.name = "f16", .value = RK_WIRE_F16}, {0}};
@@ -122,8 +122,10 @@ static const rk_setting_row_t s_rows[] = {
      .help = "text: tokens of a sample"},
     {.key = "data.vocabulary", INTEGER (data_vocabulary, 0, 65536), .allowed = "0, 257 <= N <= 65536", .fallback = "0",
      .help = "text: tokens of the byte-pair vocabulary; 0: one token for each of 96 characters"},
-    {.key = "data.shard", WORD (data_shard, s_shards), .allowed = "leased", .fallback = "leased",
+    {.key = "data.shard", WORD (data_shard, s_shards), .allowed = "leased | fixed | dirichlet", .fallback = "leased",
      .help = "which cluster trains which samples; leased: any cluster any minibatch, each once per pass"},
+    {.key = "data.alpha", REAL (data_alpha, 0.001, 1000000), .allowed = "0.001 <= x <= 1000000", .fallback = "0.1",
+     .help = "dirichlet: small, and replicas have few classes each; large, and they have equal shares of all"},
     {.key = "train.batch", INTEGER (train_batch, 1, 65536), .allowed = "1 <= N <= 65536", .fallback = "64",
      .help = "samples per minibatch"},
     {.key = "train.optimizer", WORD (train_optimizer, s_optimizers), .allowed = LIST (s_optimizer_list), .fallback = "sgd",

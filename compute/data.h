@@ -53,6 +53,11 @@ const char *const *rk_data_names (void);
 size_t rk_data_batch (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, uint64_t index,
                       size_t batch, float *x, void *labels);
 
+/* One training or test sample, as number `to` of a minibatch x, labels as above. sample: below rk_data_n. */
+void rk_data_one (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64_t pass, size_t sample, size_t to, float *x, void *labels);
+/* The first label of a sample; 0 where there are none. */
+int32_t rk_data_class (const rk_data_t *data, rk_split_t split, size_t sample);
+
 /* One file of samples for `predict`: plain text for a set of texts, cut into sequences (byte pairs are learnt again from
  * options->path); IDX images as the data set's own (gzip or plain), a .npy array, or raw f32 of
  * its usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */

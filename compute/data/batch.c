@@ -126,3 +126,21 @@ size_t rk_data_batch (const rk_data_t *self, rk_split_t split, uint64_t seed, ui
     }
     return n;
 }
+
+void rk_data_one (const rk_data_t *self, rk_split_t split, uint64_t seed, uint64_t pass, size_t sample, size_t to, float *x, void *labels)
+{
+    const rk_data_part_t *part = &self->part[split];
+    const bool augmented = self->augment && split == RK_SPLIT_TRAIN;
+    rk_augment_t how;
+    if (augmented)
+        how = rk_augment_draw (self->augment, seed, pass, sample, self->shape.dim[1], self->shape.dim[2]);
+    s_copy_sample (self, part, sample, augmented ? &how : NULL, x + to * self->elems);
+    if (labels)
+        s_copy_labels (self, part, sample, to, labels);
+}
+
+int32_t rk_data_class (const rk_data_t *self, rk_split_t split, size_t sample)
+{
+    const rk_data_part_t *part = &self->part[split];
+    return part->labels ? part->labels[sample * self->labels.n] : 0;
+}

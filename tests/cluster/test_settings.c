@@ -13,7 +13,7 @@
 /* Every key of the run file, so that dropping one is noticed. */
 static const char *const s_keys[] = {
     "run.seed", "run.passes", "run.dir", "run.plan", "run.control", "run.threads", "run.precision", "model.name", "data.name", "data.path",
-    "data.classes", "data.augment", "data.header", "data.label", "data.sequence", "data.vocabulary", "data.shard",
+    "data.classes", "data.augment", "data.header", "data.label", "data.sequence", "data.vocabulary", "data.shard", "data.alpha",
     "train.batch", "train.optimizer", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
     "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",
     "train.step_every", "train.step_gamma", "train.milestones", "train.lr_power", "train.lr_floor", "pipeline.in_flight",
@@ -157,7 +157,6 @@ static void test_bad_values (void **state)
         {"train.milestones", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", RK_EINVAL, "at most 16"},
         {"average.every", "0", RK_EINVAL, "pass"},
         {"average.codec", "int8", RK_EUNSUPPORTED, "f32"},
-        {"data.shard", "fixed", RK_EUNSUPPORTED, "leased"},
         {"average.graph", "rign", RK_EINVAL, "all-reduce"},
         {"fleet.layout", "1,0", RK_EINVAL, "1,0"},
         {"fleet.layout", "1,x", RK_EINVAL, "1,x"},

@@ -17,6 +17,7 @@ typedef struct {
     uint32_t n, counts[RIG_MOST_CLUSTERS], corrupt;
     uint64_t every, passes;
     bool optimizer_state, tracking;
+    const char *shard;
     rk_momentum_t momentum;
     rk_average_order_t order;
 } case_t;
@@ -38,6 +39,8 @@ static rig_config_t s_config (const case_t *c)
     s->average_momentum = c->momentum;
     s->average_order = c->order;
     s->average_mode = RK_AVERAGE_DRAINED;
+    if (c->shard)
+        snprintf (s->data_shard, sizeof s->data_shard, "%s", c->shard);
     if (c->tracking)
         s->train_momentum = 0;
     snprintf (s->average_graph, sizeof s->average_graph, "%s", c->graph);
@@ -81,6 +84,12 @@ static void momenta_and_tracking_are_exact (void **state)
     assert_true (s_equals_simulation (&(case_t){.graph = "ring", .n = 4, .counts = {2, 1, 1, 2}, .optimizer_state = true}));
     assert_true (s_equals_simulation (&(case_t){.graph = "ring", .n = 4, .counts = {2, 1, 1, 2}, .momentum = RK_MOMENTUM_QUASI_GLOBAL}));
     assert_true (s_equals_simulation (&(case_t){.graph = "ring", .n = 4, .counts = {2, 1, 1, 2}, .tracking = true, .passes = 2}));
+}
+
+static void shards_are_exact (void **state)
+{
+    assert_true (s_equals_simulation (&(case_t){.graph = "ring", .n = 4, .counts = {2, 1, 1, 2}, .shard = "fixed", .passes = 2}));
+    assert_true (s_equals_simulation (&(case_t){.graph = "ring", .n = 5, .shard = "dirichlet", .transport = "tcp"}));
 }
 
 static void faults_are_seen (void **state)
@@ -181,7 +190,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (replicas_of_one_node_mix_exactly), cmocka_unit_test (replicas_of_stages_mix_exactly),
-        cmocka_unit_test (momenta_and_tracking_are_exact),   cmocka_unit_test (faults_are_seen),
+        cmocka_unit_test (momenta_and_tracking_are_exact),   cmocka_unit_test (shards_are_exact),                  cmocka_unit_test (faults_are_seen),
         cmocka_unit_test (ada_with_two_links_is_the_ring),   cmocka_unit_test (ada_with_all_links_is_complete),
         cmocka_unit_test (overlapped_orders_train),
     };

@@ -140,6 +140,10 @@ static void s_load (sim_t *sim, uint32_t cluster, stage_t *first, uint64_t f, ui
 {
     const rk_settings_t *settings = &sim->plan->settings;
     uint64_t pass = rk_pass_of (sim->plan, f);
+    if (sim->shards[cluster]) {
+        rk_shard_batch (sim->shards[cluster], f, first->input[ctx].at[0], sim->labels[cluster][ctx]);
+        return;
+    }
     rk_data_batch (sim->data, RK_SPLIT_TRAIN, settings->run_seed, pass, f - pass * sim->plan->minibatches_per_pass,
                    settings->train_batch, first->input[ctx].at[0], sim->labels[cluster][ctx]);
 }

@@ -111,6 +111,8 @@ void sim_open_mixing (sim_t *sim)
 {
     rk_error_t err = {RK_OK, ""};
     s_ok (rk_exchange_graph (&sim->graph, sim->plan, &err), &err);
+    for (uint32_t c = 0; c < sim->plan->n_clusters && rk_shard_is_on (&sim->plan->settings); c++)
+        s_ok (rk_shard_new (&sim->shards[c], sim->plan, c, sim->data, &err), &err);
     for (uint32_t c = 0; c < sim->plan->n_clusters; c++) {
         sim->before[c] = s_floats (sim->plan->n_flat);
         sim->start[c] = s_floats (sim->plan->n_flat);
@@ -123,6 +125,7 @@ void sim_open_mixing (sim_t *sim)
 void sim_close_mixing (sim_t *sim)
 {
     for (uint32_t c = 0; c < sim->plan->n_clusters; c++) {
+        rk_shard_destroy (&sim->shards[c]);
         free (sim->before[c]);
         free (sim->start[c]);
         free (sim->y[c]);

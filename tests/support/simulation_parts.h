@@ -12,6 +12,7 @@
 
 #include "actors/training.h"
 #include "cluster/exchange.h"
+#include "cluster/shard.h"
 #include "compute/arena.h"
 
 #define MOST_FLIGHT 16
@@ -46,6 +47,7 @@ typedef struct {
     int32_t *labels[RK_MAX_CLUSTERS][MOST_FLIGHT];
     uint64_t samples[RK_MAX_CLUSTERS];
     bool *local; /* by float: BatchNorm statistics that are not averaged */
+    rk_shard_t *shards[RK_MAX_CLUSTERS]; /* NULL: leased */
     rk_graph_t *graph;
     float *merged; /* of the last round that merged beside mixing; NULL: replicas are equal */
     /* by cluster, whole flat vectors: what the round began with, and the state of momentum and tracking */
