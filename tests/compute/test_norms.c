@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "compute/blas.h"
+#include "compute/kernels/vec.h"
+#include "compute/rng.h"
 #include "tests/support/layers.h"
 
 /* A model whose tensor 2, of this shape, is normalised by layer 2. */
@@ -168,6 +170,51 @@ static void test_nan_stays (void **state)
     }
 }
 
+/* The row kernels: in words of their own, and the same bits from every build. */
+static void test_rows_of_every_build (void **state)
+{
+    static const char *const sets[] = {"blis", "avx2", "avx512"};
+    enum { MOST = 197 };
+    float x[MOST], dy[MOST], w[MOST], b[MOST], got[4][MOST], first[4][MOST];
+    rk_rng_uniform (6, rk_rng_stream (RK_RNG_TEST, 1), 0, MOST, -1, 1, x);
+    rk_rng_uniform (6, rk_rng_stream (RK_RNG_TEST, 2), 0, MOST, -1, 1, dy);
+    rk_rng_uniform (6, rk_rng_stream (RK_RNG_TEST, 3), 0, MOST, -1, 1, w);
+    rk_rng_uniform (6, rk_rng_stream (RK_RNG_TEST, 4), 0, MOST, -1, 1, b);
+    const rk_vec_norm_t how = {.a = 1.5f, .b = -0.25f, .mean_g = 0.125f, .mean_gx = 0.75f};
+    for (size_t n = 1; n <= MOST; n += 1 + n / 3) {
+        double sums[2], first_sums[2];
+        bool any = false;
+        for (size_t set = 0; set < 3; set++) {
+            if (rk_blas_init (sets[set], NULL))
+                continue;
+            memset (got, 0, sizeof got);
+            rk_vec ()->norm_row (n, &how, x, w, b, got[0]);
+            rk_vec ()->norm_row_backward (n, &how, x, w, dy, got[1]);
+            rk_vec ()->norm_row_params (n, &how, x, dy, got[2], got[3]);
+            rk_vec ()->norm_row_sums (n, &how, x, w, dy, sums);
+            double want[2] = {0, 0};
+            for (size_t i = 0; i < n; i++) {
+                const double g = (double) dy[i] * (double) w[i], xhat = 1.5 * (double) x[i] - 0.25;
+                want[0] += g;
+                want[1] += g * xhat;
+                assert_true (fabs ((double) got[0][i] - (xhat * (double) w[i] + (double) b[i])) < 1e-6);
+                assert_true (fabs ((double) got[1][i] - 1.5 * (g - 0.125 - xhat * 0.75)) < 1e-6);
+                assert_true (fabs ((double) got[2][i] - (double) dy[i] * xhat) < 1e-6 && got[3][i] == dy[i]);
+            }
+            assert_true (fabs (sums[0] - want[0]) < 1e-4 && fabs (sums[1] - want[1]) < 1e-4);
+            if (!any) {
+                memcpy (first, got, sizeof first);
+                memcpy (first_sums, sums, sizeof first_sums);
+            }
+            any = true;
+            assert_memory_equal (first, got, sizeof first);
+            assert_memory_equal (first_sums, sums, sizeof first_sums);
+        }
+        assert_true (any);
+    }
+    assert_int_equal (rk_blas_init ("auto", NULL), RK_OK);
+}
+
 static void test_refusals (void **state)
 {
     static const struct {
@@ -199,6 +246,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_values),     cmocka_unit_test (test_gradients), cmocka_unit_test (test_batchnorm_1d_is_2d),
         cmocka_unit_test (test_one_sample), cmocka_unit_test (test_nan_stays), cmocka_unit_test (test_refusals),
+        cmocka_unit_test (test_rows_of_every_build),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
 }
