@@ -11,7 +11,8 @@ const reference = (n, cells = shown()) => cells.filter(c => c.n === n && c.centr
 view('progress', '1. Quality over the passes',
   'Each line is one way of talking ("host"), the mean over its seeds. C_complete averages gradients among all replicas, the usual ' +
   'centralised training; every D_ host lets each replica keep its own parameters and mix them with its neighbours only. A value is ' +
-  'the mean over replicas, each tested by itself.', body => {
+  'the mean over replicas, each tested by itself. C_complete and D_complete are the same in exact arithmetic: where one line is missing, it is ' +
+  'under the other.', body => {
   const m = metric(state.app), panels = make('div', {class: 'panels'});
   body.append(panels);
   for (const n of scales())

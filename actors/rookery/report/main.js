@@ -31,8 +31,13 @@ const benchmark = () => {
     `${unique(CELLS.map(c => c.n)).sort((a, b) => a - b).join(', ')}; ${unique(CELLS.map(c => c.seed)).length} seeds; learning-rate rules: ${rules.join(', ')}.` +
     (lost ? ` ${lost} diverged.` : '') + (DATA.missing ? ` ${DATA.missing} cells of the grid are not done yet.` : '') +
     (DATA.thinned ? ' Curves over steps show a part of all looks; the CSV files have all.' : '');
-  document.getElementById('filters').append(choice('application', apps, state.app, v => { state.app = v; draw(); }),
-    choice('learning-rate rule', rules, state.rule, v => { state.rule = v; draw(); }));
+  const filters = () => {
+    const own = rules.filter(r => CELLS.some(c => c.app === state.app && c.rule === r)); // not every rule goes with every application
+    if (!own.includes(state.rule)) state.rule = own[0];
+    document.getElementById('filters').replaceChildren(choice('application', apps, state.app, v => { state.app = v; filters(); draw(); }),
+      choice('learning-rate rule', own, state.rule, v => { state.rule = v; draw(); }));
+  };
+  filters();
   document.getElementById('contents').append(...[...VIEWS].sort((a, b) => parseInt(a.title) - parseInt(b.title)).map(v => make('a', {href: '#' + v.id}, v.title.replace(/ \(.*/, ''))));
   document.getElementById('contents').after(make('dl', {}, ...GLOSSARY.flatMap(([word, text]) => [make('dt', {}, word), make('dd', {}, text)])));
   draw();
