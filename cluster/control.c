@@ -23,10 +23,13 @@ rk_err_t rk_control_init (rk_control_t *control, const rk_control_config_t *conf
     c->delay = c->delay ? c->delay : DELAY;
     c->settle = c->settle ? c->settle : SETTLE;
     if (c->n_values == 0 || c->n_values > RK_CONTROL_LADDER)
-        return rk_error_set (err, RK_EINVAL, "a closed loop over %u values: 1 to %d are possible", c->n_values, RK_CONTROL_LADDER);
+        return rk_error_set (err, RK_EINVAL, "a closed loop over %u values: 1 to %d are possible", c->n_values,
+                             RK_CONTROL_LADDER);
     if (!(c->lr_peak > 0) || !(c->lower < 1 && c->raise > 1))
-        return rk_error_set (err, RK_EINVAL, "a closed loop with peak rate %g, hysteresis %g to %g: the rate must be above 0 and the band around 1",
-                             c->lr_peak, c->lower, c->raise);
+        return rk_error_set (
+            err, RK_EINVAL,
+            "a closed loop with peak rate %g, hysteresis %g to %g: the rate must be above 0 and the band around 1",
+            c->lr_peak, c->lower, c->raise);
     for (uint32_t v = 0; v < c->n_values; v++) {
         control->values[v] = config->values[v];
         control->sight[v] = config->sight ? config->sight[v] : 1;

@@ -36,7 +36,8 @@ rk_err_t rk_control_ladder (const rk_graph_config_t *graph, uint32_t values[RK_C
 /* Leaves out the values at which every step is the exact mean: replicas that average over rings see no distance, so
  * a loop that begins there would never learn its reference. Not for who measures true distances.
  * errors: RK_EINVAL (fewer than two are left), as rk_graph_new.                                             */
-rk_err_t rk_control_sparse_only (const rk_graph_config_t *graph, uint32_t *values, uint32_t *n_values, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_control_sparse_only (const rk_graph_config_t *graph, uint32_t *values, uint32_t *n_values,
+                                 rk_error_t *err) RK_MUST_CHECK;
 /* What a replica can measure without asking anybody, |x_i - (W x)_i|, sees little of slow modes: 388 times too
  * little on a ring of 16. sight[v]: by how much to multiply it at value v to have the consensus distance, if
  * disagreement is noise at momentum mu. errors: as rk_graph_new, rk_walk_new.                               */
@@ -53,8 +54,8 @@ typedef struct {
     double lr_peak;
     uint32_t delay;          /* rounds from an observation to the record it causes; 0: 2 */
     uint32_t settle;         /* observations at a value before it is looked at, and of each look; 0: 20 */
-    uint32_t retry;          /* observations after which a value that was too sparse may be tried again; 0: never, unless
-                              * the learning rate allows it */
+    uint32_t retry;          /* observations after which a value that was too sparse may be tried again; 0: never,
+                              * unless the learning rate allows it */
 } rk_control_config_t;
 
 typedef struct {
@@ -77,7 +78,8 @@ typedef struct {
 rk_err_t rk_control_init (rk_control_t *control, const rk_control_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 /* distance: root of the mean over replicas of squared distances, measured in `round` at learning rate lr; what is
  * not finite is left out. True: *record is decided. Rounds ascend.                                          */
-bool rk_control_observe (rk_control_t *control, uint64_t round, double distance, double lr, rk_control_record_t *record);
+bool rk_control_observe (rk_control_t *control, uint64_t round, double distance, double lr,
+                         rk_control_record_t *record);
 /* Distance allowed at that rate; 0 while the reference is not known. */
 double rk_control_target (const rk_control_t *control, double lr);
 

@@ -43,8 +43,10 @@ rk_err_t rk_control_ladder (const rk_graph_config_t *graph, uint32_t values[RK_C
     else if (graph->n > 3 && strcmp (name, "mixed-radix") == 0)
         s_factors (graph, values, n_values);
     if (*n_values < 2)
-        return rk_error_set (err, RK_EINVAL, "nothing to choose between for %s of %u replicas: a closed loop needs ada, ada-spread or "
-                             "mixed-radix, and degrees above the least", name, graph->n);
+        return rk_error_set (err, RK_EINVAL,
+                             "nothing to choose between for %s of %u replicas: a closed loop needs ada, ada-spread or "
+                             "mixed-radix, and degrees above the least",
+                             name, graph->n);
     return RK_OK;
 }
 
@@ -70,7 +72,8 @@ rk_err_t rk_control_sparse_only (const rk_graph_config_t *graph, uint32_t *value
     rk_graph_destroy (&made);
     *n_values = kept;
     if (kept < 2)
-        return rk_error_set (err, RK_EINVAL, "a closed loop over %s of %u replicas: fewer than two degrees that are not the exact mean",
+        return rk_error_set (err, RK_EINVAL,
+                             "a closed loop over %s of %u replicas: fewer than two degrees that are not the exact mean",
                              graph->name ? graph->name : "complete", graph->n);
     return RK_OK;
 }

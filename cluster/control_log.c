@@ -67,10 +67,12 @@ rk_err_t rk_control_read (const char *text, size_t size, rk_control_record_t *re
         if (line[strspn (line, " \t\r")] == 0 && strlen (line) == length)
             continue;
         if (strlen (line) != length || !s_line (line, &record))
-            return rk_error_set (err, RK_EFORMAT, "line %u of the control records is not \"round value\", value above 0", number);
+            return rk_error_set (err, RK_EFORMAT,
+                                 "line %u of the control records is not \"round value\", value above 0", number);
         if (n > 0 && record.round <= records[n - 1].round)
-            return rk_error_set (err, RK_EFORMAT, "line %u of the control records: round %" PRIu64 " is not behind %" PRIu64,
-                                 number, record.round, records[n - 1].round);
+            return rk_error_set (err, RK_EFORMAT,
+                                 "line %u of the control records: round %" PRIu64 " is not behind %" PRIu64, number,
+                                 record.round, records[n - 1].round);
         if (n == most)
             return rk_error_set (err, RK_EFORMAT, "more than %zu control records", most);
         records[n++] = record;

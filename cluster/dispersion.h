@@ -16,7 +16,8 @@
 typedef struct {
     double mean, variance;
     double gini, index, variation, quartile;
-    bool valid; /* false: m is 0 (a bias that has not moved yet), or a value is negative or not finite: all four are 0 */
+    /* False: m is 0 (a bias that has not moved yet), or a value is negative or not finite: all four are 0. */
+    bool valid;
 } rk_dispersion_t;
 
 /* sorted: room for n doubles, receives the values ascending. n >= 1. */

@@ -37,7 +37,8 @@ static rk_err_t s_check (const rk_graph_config_t *c, rk_error_t *err)
     if (!(c->k0 >= 0 && c->k0 <= RK_GRAPH_MAX_N) || !(c->gamma >= 0 && c->gamma <= RK_GRAPH_MAX_N))
         return rk_error_set (err, RK_EINVAL, "k0 %g and gamma %g must be in [0, %u]", c->k0, c->gamma, RK_GRAPH_MAX_N);
     if (!(c->budget >= 0 && c->budget <= RK_GRAPH_MAX_N) || (c->budget > 0 && c->budget < 0.001))
-        return rk_error_set (err, RK_EINVAL, "a budget of %g models per step: 0.001 to %u are possible", c->budget, RK_GRAPH_MAX_N);
+        return rk_error_set (err, RK_EINVAL, "a budget of %g models per step: 0.001 to %u are possible", c->budget,
+                             RK_GRAPH_MAX_N);
     return RK_OK;
 }
 

@@ -55,10 +55,12 @@ const char *rk_graph_note (const rk_graph_t *graph);
 const char *rk_graph_name (const rk_graph_t *graph);
 uint32_t rk_graph_n (const rk_graph_t *graph);
 uint32_t rk_graph_max_row (const rk_graph_t *graph); /* most edges any row ever has, itself included */
-uint32_t rk_graph_period (const rk_graph_t *graph);  /* W(t + period) == W(t) without control records; 0: not periodic */
+/* W(t + period) == W(t) without control records; 0: not periodic */
+uint32_t rk_graph_period (const rk_graph_t *graph);
 /* Steps in a row that show all links, with the pass and control of `at`: the period, where there is one. */
 uint32_t rk_graph_horizon (const rk_graph_t *graph, const rk_graph_time_t *at);
-bool rk_graph_is_irregular (const rk_graph_t *graph); /* replicas are not all alike, as they are on a circulant or torus */
+/* Replicas are not all alike, as they are on a circulant or torus. */
+bool rk_graph_is_irregular (const rk_graph_t *graph);
 bool rk_graph_is_symmetric (const rk_graph_t *graph);
 bool rk_graph_is_doubly_stochastic (const rk_graph_t *graph); /* false: only with push-sum */
 bool rk_graph_is_exact (const rk_graph_t *graph);    /* W(t) = 1/n everywhere, always: done as a ring all-reduce */

@@ -38,8 +38,8 @@ void rk_mix_end (bool mean, uint32_t n_edges, size_t n, float *sum)
 }
 
 /* A sum over so many inputs stays in registers; the next ones go on from it (its weight 1 changes no bit). */
-static void s_sum (bool mean, const rk_graph_edge_t *edges, uint32_t n_edges, const void *const *inputs, size_t skip, size_t n,
-                   float *out)
+static void s_sum (bool mean, const rk_graph_edge_t *edges, uint32_t n_edges, const void *const *inputs, size_t skip,
+                   size_t n, float *out)
 {
     const void *in[AT_ONCE];
     float weight[AT_ONCE];

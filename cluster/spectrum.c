@@ -53,15 +53,17 @@ void rk_walk_apply_turned (const rk_walk_t *walk, uint32_t step, const double *x
 static rk_err_t s_grow (rk_walk_t *walk, uint64_t n_weights, rk_error_t *err)
 {
     if (n_weights > MOST_WEIGHTS)
-        return rk_error_set (err, RK_EUNSUPPORTED, "a walk over %u replicas in %u steps has more than %u weights", walk->n,
-                             walk->n_steps, MOST_WEIGHTS);
+        return rk_error_set (err, RK_EUNSUPPORTED, "a walk over %u replicas in %u steps has more than %u weights",
+                             walk->n, walk->n_steps, MOST_WEIGHTS);
     while (walk->room < n_weights)
         walk->room = walk->room ? 2 * walk->room : 1024;
     uint32_t *peers = realloc (walk->peers, walk->room * sizeof *peers);
     walk->peers = peers ? peers : walk->peers;
     double *weights = realloc (walk->weights, walk->room * sizeof *weights);
     walk->weights = weights ? weights : walk->weights;
-    return peers && weights ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %llu weights", (unsigned long long) n_weights);
+    return peers && weights
+               ? RK_OK
+               : rk_error_set (err, RK_ENOMEM, "no memory for %llu weights", (unsigned long long) n_weights);
 }
 
 static rk_err_t s_row (rk_walk_t *walk, const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, uint64_t *end,
@@ -95,7 +97,8 @@ static rk_err_t s_check (const rk_walk_t *walk, const rk_graph_t *graph, const r
             heard[walk->peers[e]] += walk->peers[e] != i;
         }
         if (fabs (row - 1) > TOLERANCE && !walk->push_sum)
-            return rk_error_set (err, RK_EINVAL, "%s: row %u of step %llu sums to %.15g: not doubly stochastic, so it needs push-sum",
+            return rk_error_set (err, RK_EINVAL,
+                                 "%s: row %u of step %llu sums to %.15g: not doubly stochastic, so it needs push-sum",
                                  rk_graph_name (graph), i, (unsigned long long) at->step, row);
     }
     for (uint32_t j = 0; j < walk->n; j++) {
@@ -103,7 +106,8 @@ static rk_err_t s_check (const rk_walk_t *walk, const rk_graph_t *graph, const r
             return rk_error_set (err, RK_EINVAL, "%s: column %u of step %llu sums to %.15g", rk_graph_name (graph), j,
                                  (unsigned long long) at->step, sums[j]);
         if (rk_graph_column (graph, at, j, edges) != heard[j])
-            return rk_error_set (err, RK_EINVAL, "%s: replica %u of step %llu is heard by %u, but does not send to as many",
+            return rk_error_set (err, RK_EINVAL,
+                                 "%s: replica %u of step %llu is heard by %u, but does not send to as many",
                                  rk_graph_name (graph), j, (unsigned long long) at->step, heard[j]);
     }
     return RK_OK;
@@ -116,7 +120,9 @@ static rk_err_t s_fill (rk_walk_t *walk, const rk_graph_t *graph, const rk_graph
     double *sums = malloc (n * sizeof *sums);
     uint32_t *heard = malloc (n * sizeof *heard);
     walk->first = malloc (((size_t) walk->n_steps * n + 1) * sizeof *walk->first);
-    rk_err_t rc = edges && sums && heard && walk->first ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for a walk over %u replicas", n);
+    rk_err_t rc = edges && sums && heard && walk->first
+                      ? RK_OK
+                      : rk_error_set (err, RK_ENOMEM, "no memory for a walk over %u replicas", n);
     uint64_t end = 0;
     for (uint32_t step = 0; !rc && step < walk->n_steps; step++) {
         const rk_graph_time_t now = {.step = at->step + step, .pass = at->pass, .control = at->control};
@@ -134,7 +140,8 @@ static rk_err_t s_fill (rk_walk_t *walk, const rk_graph_t *graph, const rk_graph
     return rc;
 }
 
-rk_err_t rk_walk_new (rk_walk_t **walk_p, const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t n_steps, rk_error_t *err)
+rk_err_t rk_walk_new (rk_walk_t **walk_p, const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t n_steps,
+                      rk_error_t *err)
 {
     rk_walk_t *walk = *walk_p = calloc (1, sizeof *walk);
     if (!walk)

@@ -40,7 +40,8 @@ static bool s_settled (s_impulse_t *p)
 
 /* Replica `source` gets 1 at step `start`. mu: what momentum keeps; keep: what x keeps (sqrt gamma of a walk);
  * centred: only disagreement counts. False: does not settle.                                                */
-static bool s_run (const rk_walk_t *walk, uint32_t source, uint32_t start, double mu, double keep, bool centred, s_impulse_t *p)
+static bool s_run (const rk_walk_t *walk, uint32_t source, uint32_t start, double mu, double keep, bool centred,
+                   s_impulse_t *p)
 {
     const uint32_t n = walk->n;
     double push = 1;
@@ -92,7 +93,8 @@ static rk_err_t s_spread (const rk_walk_t *walk, double mu, double keep, bool ce
             settles = s_run (walk, (uint32_t) ((uint64_t) source * n / n_sources), start, mu, keep, centred, &p);
     free (room);
     if (!settles)
-        return rk_error_set (err, RK_EINVAL, "disagreement over %u replicas does not die within %u steps", n, MOST_STEPS);
+        return rk_error_set (err, RK_EINVAL, "disagreement over %u replicas does not die within %u steps", n,
+                             MOST_STEPS);
     for (int sum = 0; sum < N_SUMS; sum++)
         means[sum] = p.sums[sum] / ((double) n_sources * walk->n_steps);
     return RK_OK;

@@ -39,8 +39,8 @@ rk_err_t rk_walk_reach (rk_walk_t *walk, const char *name, rk_error_t *err)
     for (uint32_t source = 0; !rc && source < walk->n; source += stride) {
         const uint32_t most = s_hops (walk, source, hops, hops + walk->n);
         if (most == UINT32_MAX)
-            rc = rk_error_set (err, RK_EINVAL, "%s: replica %u never hears of everybody in %u step%s", name, source, walk->n_steps,
-                               walk->n_steps == 1 ? "" : "s");
+            rc = rk_error_set (err, RK_EINVAL, "%s: replica %u never hears of everybody in %u step%s", name, source,
+                               walk->n_steps, walk->n_steps == 1 ? "" : "s");
         else if (most > walk->diameter)
             walk->diameter = most;
     }

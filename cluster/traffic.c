@@ -11,7 +11,8 @@ static bool s_less (const rk_traffic_t *a, const rk_traffic_t *b)
     return a->models < b->models || (a->models == b->models && a->messages < b->messages);
 }
 
-rk_traffic_t rk_traffic_of (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, bool direct, rk_graph_edge_t *edges)
+rk_traffic_t rk_traffic_of (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, bool direct,
+                            rk_graph_edge_t *edges)
 {
     if (rk_graph_is_exact_at (graph, at))
         return s_ring (rk_graph_n (graph));

@@ -22,6 +22,7 @@ typedef struct {
 
 /* The way with the fewest bytes for replica i at that moment, of those with the fewest messages; an exact step is
  * always a ring. direct: no other way is looked for. edges: room for rk_graph_max_row.                      */
-rk_traffic_t rk_traffic_of (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, bool direct, rk_graph_edge_t *edges);
+rk_traffic_t rk_traffic_of (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, bool direct,
+                            rk_graph_edge_t *edges);
 
 #endif

@@ -77,7 +77,8 @@ rk_err_t rk_window_make (rk_window_t *window, uint32_t n, uint32_t degree, rk_er
 {
     memset (window, 0, sizeof *window);
     if (n == 0 || n > RK_GRAPH_MAX_N || (degree < 2 && n > 2))
-        return rk_error_set (err, RK_EINVAL, "a window of degree %u over %u replicas: 2 to %u of at most %u are possible", degree, n,
+        return rk_error_set (err, RK_EINVAL,
+                             "a window of degree %u over %u replicas: 2 to %u of at most %u are possible", degree, n,
                              n - 1, RK_GRAPH_MAX_N);
     const uint32_t h = n == 1 ? 0 : rk_lattice_side (n, degree);
     window->n = n;

@@ -24,7 +24,8 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
     uint32_t side = rk_lattice_side (n, graph->dims[0]);
     side = side < most ? side : most;
     if (side > MOST_SIDE)
-        return rk_error_set (err, RK_EINVAL, "ada-spread: %u connections, at most %u are possible", graph->dims[0], 2 * MOST_SIDE);
+        return rk_error_set (err, RK_EINVAL, "ada-spread: %u connections, at most %u are possible", graph->dims[0],
+                             2 * MOST_SIDE);
     graph->state = calloc ((size_t) side * (side + 1), sizeof (uint32_t));
     if (!graph->state)
         return rk_error_set (err, RK_ENOMEM, "no memory for the strides of %u connections", 2 * side);

@@ -46,7 +46,9 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
     s_state_t *state = graph->state = calloc (1, sizeof *state);
     const uint64_t n_links = (uint64_t) n * graph->dims[0];
     rk_link_t *links = malloc (n_links * sizeof *links);
-    rk_err_t rc = state && links ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %llu links", (unsigned long long) n_links);
+    rk_err_t rc = state && links
+                      ? RK_OK
+                      : rk_error_set (err, RK_ENOMEM, "no memory for %llu links", (unsigned long long) n_links);
     for (uint32_t i = 0; !rc && i < n; i++)
         s_draw (graph, i, links + (size_t) i * graph->dims[0]);
     if (!rc)

@@ -74,8 +74,9 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
                              "try %.2g or more",
                              n, DRAWS, graph->config.probability, fmin (2 * log (n) / n, 1));
     if (draw > 1)
-        snprintf (graph->note, sizeof graph->note, "erdos-renyi: draw %u of seed %llu is the first that reaches everybody",
-                  draw, (unsigned long long) graph->config.seed);
+        snprintf (graph->note, sizeof graph->note,
+                  "erdos-renyi: draw %u of seed %llu is the first that reaches everybody", draw,
+                  (unsigned long long) graph->config.seed);
     graph->max_row = rk_links_most (graph->state) + 1;
     uint64_t n_links = ((rk_links_t *) graph->state)->first[n];
     graph->exact = n_links == (uint64_t) n * (n - 1);

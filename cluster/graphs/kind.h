@@ -16,9 +16,10 @@ typedef struct {
     /* As a row, itself included. NULL: every W(t) is symmetric. */
     uint32_t (*column) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, rk_graph_edge_t *edges);
     bool (*exact) (const rk_graph_t *graph, const rk_graph_time_t *at); /* NULL: only when `exact` is set */
-    uint32_t (*group) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, uint32_t *members); /* NULL: none */
-    uint32_t (*turns) (const rk_graph_t *graph, const rk_graph_time_t *at); /* period under a control record; NULL: the same */
-    uint32_t (*side) (const rk_graph_t *graph, const rk_graph_time_t *at); /* h of a ring lattice; NULL: another graph */
+    /* As rk_graph_group; NULL: none. */
+    uint32_t (*group) (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, uint32_t *members);
+    uint32_t (*turns) (const rk_graph_t *graph, const rk_graph_time_t *at); /* period under a record; NULL: the same */
+    uint32_t (*side) (const rk_graph_t *graph, const rk_graph_time_t *at); /* h of a lattice; NULL: another graph */
     bool push_sum;  /* columns sum to 1, rows need not */
     bool irregular; /* replicas are not all alike, as on a circulant or a torus */
 } rk_graph_kind_t;

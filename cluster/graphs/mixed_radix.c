@@ -37,7 +37,8 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
     s_state_t *state = graph->state = s_state_new (c->n, most);
     if (!state)
         return rk_error_set (err, RK_ENOMEM, "no memory for a mixed radix of %u replicas", c->n);
-    state->usual = c->budget > 0 ? rk_radix_within (c->n, c->budget) : rk_radix_make (c->n, c->group ? c->group : DEFAULT_LARGEST);
+    state->usual =
+        c->budget > 0 ? rk_radix_within (c->n, c->budget) : rk_radix_make (c->n, c->group ? c->group : DEFAULT_LARGEST);
     if (c->budget > 0 && state->usual.models > c->budget)
         state->rest = (uint32_t) ceil (state->usual.models / c->budget - 1e-9) - 1;
     graph->max_row = state->usual.largest;

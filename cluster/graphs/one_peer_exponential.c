@@ -13,8 +13,9 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
     graph->max_row = 2;
     graph->exact = n == 2;
     if (n != 1u << graph->period)
-        snprintf (graph->note, sizeof graph->note, "one-peer-exponential of %u: %u steps give the exact mean only of 2^%u",
-                  n, graph->period, graph->period);
+        snprintf (graph->note, sizeof graph->note,
+                  "one-peer-exponential of %u: %u steps give the exact mean only of 2^%u", n, graph->period,
+                  graph->period);
     return RK_OK;
 }
 

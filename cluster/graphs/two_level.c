@@ -15,9 +15,10 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
             below--;
         while (n % above)
             above++;
-        return rk_error_set (err, RK_EINVAL,
-                             "two-level: %u replicas are no whole number of machines with %u each; the nearest are %u and %u",
-                             n, per_machine, below, above);
+        return rk_error_set (
+            err, RK_EINVAL,
+            "two-level: %u replicas are no whole number of machines with %u each; the nearest are %u and %u", n,
+            per_machine, below, above);
     }
     const uint32_t machines = n / per_machine, hops = rk_graph_log2 (machines);
     graph->dims[0] = machines;
@@ -26,7 +27,8 @@ static rk_err_t s_open (rk_graph_t *graph, rk_error_t *err)
     graph->period = graph->exact ? 1 : per_machine == 1 ? hops : 2 * hops;
     graph->max_row = per_machine > 2 ? per_machine : 2;
     if (graph->config.group == 0)
-        snprintf (graph->note, sizeof graph->note, "two-level without a group: all %u on one machine is the complete graph", n);
+        snprintf (graph->note, sizeof graph->note,
+                  "two-level without a group: all %u on one machine is the complete graph", n);
     return RK_OK;
 }
 
@@ -35,7 +37,8 @@ static bool s_inside (const rk_graph_t *graph, const rk_graph_time_t *at)
     return graph->dims[1] > 1 && at->step % 2 == 0;
 }
 
-static uint32_t s_between (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, bool hears, rk_graph_edge_t *edges)
+static uint32_t s_between (const rk_graph_t *graph, const rk_graph_time_t *at, uint32_t i, bool hears,
+                           rk_graph_edge_t *edges)
 {
     const uint32_t n = graph->config.n, per_machine = graph->dims[1];
     const uint64_t hop = (per_machine > 1 ? at->step / 2 : at->step) % rk_graph_log2 (graph->dims[0]);

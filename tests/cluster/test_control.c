@@ -91,7 +91,8 @@ static void s_loop_init (s_loop_t *loop, const rk_graph_config_t *graph, double 
     assert_int_equal (rk_control_ladder (graph, values, &n_values, NULL), RK_OK);
     if (by_proxy && rk_control_sight (graph, values, n_values, 0.9, sight, &err))
         fail_msg ("%s", err.text);
-    const rk_control_config_t config = {.values = values, .n_values = n_values, .lr_peak = lr_peak, .sight = by_proxy ? sight : NULL};
+    const rk_control_config_t config = {
+        .values = values, .n_values = n_values, .lr_peak = lr_peak, .sight = by_proxy ? sight : NULL};
     assert_int_equal (rk_control_init (&loop->control, &config, NULL), RK_OK);
     loop->log[loop->n_log++] = (rk_control_record_t){0, values[n_values - 1]};
     loop->by_proxy = by_proxy;
@@ -239,8 +240,15 @@ static void test_records (void **state)
     assert_int_equal (rk_control_at (NULL, 0, 4), 0);
     const struct {
         const char *text, *word;
-    } bad[] = {{"1 2\n1 3\n", "line 2"}, {"5 1\n4 1", "behind 5"}, {"1", "line 1"}, {"1 0", "above 0"}, {"1 2 3", "line 1"},
-               {"-1 2", "line 1"}, {"1 99999999999", "line 1"}, {"x", "line 1"}, {"99999999999999999999 1", "line 1"},
+    } bad[] = {{"1 2\n1 3\n", "line 2"},
+               {"5 1\n4 1", "behind 5"},
+               {"1", "line 1"},
+               {"1 0", "above 0"},
+               {"1 2 3", "line 1"},
+               {"-1 2", "line 1"},
+               {"1 99999999999", "line 1"},
+               {"x", "line 1"},
+               {"99999999999999999999 1", "line 1"},
                {"1 1\n2 1\n3 1\n4 1\n5 1", "more than 4"},
                {"1                                                                          2", "too long"}};
     for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
@@ -323,11 +331,17 @@ static void test_bad_input (void **state)
     (void) state;
     rk_control_t control;
     const uint32_t values[] = {2, 4};
-    assert_int_equal (rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 0, .lr_peak = 1}, NULL), RK_EINVAL);
-    assert_int_equal (rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 2}, NULL), RK_EINVAL);
-    assert_int_equal (rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 2, .lr_peak = 1, .raise = 0.5}, NULL),
+    assert_int_equal (
+        rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 0, .lr_peak = 1}, NULL),
+        RK_EINVAL);
+    assert_int_equal (rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 2}, NULL),
                       RK_EINVAL);
-    assert_int_equal (rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 2, .lr_peak = 1}, NULL), RK_OK);
+    assert_int_equal (
+        rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 2, .lr_peak = 1, .raise = 0.5},
+                         NULL),
+        RK_EINVAL);
+    assert_int_equal (
+        rk_control_init (&control, &(rk_control_config_t){.values = values, .n_values = 2, .lr_peak = 1}, NULL), RK_OK);
     rk_control_record_t record;
     for (uint64_t round = 0; round < 100; round++) { /* nothing that is not finite counts */
         const double wrong[] = {NAN, INFINITY, -1};

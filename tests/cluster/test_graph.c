@@ -183,7 +183,8 @@ static void test_ada_schedule (void **state)
         for (uint64_t step = pass * 3; step < pass * 3 + 3; step++) {
             uint32_t n_edges = rk_graph_row (graph, &(rk_graph_time_t){.step = step, .pass = pass}, 95, edges);
             assert_int_equal (n_edges, k + 1);
-            assert_true (step == pass * 3 || (n_edges == n_before && memcmp (edges, before, n_edges * sizeof *edges) == 0));
+            assert_true (step == pass * 3 ||
+                         (n_edges == n_before && memcmp (edges, before, n_edges * sizeof *edges) == 0));
             memcpy (before, edges, sizeof edges);
             n_before = n_edges;
         }
@@ -284,7 +285,8 @@ static void test_spread_has_the_degree (void **state)
     for (uint64_t pass = 0; pass < 30; pass++) {
         const rk_graph_config_t config = {.name = "ada-spread", .n = 40, .k0 = 30, .gamma = 1};
         rk_graph_t *shed = s_new (config);
-        rk_graph_t *spread = s_new ((rk_graph_config_t){.name = "spread", .n = 40, .degree = rk_ada_degree (&config, pass)});
+        rk_graph_t *spread =
+            s_new ((rk_graph_config_t){.name = "spread", .n = 40, .degree = rk_ada_degree (&config, pass)});
         float a[MOST * MOST], b[MOST * MOST];
         s_matrix (shed, &(rk_graph_time_t){.pass = pass}, a);
         s_matrix (spread, &(rk_graph_time_t){0}, b);
@@ -365,7 +367,8 @@ static void test_radix_obeys_control (void **state)
         uint32_t most = 0;
         for (uint64_t step = 0; step < 12; step++) {
             rk_graph_edge_t edges[36];
-            const uint32_t g = rk_graph_row (graph, &(rk_graph_time_t){.step = step, .control = cases[c].control}, 1, edges);
+            const uint32_t g =
+                rk_graph_row (graph, &(rk_graph_time_t){.step = step, .control = cases[c].control}, 1, edges);
             most = g > most ? g : most;
         }
         assert_int_equal (most, cases[c].most);

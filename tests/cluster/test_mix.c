@@ -49,7 +49,8 @@ static void test_rows_do_not_depend_on_pieces (void **state)
 {
     (void) state;
     enum { D = 9001 };
-    const rk_graph_config_t configs[] = {{.name = "ring", .n = 12}, {.name = "star", .n = 9}, {.name = "erdos-renyi", .n = 20}};
+    const rk_graph_config_t configs[] = {
+        {.name = "ring", .n = 12}, {.name = "star", .n = 9}, {.name = "erdos-renyi", .n = 20}};
     for (size_t c = 0; c < 3; c++) {
         rk_graph_t *graph = s_graph (configs[c]);
         const uint32_t n = configs[c].n;
@@ -233,7 +234,8 @@ static void test_tracking_has_no_bias (void **state)
 static void test_quasi_global_momentum_adds_no_bias (void **state)
 {
     (void) state;
-    const double plain = s_bias (PLAIN, 0.02f, 1), local = s_bias (LOCAL_MOMENTUM, 0.02f, 1), global = s_bias (QUASI_GLOBAL, 0.02f, 1);
+    const double plain = s_bias (PLAIN, 0.02f, 1), local = s_bias (LOCAL_MOMENTUM, 0.02f, 1),
+                 global = s_bias (QUASI_GLOBAL, 0.02f, 1);
     assert_true (local > 3 * plain);
     assert_true (fabs (global / plain - 1) < 0.1);
 }
@@ -361,11 +363,16 @@ static void test_noise_oracle (void **state)
 {
     (void) state;
     s_run_t runs[] = {
-        {.config = {.name = "ring"}, .expected = {1.902, .985}},        {.config = {.name = "ring"}, .mu = .9f, .expected = {61.7, 46.1}},
-        {.config = {.name = "torus"}, .expected = {1.077, .161}},       {.config = {.name = "torus"}, .mu = .9f, .expected = {9.71, 2.11}},
-        {.config = {.name = "exponential"}, .expected = {1.066, .149}}, {.config = {.name = "exponential"}, .mu = .9f, .expected = {8.04, 1.59}},
-        {.config = {.name = "complete"}, .expected = {.917, 0}},        {.config = {.name = "complete"}, .mu = .9f, .expected = {4.82, 0}},
-        {.config = {.name = "one-peer-exponential"}, .mu = .9f},        {.config = {.name = "mixed-radix", .group = 4}, .mu = .9f},
+        {.config = {.name = "ring"}, .expected = {1.902, .985}},
+        {.config = {.name = "ring"}, .mu = .9f, .expected = {61.7, 46.1}},
+        {.config = {.name = "torus"}, .expected = {1.077, .161}},
+        {.config = {.name = "torus"}, .mu = .9f, .expected = {9.71, 2.11}},
+        {.config = {.name = "exponential"}, .expected = {1.066, .149}},
+        {.config = {.name = "exponential"}, .mu = .9f, .expected = {8.04, 1.59}},
+        {.config = {.name = "complete"}, .expected = {.917, 0}},
+        {.config = {.name = "complete"}, .mu = .9f, .expected = {4.82, 0}},
+        {.config = {.name = "one-peer-exponential"}, .mu = .9f},
+        {.config = {.name = "mixed-radix", .group = 4}, .mu = .9f},
     };
     const size_t n_runs = sizeof runs / sizeof *runs;
     for (size_t r = 0; r < n_runs; r++) {
@@ -391,7 +398,8 @@ static void test_noise_oracle (void **state)
                 fail_msg ("%s, momentum %g, %s mixing: %g, predicted %g", runs[r].config.name, (double) runs[r].mu,
                           after ? "after" : "before", runs[r].sums[after], predicted[after]);
             if (runs[r].expected[0] > 0)
-                assert_true (fabs (runs[r].sums[after] - runs[r].expected[after]) <= 0.03 * runs[r].expected[after] + 1e-9);
+                assert_true (fabs (runs[r].sums[after] - runs[r].expected[after]) <=
+                             0.03 * runs[r].expected[after] + 1e-9);
         }
         rk_walk_destroy (&walk);
         rk_graph_destroy (&runs[r].graph);

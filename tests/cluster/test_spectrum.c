@@ -16,7 +16,7 @@ static const double pi = 3.14159265358979323846;
 static rk_walk_t *s_walk (rk_graph_config_t config, uint32_t n_steps)
 {
     rk_graph_t *graph;
-    rk_walk_t *walk;
+    rk_walk_t *walk = NULL;
     rk_error_t err = {0};
     const rk_graph_time_t at = {0};
     if (rk_graph_new (&graph, &config, &err) || rk_walk_new (&walk, graph, &at, n_steps, &err))
@@ -107,12 +107,15 @@ static void test_exact_after_a_period (void **state)
         if (power)
             s_near ("one-peer-hypercube", n, s_rho ("one-peer-hypercube", n, 0), 0, 1e-6);
         for (uint32_t largest = 2; largest <= n; largest *= 3)
-            s_near ("mixed-radix", n, s_spectrum ((rk_graph_config_t){.name = "mixed-radix", .n = n, .group = largest}).rho, 0, 1e-6);
+            s_near ("mixed-radix", n,
+                    s_spectrum ((rk_graph_config_t){.name = "mixed-radix", .n = n, .group = largest}).rho, 0, 1e-6);
         for (uint32_t group = 1; group <= n; group++)
             if (n % group == 0 && (n / group & (n / group - 1)) == 0)
-                s_near ("two-level", n, s_spectrum ((rk_graph_config_t){.name = "two-level", .n = n, .group = group}).rho, 0, 1e-6);
+                s_near ("two-level", n,
+                        s_spectrum ((rk_graph_config_t){.name = "two-level", .n = n, .group = group}).rho, 0, 1e-6);
     }
-    s_near ("mixed-radix", 1008, s_spectrum ((rk_graph_config_t){.name = "mixed-radix", .n = 1008, .group = 14}).rho, 0, 1e-6);
+    s_near ("mixed-radix", 1008, s_spectrum ((rk_graph_config_t){.name = "mixed-radix", .n = 1008, .group = 14}).rho, 0,
+            1e-6);
     assert_true (s_spectrum ((rk_graph_config_t){.name = "two-level", .n = 24, .group = 4}).rho > 0.05);
     s_near ("global", 12, s_spectrum ((rk_graph_config_t){.name = "ring", .n = 12, .global_every = 5}).rho, 0, 1e-6);
 }
@@ -215,7 +218,8 @@ static void test_random_configurations (void **state)
             .k0 = r[6] % 2 ? r[6] % 100 : 0, .gamma = (r[6] % 7) / 4.0, .k_min = r[7] % 5, .hold = r[7] % 3,
             .per_side = r[8] & 1, .rounded = r[8] & 2, .group = r[8] & 4 ? r[9] % (n + 2) : 0,
             .budget = r[8] & 8 ? (1 + r[9] % 30) / 10.0 : 0, .global_every = r[8] & 16 ? r[10] % 5 : 0};
-        const rk_graph_time_t at = {.step = r[10] % 1000, .pass = r[11] % 100, .control = r[8] & 32 ? r[11] % (n + 5) : 0};
+        const rk_graph_time_t at = {
+            .step = r[10] % 1000, .pass = r[11] % 100, .control = r[8] & 32 ? r[11] % (n + 5) : 0};
         rk_graph_t *graph;
         rk_walk_t *walk;
         rk_error_t err = {0};
@@ -295,8 +299,10 @@ static void test_predicted_noise (void **state)
         s_near (cases[c].config.name, cases[c].config.n, before, cases[c].before, 5e-3 * cases[c].before);
         s_near (cases[c].config.name, cases[c].config.n, after, cases[c].after, 5e-3 * cases[c].after + 1e-3);
         assert_int_equal (rk_walk_noise (walk, 0.9, &before, &after, NULL), RK_OK);
-        s_near (cases[c].config.name, cases[c].config.n, before, cases[c].before_momentum, 1e-2 * cases[c].before_momentum);
-        s_near (cases[c].config.name, cases[c].config.n, after, cases[c].after_momentum, 1e-2 * cases[c].after_momentum + 1e-3);
+        s_near (cases[c].config.name, cases[c].config.n, before, cases[c].before_momentum,
+                1e-2 * cases[c].before_momentum);
+        s_near (cases[c].config.name, cases[c].config.n, after, cases[c].after_momentum,
+                1e-2 * cases[c].after_momentum + 1e-3);
         rk_walk_destroy (&walk);
     }
 }

@@ -44,11 +44,12 @@ static void test_ways (void **state)
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         rk_graph_t *graph = s_graph (cases[c].config);
         const rk_graph_time_t at = {0};
-        const rk_traffic_t best = rk_traffic_of (graph, &at, 1, false, s_edges), direct = rk_traffic_of (graph, &at, 1, true, s_edges);
-        if (best.way != cases[c].way || best.messages != cases[c].messages || fabs (best.models - cases[c].models) > 1e-12 ||
-            fabs (direct.models - cases[c].direct) > 1e-12)
-            fail_msg ("%s of %u: way %d, %u messages, %g models, directly %g", cases[c].config.name, cases[c].config.n, best.way,
-                      best.messages, best.models, direct.models);
+        const rk_traffic_t best = rk_traffic_of (graph, &at, 1, false, s_edges),
+                           direct = rk_traffic_of (graph, &at, 1, true, s_edges);
+        if (best.way != cases[c].way || best.messages != cases[c].messages ||
+            fabs (best.models - cases[c].models) > 1e-12 || fabs (direct.models - cases[c].direct) > 1e-12)
+            fail_msg ("%s of %u: way %d, %u messages, %g models, directly %g", cases[c].config.name, cases[c].config.n,
+                      best.way, best.messages, best.models, direct.models);
         rk_graph_destroy (&graph);
     }
 }
@@ -70,10 +71,14 @@ static void s_measure (rk_graph_config_t config, bool cheapest, bool awc, double
     enum { STEPS = 12, BYTES = 1200 };
     rk_graph_t *graph = s_graph (config);
     rk_clock_t *clock;
-    const rk_clock_config_t how = {.n = config.n, .compute_s = 1, .alpha_s = 0.5, .byte_s = 1.0 / BYTES, .slowdown = 1, .seed = 1};
+    const rk_clock_config_t how = {
+        .n = config.n, .compute_s = 1, .alpha_s = 0.5, .byte_s = 1.0 / BYTES, .slowdown = 1, .seed = 1};
     assert_int_equal (rk_clock_new (&clock, &how, NULL), RK_OK);
     for (uint64_t t = 0; t < STEPS; t++)
-        rk_clock_step (clock, &(rk_clock_step_t){.graph = graph, .at = {.step = t}, .bytes = BYTES, .mixes = true, .awc = awc, .cheapest = cheapest});
+        rk_clock_step (
+            clock,
+            &(rk_clock_step_t){
+                .graph = graph, .at = {.step = t}, .bytes = BYTES, .mixes = true, .awc = awc, .cheapest = cheapest});
     const rk_clock_totals_t totals = rk_clock_totals (clock);
     *seconds = totals.now_s / STEPS;
     *models = (double) totals.bytes / BYTES / STEPS / config.n;
@@ -95,7 +100,7 @@ static void test_time_and_bytes (void **state)
         {{.name = "lattice", .n = 40, .degree = 8}, true, true, 4 * 1.5, 4},
         {{.name = "mixed-radix", .n = 36, .group = 6}, false, false, 1 + 0.5 + 5, 5},
         {{.name = "mixed-radix", .n = 36, .group = 6}, true, false, 1 + 10 * (0.5 + 1 / 6.0), 10 / 6.0},
-        {{.name = "ada", .n = 8, .k0 = 7}, false, false, 1 + 14 * (0.5 + 1 / 8.0), 14 / 8.0}, /* exact now: always a ring */
+        {{.name = "ada", .n = 8, .k0 = 7}, false, false, 1 + 14 * (0.5 + 1 / 8.0), 14 / 8.0}, /* exact: a ring */
         {{.name = "exponential", .n = 16}, true, false, 1 + 0.5 + 4, 4},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {

@@ -25,7 +25,8 @@ static void s_compare (uint32_t n, uint32_t degree)
     float *rows[MOST];
     const void *inputs[MOST];
     assert_int_equal (rk_window_make (&window, n, degree, NULL), RK_OK);
-    assert_int_equal (rk_graph_new (&lattice, &(rk_graph_config_t){.name = "lattice", .n = n, .degree = degree}, NULL), RK_OK);
+    assert_int_equal (rk_graph_new (&lattice, &(rk_graph_config_t){.name = "lattice", .n = n, .degree = degree}, NULL),
+                      RK_OK);
     assert_int_equal (window.size, rk_graph_max_row (lattice));
     rk_rng_uniform (n, rk_rng_stream (RK_RNG_TEST, degree), 0, (size_t) n * M, -1, 1, s_x[0]);
     memcpy (s_rows, s_x, sizeof s_rows);
@@ -40,7 +41,8 @@ static void s_compare (uint32_t n, uint32_t degree)
         rk_mix_row (s_edges, n_edges, inputs, M, mean);
         for (int k = 0; k < M; k++)
             if (fabsf (mean[k] - s_rows[i][k]) > 1e-6f)
-                fail_msg ("degree %u of %u, replica %u: %g, not %g", degree, n, i, (double) s_rows[i][k], (double) mean[k]);
+                fail_msg ("degree %u of %u, replica %u: %g, not %g", degree, n, i, (double) s_rows[i][k],
+                          (double) mean[k]);
     }
     rk_graph_destroy (&lattice);
 }
