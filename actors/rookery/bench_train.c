@@ -20,6 +20,28 @@ typedef struct {
     rk_bench_times_t times;
 } self_t;
 
+/* Token ids and labels that the model takes, of any meaning. */
+static rk_err_t s_random_texts (rk_data_t **data_p, const rk_model_t *model, rk_error_t *err)
+{
+    enum { N = 256 };
+    const rk_labels_t *labels = rk_model_labels (model);
+    const rk_shape_t shape = rk_model_tensor_shape (model, 0);
+    const size_t elems = rk_shape_elems (shape), n_tokens = rk_model_n_tokens (model);
+    float *x = calloc (N * elems, sizeof *x);
+    int32_t *classes = calloc (N * labels->n, sizeof *classes);
+    if (x && classes && n_tokens) {
+        for (size_t i = 0; i < N * elems; i++)
+            x[i] = (float) (i * 2654435761u % n_tokens);
+        for (size_t i = 0; i < N * labels->n && labels->kind == RK_LABEL_CLASS; i++)
+            classes[i] = (int32_t) (i % labels->n_classes);
+    }
+    const rk_data_split_t split[2] = {{N, x, classes}, {1, x, classes}};
+    rk_err_t code = x && classes ? rk_data_from_memory (data_p, shape, *labels, split, err) : RK_ENOMEM;
+    free (x);
+    free (classes);
+    return code == RK_ENOMEM ? rk_error_set (err, code, "no memory for %d texts", N) : code;
+}
+
 /* Speed does not depend on the pictures; a model that takes none gets a text. */
 rk_err_t rk_bench_data (rk_data_t **data_p, const rk_settings_t *settings, rk_error_t *err)
 {
@@ -32,7 +54,15 @@ rk_err_t rk_bench_data (rk_data_t **data_p, const rk_settings_t *settings, rk_er
     if (code != RK_ESHAPE)
         return RK_OK; /* any other error comes again where the model is made */
     rk_data_close (data_p);
-    return rk_data_open (data_p, "synthetic-text", NULL, err);
+    code = rk_data_open (data_p, "synthetic-text", NULL, err);
+    if (!code)
+        code = rk_model_by_name (&model, settings->model_name, rk_data_shape (*data_p), rk_data_n_classes (*data_p), err);
+    if (!code && rk_data_check_model (*data_p, model, NULL)) { /* it tells classes of whole texts */
+        rk_data_close (data_p);
+        code = s_random_texts (data_p, model, err);
+    }
+    rk_model_destroy (&model);
+    return code;
 }
 
 static rk_err_t s_open (self_t *self, const rk_args_t *args, rk_error_t *err)
