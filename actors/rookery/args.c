@@ -35,6 +35,7 @@ static const rk_option_t s_options[] = {
     {"ranks", "N", "processes or threads in the ring (default 2)"},
     {"bytes", "N", "size of the vector to average (default 1048576)"},
     {"transport", "NAME", "inproc, ipc or tcp (default inproc)"},
+    {"graph", "NAME", "who mixes with whom, as average.graph (default complete: a ring all-reduce)"},
     {"jobs", "N", "cells at a time (default: one per core, as far as memory allows)"},
     {"list", NULL, "show the cells with their memory and work, run nothing"},
     {"json", NULL, "one JSON object per line on stdout, nothing else there"},

@@ -53,7 +53,7 @@ static void s_put (const rk_args_t *args, const rk_ranks_t *r, rk_pace_t *pace)
     uint64_t bytes = r->n_floats * sizeof (float);
     char peer[32];
     snprintf (peer, sizeof peer, "rookery-%s", r->transport);
-    rk_bench_put (args, json_pack ("{s:s,s:s,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:I,s:i,s:f}", "figure", "allreduce", "peer", peer,
+    rk_bench_put (args, json_pack ("{s:s,s:s,s:s,s:i,s:I,s:f,s:f,s:f,s:f,s:f,s:I,s:i,s:f}", "figure", "allreduce", "peer", peer, "graph", r->graph,
                                    "ranks", (int) r->n, "bytes", (json_int_t) bytes, "us", rk_bench_round (us, 10), "best_us",
                                    rk_bench_round (best, 10), "worst_us", rk_bench_round (worst, 10), "alg_mb_s",
                                    us > 0 ? rk_bench_round ((double) bytes / us, 10) : 0, "best_mb_s",
@@ -75,6 +75,8 @@ rk_err_t rk_bench_allreduce (const rk_args_t *args, rk_error_t *err)
         code = rk_args_real (args, "seconds", 0.1, 3600, &seconds, err);
     if (code)
         return code;
+    const char *graph = rk_args_get (args, "graph");
+    r.graph = graph ? graph : "complete";
     r.n = (uint32_t) ranks;
     r.n_floats = bytes / sizeof (float);
     rk_pace_t *pace = calloc (1, sizeof *pace);

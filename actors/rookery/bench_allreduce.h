@@ -11,7 +11,7 @@
 
 typedef struct {
     uint32_t n, first, n_here;
-    const char *transport;
+    const char *transport, *graph; /* as average.graph */
     uint64_t n_floats;
     rk_plan_t *plan;
     rk_actor_t *reducers[RK_RANKS_MAX];

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "cluster/exchange.h"
+
 #define WAIT_MS 60000
 
 /* One layer of n_floats, n clusters of one stage: a single ring. */
@@ -18,6 +20,9 @@ static rk_err_t s_plan (rk_ranks_t *r, rk_error_t *err)
     s.average_mode = RK_AVERAGE_DRAINED;
     s.average_weights = RK_WEIGHTS_EQUAL;
     snprintf (s.net_transport, sizeof s.net_transport, "%s", r->transport);
+    rk_err_t code = rk_settings_set (&s, "average.graph", r->graph, err);
+    if (code)
+        return code;
     uint32_t counts[RK_RANKS_MAX], cuts[RK_RANKS_MAX] = {0};
     for (uint32_t i = 0; i < r->n; i++)
         counts[i] = 1;
@@ -123,8 +128,17 @@ rk_err_t rk_ranks_connect (rk_ranks_t *r, char (*endpoints)[RK_RANKS_ENDPOINT], 
         code = rk_actor_connect (r->reducers[i], rk_address (RK_ACTOR_STAGE, own), r->inbox_endpoint, err);
         if (!code && r->n > 1)
             code = rk_actor_connect (r->reducers[i], rk_address (RK_ACTOR_REDUCER, other), endpoints[next], err);
+        for (uint32_t j = 0; j < r->n && !code; j++)
+            if (j != i && j != next)
+                code = rk_actor_introduce (r->reducers[i], rk_address (RK_ACTOR_REDUCER, r->plan->stages[j].node), endpoints[j], err);
     }
-    return code ? code : s_once (r, (float) (r->n + 1) / 2, err);
+    rk_graph_t *graph = NULL;
+    if (!code)
+        code = rk_exchange_graph (&graph, r->plan, err);
+    /* ranks hold their number from 1: all the same mean, unless the graph leaves them different */
+    float wanted = !code && rk_graph_is_exact (graph) ? (float) (r->n + 1) / 2 : 0;
+    rk_graph_destroy (&graph);
+    return code ? code : s_once (r, wanted, err);
 }
 
 rk_err_t rk_ranks_run (rk_ranks_t *r, uint64_t k, int64_t *elapsed_ns, rk_error_t *err)

@@ -69,6 +69,14 @@ case_many_replicas_in_one_process () {
     [ "$(field out clusters)" = 64 ]
 }
 
+case_one_mixing_step_is_measured () {
+    for transport in inproc tcp; do
+        timeout 60 "$rookery" bench allreduce --ranks 4 --graph ring --bytes 4096 --transport $transport --seconds 0.1 --json >out
+        grep -q '"graph": *"ring".*"us": *[0-9]' out || fail "$(cat out)"
+    done
+    expect 2 'average.graph' "$rookery" bench allreduce --graph rong
+}
+
 case_what_does_not_exist_is_refused () {
     nodes="n1 1 0, n2 1 0, n3 1 0, n4 1 0, n5 1 0, n6 1 0"
     expect 1 'hypercube' "$rookery" train "${tiny[@]}" --set "fleet.node=$nodes" --set fleet.layout=1,1,1,1,1,1 --set average.graph=hypercube
@@ -80,7 +88,7 @@ case_what_does_not_exist_is_refused () {
 }
 
 for name in control_is_replayed probes_are_norms what_is_saved_is_what_was_evaluated a_frozen_replica_is_named \
-    many_replicas_in_one_process what_does_not_exist_is_refused; do
+    many_replicas_in_one_process one_mixing_step_is_measured what_does_not_exist_is_refused; do
     run_case $name case_$name
 done
 finish
