@@ -24,6 +24,7 @@ struct rk_actor {
     zactor_t *zactor;
     handover_t *handover;
     uint32_t address;
+    bool left; /* its thread's last signal has been taken off the pipe */
     char endpoint[RK_LOOP_ENDPOINT];
 };
 
@@ -129,10 +130,21 @@ rk_err_t rk_actor_start (rk_actor_t **actor_p, const rk_actor_class_t *klass, co
     return code;
 }
 
+/* zactor_destroy waits for the last signal if it can send. An actor that left by itself has given it, and is about to
+ * close its end of the pipe: nothing can be sent then, and nothing is waited for.                          */
+static void s_await_close (rk_actor_t *actor)
+{
+    const struct timespec pause = {.tv_nsec = 20000};
+    while (actor->left && (zsock_events (zactor_sock (actor->zactor)) & ZMQ_POLLOUT))
+        nanosleep (&pause, NULL);
+}
+
 void rk_actor_stop (rk_actor_t **actor_p)
 {
     if (!*actor_p)
         return;
+    if ((*actor_p)->zactor)
+        s_await_close (*actor_p);
     zactor_destroy (&(*actor_p)->zactor);
     s_let_go ((*actor_p)->handover);
     free (*actor_p);
@@ -204,6 +216,7 @@ bool rk_actor_said (rk_actor_t *actor, char *word, size_t size, rk_error_t *err)
         if (!msg)
             return false;
         bool said = s_said (msg, word, size, err);
+        actor->left = actor->left || zmsg_signal (msg) >= 0;
         zmsg_destroy (&msg);
         if (said)
             return true;

@@ -21,7 +21,7 @@ rk_err_t rk_display_open (rk_display_t *d, rk_error_t *err)
     if (!d->csv)
         return rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno));
     fprintf (d->csv, "event,seconds,pass,samples,loss,accuracy,samples_per_s,idle_share,staleness_mean,staleness_max,"
-                     "bytes_sent,test_loss,test_accuracy,replica_mean,replica_least,replica_most\n");
+                     "bytes_sent,test_loss,test_accuracy,replica_mean,replica_least,replica_most,skipped\n");
     fflush (d->csv);
     return RK_OK;
 }
@@ -100,9 +100,10 @@ static void s_csv (rk_display_t *d, const char *event, const rk_now_t *now, cons
     else
         fprintf (d->csv, ",,");
     if (evaluated && evaluated->n_replicas)
-        fprintf (d->csv, ",%.6g,%.6g,%.6g\n", evaluated->replica_mean, evaluated->replica_least, evaluated->replica_most);
+        fprintf (d->csv, ",%.6g,%.6g,%.6g", evaluated->replica_mean, evaluated->replica_least, evaluated->replica_most);
     else
-        fprintf (d->csv, ",,,\n");
+        fprintf (d->csv, ",,,");
+    fprintf (d->csv, ",%" PRIu64 "\n", now->skipped);
     fflush (d->csv);
 }
 
@@ -200,6 +201,12 @@ static void s_done_text (rk_display_t *d, const rk_figures_t *f, int64_t now_ns)
     s_say (d, text);
     snprintf (text, sizeof text, "stages: idle%s; staleness%s", idle, stale);
     s_say (d, text);
+    const uint64_t skipped = rk_figures_skipped (f);
+    if (skipped) {
+        snprintf (text, sizeof text, "%" PRIu64 " update%s left out because of numbers that are not finite", skipped,
+                  skipped == 1 ? "" : "s");
+        s_say (d, text);
+    }
     snprintf (text, sizeof text, "%u process%s, at most %" PRIu64 " MB; parameters %016" PRIx64, processes,
               processes == 1 ? "" : "es", rss / 1000000, d->params_digest);
     s_say (d, text);

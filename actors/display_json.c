@@ -58,7 +58,7 @@ void rk_display_json_start (const rk_display_t *d, const rk_figures_t *f)
 
 void rk_display_json_progress (const rk_now_t *now)
 {
-    s_put (json_pack ("{s:s,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:I}", "event", "progress", "seconds",
+    s_put (json_pack ("{s:s,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:I,s:I}", "event", "progress", "seconds",
                       s_real (now->seconds, 1e3), "pass", (json_int_t) now->pass, "samples", (json_int_t) now->samples,
                       "total_samples", (json_int_t) now->total_samples, "loss",
                       now->has_loss ? s_real (now->loss, 1e6) : json_null (), "accuracy",
@@ -66,7 +66,7 @@ void rk_display_json_progress (const rk_now_t *now)
                       s_real (now->samples_per_s, 10), "eta_s", s_real (now->eta_s, 10), "idle_share",
                       s_real (now->idle_share, 1e4), "staleness_mean", s_real (now->staleness_mean, 1e4), "staleness_max",
                       (json_int_t) now->staleness_max, "bytes_per_s", s_real (now->bytes_per_s, 1), "bytes_sent",
-                      (json_int_t) now->bytes_sent));
+                      (json_int_t) now->bytes_sent, "skipped", (json_int_t) now->skipped));
 }
 
 /* Of replicas that differ: each was evaluated on its own. */
@@ -131,6 +131,7 @@ static void s_add_totals (json_t *done, const rk_display_t *d, const rk_figures_
     json_object_set_new (done, "rounds", json_integer ((json_int_t) f->rounds));
     json_object_set_new (done, "processes", json_integer (processes));
     json_object_set_new (done, "rss_mb", s_real ((double) rss / 1e6, 10));
+    json_object_set_new (done, "skipped", json_integer ((json_int_t) rk_figures_skipped (f)));
     json_object_set_new (done, "dropped", json_integer ((json_int_t) dropped));
     json_object_set_new (done, "run_dir", json_string (d->run_dir));
 }

@@ -3,6 +3,8 @@
  * never waits for data. x and labels are written straight into the buffer that is lent to the socket.     */
 #include "actors/feeder.h"
 
+#include <math.h>
+
 #include "actors/buffers.h"
 #include "actors/stage.h" /* RK_CORRUPT_ */
 #include "cluster/lease.h"
@@ -76,6 +78,8 @@ static rk_err_t s_build (self_t *self, rk_error_t *err)
                              (unsigned long long) pass, lease.mode);
     if (self->corrupt == RK_CORRUPT_SWAPPED_LABEL && train)
         s_swap_label (labels, (uint32_t) (n * self->n_labels));
+    if (self->corrupt == RK_CORRUPT_NAN_SAMPLE && train && lease.f % RK_CORRUPT_NAN_EVERY == RK_CORRUPT_NAN_EVERY - 1)
+        x[0] = NAN;
     self->built_lease = lease;
     self->built_n = (uint32_t) n;
     return RK_OK;

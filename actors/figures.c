@@ -107,6 +107,15 @@ uint64_t rk_figures_bytes (const rk_figures_t *f)
     return bytes;
 }
 
+/* Every stage of a cluster leaves out the same updates. */
+uint64_t rk_figures_skipped (const rk_figures_t *f)
+{
+    uint64_t skipped = 0;
+    for (uint32_t c = 0; f->plan && c < f->plan->n_clusters; c++)
+        skipped += f->stages[f->plan->clusters[c].first_stage].skipped;
+    return skipped;
+}
+
 double rk_figures_idle (const rk_report_t *report)
 {
     double share = report->wall_ns ? (double) report->idle_ns / (double) report->wall_ns : 0;
@@ -189,6 +198,7 @@ void rk_figures_now (rk_figures_t *f, int64_t now_ns, rk_now_t *out)
     out->seconds = rk_figures_seconds (f, now_ns);
     out->samples = now.samples;
     out->bytes_sent = now.bytes_sent;
+    out->skipped = rk_figures_skipped (f);
     out->passes = f->plan->settings.run_passes;
     out->total_samples = f->plan->train_samples * out->passes;
     uint64_t done = f->plan->train_samples ? now.samples / f->plan->train_samples : 0;

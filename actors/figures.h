@@ -34,7 +34,7 @@ typedef struct {
 /* Figures of now. Rates over the window, shares and staleness since the start. */
 typedef struct {
     double seconds, loss, accuracy, samples_per_s, eta_s, idle_share, staleness_mean, bytes_per_s;
-    uint64_t pass, passes, samples, total_samples, staleness_max, bytes_sent;
+    uint64_t pass, passes, samples, total_samples, staleness_max, bytes_sent, skipped;
     bool has_loss;        /* false: no labels counted in the window yet */
 } rk_now_t;
 
@@ -55,6 +55,7 @@ double rk_figures_seconds (const rk_figures_t *f, int64_t now_ns);          /* s
 double rk_figures_training_seconds (const rk_figures_t *f, int64_t now_ns); /* without evaluations */
 uint64_t rk_figures_samples (const rk_figures_t *f);                        /* trained, all clusters */
 uint64_t rk_figures_bytes (const rk_figures_t *f);
+uint64_t rk_figures_skipped (const rk_figures_t *f);                        /* updates left out, all clusters */
 double rk_figures_idle (const rk_report_t *report);                         /* share of its wall time */
 double rk_figures_staleness (const rk_report_t *report);                    /* mean */
 uint32_t rk_figures_processes (const rk_figures_t *f, uint64_t *max_rss_bytes);

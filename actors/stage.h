@@ -31,8 +31,9 @@ typedef struct {
     uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
 } rk_stage_config_t;
 /* Mutations for the exactness tests. */
-enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL, RK_CORRUPT_LOST_SHARE,
-       RK_CORRUPT_STALE_ROUND };
+enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL,
+       RK_CORRUPT_STALE_ROUND, RK_CORRUPT_LOST_SHARE, RK_CORRUPT_LOST_NORM, RK_CORRUPT_NAN_SAMPLE };
+#define RK_CORRUPT_NAN_EVERY 8 /* minibatches of which the last one has a NaN in its first sample */
 
 /* Address of the stage that `stage` of `cluster` shares a tied tensor with: it must be connected to it; 0: none. */
 uint32_t rk_tied_partner (const rk_plan_t *plan, const rk_model_t *model, uint32_t cluster, uint32_t stage);

@@ -4,7 +4,10 @@
 #include "actors/stage_parts.h"
 #include "compute/kernels/vec.h"
 
+#include <math.h>
+
 #define RETRY_NS 50000
+#define HALF_MOST 65504.0f
 
 static const float *s_version (const rk_stage_t *self, const rk_slot_t *slot)
 {
@@ -27,47 +30,55 @@ static rk_err_t s_finish (rk_stage_t *self, rk_error_t *err)
     rk_stage_counts_t *counts = &self->counts;
     counts->minibatches++;
     counts->samples += slot->n;
-    counts->loss_sum += self->last ? slot->loss.loss_sum : 0;
-    counts->n_correct += self->last ? slot->loss.n_correct : 0;
-    counts->n_counted += self->last ? slot->loss.n_counted : 0;
+    if (self->last && isfinite (slot->loss.loss_sum)) { /* one that is no number is counted as skipped */
+        counts->loss_sum += slot->loss.loss_sum;
+        counts->n_correct += slot->loss.n_correct;
+        counts->n_counted += slot->loss.n_counted;
+    }
     rk_stage_release (self, slot);
     self->at = NULL;
     self->n_backward++;
-    rk_err_t code = self->first ? rk_stage_send_credit (self, f, round, RK_MB_TRAIN, err) : RK_OK;
+    const bool closes = self->judged && rk_stage_update (self)->n >= self->plan->settings.pipeline_update_every;
+    rk_err_t code = RK_OK;
+    if (closes)
+        code = rk_stage_close_update (self, self->first, err);
+    else if (self->first)
+        code = rk_stage_send_credit (self, f, round, RK_MB_TRAIN, err);
     return code == RK_OK ? rk_stage_check_round (self, err) : code;
 }
 
 /* ---- then: parameter gradients and the step */
 
-static void s_count_staleness (rk_stage_t *self, const rk_slot_t *slot)
-{
-    uint64_t staleness = self->n_steps - slot->version_steps;
-    self->counts.staleness_sum += staleness;
-    self->counts.staleness_n++;
-    if (staleness > self->counts.staleness_max)
-        self->counts.staleness_max = staleness;
-}
-
 static rk_err_t s_params (rk_stage_t *self, rk_error_t *err)
 {
     rk_slot_t *slot = self->at;
     rk_stage_kernel_begin (self);
-    rk_stage_tied_add_share (self, slot->f, self->grads);
-    rk_err_t code = rk_slice_backward_params (self->slice, slot->ctx, s_version (self, slot), self->grads, err);
+    rk_stage_tied_add_share (self, slot->f, rk_stage_grads (self));
+    rk_err_t code = rk_slice_backward_params (self->slice, slot->ctx, s_version (self, slot), rk_stage_grads (self), err);
     if (code == RK_OK)
-        code = rk_stage_tied_send_share (self, slot->f, slot->round, self->grads, err);
+        code = rk_stage_tied_send_share (self, slot->f, slot->round, rk_stage_grads (self), err);
     if (code != RK_OK)
         return code;
     rk_buffer_unref (slot->version); /* before the step: if nobody else holds it, the step is in place */
     slot->version = NULL;
-    s_count_staleness (self, slot);
-    self->last_f = slot->f;
-    if (++self->n_accumulated >= self->plan->settings.pipeline_update_every)
-        code = rk_stage_step (self, err);
+    bool complete = rk_stage_add (self, slot);
+    if (complete && !self->judged)
+        code = rk_stage_make_update (self, err);
+    else if (complete)
+        rk_stage_measure (self);
     return code == RK_OK ? rk_stage_kernel_end (self, s_finish, err) : code;
 }
 
 /* ---- first: input gradients, sent upstream */
+
+/* Halves are clamped on the wire: with loss scaling that is an overflow like any other. */
+static bool s_overflows (size_t n, const float *x)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fabsf (x[i]) > most ? fabsf (x[i]) : most;
+    return most > HALF_MOST;
+}
 
 static rk_frame_t s_frame (rk_stage_t *self, rk_slot_t *slot, int i, rk_buffer_t *wire)
 {
@@ -76,6 +87,8 @@ static rk_frame_t s_frame (rk_stage_t *self, rk_slot_t *slot, int i, rk_buffer_t
     if (!wire)
         return (rk_frame_t){.bytes = from, .size = n * sizeof (float), .release = rk_buffer_release,
                             .hint = rk_buffer_ref (self->gin)};
+    if (self->plan->settings.train_loss_scale != 1 && s_overflows (n, from))
+        rk_stage_update (self)->poison = (double) INFINITY;
     uint8_t *to = wire->bytes + at * sizeof (uint16_t);
     rk_vec ()->f32_to_f16 (n, from, to);
     return (rk_frame_t){.bytes = to, .size = n * sizeof (uint16_t), .release = rk_buffer_release, .hint = rk_buffer_ref (wire)};
@@ -130,6 +143,8 @@ rk_err_t rk_stage_backward (rk_stage_t *self, rk_error_t *err)
                       : NULL;
     for (int i = 0; i < self->in.n; i++)
         gin[i] = self->in.tensor[i].needs_grad ? rk_buffer_floats (self->gin) + self->in.at[i] : NULL;
+    if (self->last)
+        rk_slice_scale_loss (self->slice, slot->ctx, rk_stage_loss_weight (self, slot));
     rk_err_t code = rk_slice_backward_input (self->slice, slot->ctx, s_version (self, slot), gout, gin, err);
     return code == RK_OK ? rk_stage_kernel_end (self, s_publish, err) : code;
 }

@@ -4,6 +4,8 @@
 #include "actors/stage_parts.h"
 #include "compute/kernels/vec.h"
 
+#include <math.h>
+
 #define RETRY_NS 50000 /* the I/O thread still holds every buffer: it gives one back within microseconds */
 
 const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *scratch)
@@ -18,7 +20,7 @@ const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *s
     return scratch;
 }
 
-static const void *s_labels (rk_stage_t *self, rk_slot_t *slot)
+const void *rk_stage_labels (rk_stage_t *self, rk_slot_t *slot)
 {
     zmq_msg_t *frame = &slot->in[self->in.n];
     const void *bytes = zmq_msg_data (frame);
@@ -55,7 +57,7 @@ static rk_err_t s_turn (rk_stage_t *self, rk_error_t *err)
 {
     rk_slot_t *slot = self->at;
     if (slot->mode == RK_MB_TRAIN)
-        return RK_OK;
+        return isfinite (slot->loss.loss_sum) ? RK_OK : rk_stage_blame (self, slot, err);
     uint64_t f = slot->f, round = slot->round;
     uint32_t mode = slot->mode;
     if (mode == RK_MB_PREDICT) /* nobody knows the labels: it only says that the prediction is made */
@@ -164,11 +166,12 @@ rk_err_t rk_stage_forward (rk_stage_t *self, rk_error_t *err)
         return code;
     slot->version = rk_buffer_ref (train ? self->live : slot->mode == RK_MB_REPLICA ? self->mean : rk_stage_model (self));
     slot->version_steps = self->n_steps;
+    slot->loss_scale = self->loss_scale;
     slot->ctx = s_take_ctx (self);
     rk_forward_t call = {
         .ctx = slot->ctx, .mode = train || measure ? RK_MODE_TRAIN : RK_MODE_EVAL, .f = slot->f, .n = slot->n,
         .flat = rk_buffer_floats (slot->version), .stats = measure ? self->measured : rk_buffer_floats (slot->version), .in = in, .out = out,
-        .labels = self->last && slot->mode != RK_MB_PREDICT ? s_labels (self, slot) : NULL, .loss = &slot->loss,
+        .labels = self->last && slot->mode != RK_MB_PREDICT ? rk_stage_labels (self, slot) : NULL, .loss = &slot->loss,
         .probabilities = self->probs ? rk_buffer_floats (self->probs) : NULL};
     code = rk_slice_forward (self->slice, &call, err);
     if (code == RK_OK && measure)

@@ -143,8 +143,7 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
 {
     size_t bytes = self->n_flat * sizeof (float);
     bool averaged = self->plan->settings.average_optimizer_state && self->reducer;
-    self->grads = rk_arena_memory (bytes + self->n_tied * sizeof (float) + 1);
-    bool complete = self->grads != NULL;
+    bool complete = rk_stage_make_updates (self) == RK_OK;
     for (int i = 0; i < self->training.optim->n_slots; i++) {
         self->slot_state[i] = rk_arena_memory (bytes + 1);
         self->slot_snapshot[i] = averaged ? rk_arena_memory (bytes + 1) : NULL;
@@ -257,10 +256,10 @@ void rk_stage_close (void *self_)
         free (self->slot_snapshot[i]);
     }
     rk_stage_mix_close (self);
-    free (self->grads);
     free (self->measured);
     free (self->probe);
     free (self->probe_names);
+    rk_stage_free_updates (self);
     free (self->slots);
     free (self->ctx_busy);
     rk_arena_pages_free (self->scratch, self->in.elems * (size_t) self->n_slots * sizeof (float));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a stage, shared by its files: stage.c (class), stage_open.c (from plan to memory),
  * stage_receive.c (messages of neighbours, checked), stage_work.c (what to do next), stage_forward.c,
- * stage_backward.c (kernels and what they send), stage_version.c (parameters), stage_tied.c (a tensor that two
- * stages share), stage_round.c (averaging),
- * stage_report.c. Everything runs in the stage's thread.                                                  */
+ * stage_backward.c (kernels and what they send), stage_verdict.c (updates and whether they are made), stage_blame.c
+ * (who made a number that is none), stage_version.c (parameters), stage_tied.c (a tensor that two stages share),
+ * stage_round.c (averaging), stage_report.c. Everything runs in the stage's thread.                       */
 #ifndef RK_ACTORS_STAGE_PARTS_H
 #define RK_ACTORS_STAGE_PARTS_H
 #include "actors/buffers.h"
@@ -37,6 +37,7 @@ typedef struct {
     rk_buffer_t *out;                   /* this slice's outputs, f32; NULL: none */
     rk_buffer_t *version;               /* the parameters its forward saw */
     uint64_t version_steps;             /* optimiser steps these had taken */
+    float loss_scale;                   /* in force at its forward */
     int ctx;                            /* of the slice; -1: none */
     rk_loss_t loss;                     /* last stage */
     float *scratch;                     /* inputs that cannot be read where they lie: misaligned or f16 */
@@ -52,6 +53,22 @@ typedef struct {
     int n_grads;                 /* tensors whose gradient travels back */
 } rk_cut_t;
 
+/* One update: the summed gradients of update_every minibatches, fewer at the end of a round. Updates of a stage are
+ * numbered as everywhere in its cluster: those from n_settled on wait for their verdict, n_closed is being summed up. */
+typedef struct {
+    uint32_t n;                    /* minibatches */
+    uint64_t samples;
+    uint64_t last_f, round;        /* of the last one: it decides the learning rate */
+    uint64_t seen_sum, seen_least; /* steps that the versions of their forwards had taken */
+    double above;                  /* squares of the gradients of the stages after this one */
+    double poison;                 /* 0, or no number: not to be made whatever the gradients are */
+    float loss_scale;              /* what its losses are multiplied by: in force at the forward of the first */
+    bool closed, summed, sent;     /* has all its minibatches; `above` is known; the sum has gone on */
+    bool owes_credit;              /* stage 0: the verdict returns the credit of last_f */
+    uint64_t order;                /* of arrival of the verdict, as of activations */
+    rk_verdict_t verdict;
+} rk_update_t;
+
 /* RoundClosed, kept until this stage has come to the end of that round. */
 typedef struct {
     bool known;
@@ -62,6 +79,7 @@ typedef struct {
 typedef struct {
     uint64_t minibatches, samples, n_correct, n_counted, staleness_sum, staleness_max, staleness_n;
     double loss_sum;
+    uint64_t skipped; /* updates */
     int64_t busy_ns, declared_wait_ns, next_report_ns;
     int64_t started_ns, started_idle_ns, started_cpu_ns; /* clocks at the first minibatch: what came before is no idling */
     uint64_t reducer_bytes;
@@ -117,10 +135,19 @@ struct rk_stage {
     double *probe;                       /* stage_probe.c: 3 of each tensor; NULL: none are wanted */
     char *probe_names;
     size_t probe_names_size;
-    float *grads, *slot_state[RK_OPTIM_MAX_SLOTS], *slot_snapshot[RK_OPTIM_MAX_SLOTS];
+    float *slot_state[RK_OPTIM_MAX_SLOTS], *slot_snapshot[RK_OPTIM_MAX_SLOTS];
     uint64_t n_steps;
-    uint32_t n_accumulated;
-    uint64_t last_f;                     /* whose gradient came last: it decides the learning rate */
+
+    /* Updates. */
+    bool judged;                         /* they wait for a verdict */
+    rk_verdict_state_t verdict_state;    /* stage 0 */
+    float loss_scale;                    /* of the next update that begins; last stage */
+    rk_update_t *updates;                /* n_updates, by number modulo n_updates */
+    float **grads;                       /* n_grads, likewise */
+    uint32_t n_updates, n_grads;
+    uint64_t n_closed, n_judged, n_settled;
+    double *squares;                     /* n_squares, of the update closed last, by tensor */
+    size_t n_squares;
 
     /* Rounds. */
     uint64_t round;                      /* being trained */
@@ -141,7 +168,7 @@ struct rk_stage {
     int64_t kernel_cpu_ns;               /* start of the kernel call */
     int64_t hold_from_ns, hold_until_ns;
     double wait_per_busy;
-    bool stopped;
+    bool stopped, halted; /* halted: a loss was no number; only the end is waited for */
     rk_stage_counts_t counts;
 };
 
@@ -155,6 +182,7 @@ rk_err_t rk_stage_on_activation (void *self, rk_packet_t *packet, rk_error_t *er
 rk_err_t rk_stage_on_gradient (void *self, rk_packet_t *packet, rk_error_t *err);
 rk_err_t rk_stage_on_credit (void *self, rk_packet_t *packet, rk_error_t *err);
 void rk_stage_release (rk_stage_t *self, rk_slot_t *slot);
+rk_slot_t *rk_stage_find (rk_stage_t *self, uint64_t f, uint32_t mode); /* NULL: not here */
 /* Whether `packet` comes from `address`; else RK_EFORMAT. */
 rk_err_t rk_stage_expect (const rk_packet_t *packet, uint32_t address, rk_error_t *err) RK_MUST_CHECK;
 
@@ -168,11 +196,33 @@ rk_err_t rk_stage_kernel_end (rk_stage_t *self, rk_err_t (*next) (rk_stage_t *, 
 rk_err_t rk_stage_forward (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_stage_backward (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_stage_send_credit (rk_stage_t *self, uint64_t f, uint64_t round, uint32_t mode, rk_error_t *err) RK_MUST_CHECK;
+const void *rk_stage_labels (rk_stage_t *self, rk_slot_t *slot);
 /* Frame `msg` of n elements as f32, in place when possible, else in scratch. */
 const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *scratch);
 
+/* ---- stage_verdict.c */
+rk_err_t rk_stage_make_updates (rk_stage_t *self) RK_MUST_CHECK; /* memory */
+void rk_stage_free_updates (rk_stage_t *self);
+rk_update_t *rk_stage_update (const rk_stage_t *self); /* that is being summed up */
+float *rk_stage_grads (const rk_stage_t *self);        /* its gradients */
+bool rk_stage_has_room (const rk_stage_t *self);       /* for the gradients of one more backward */
+float rk_stage_loss_weight (rk_stage_t *self, const rk_slot_t *slot); /* last stage, before its backward */
+bool rk_stage_add (rk_stage_t *self, const rk_slot_t *slot);          /* its gradients are in; true: complete now */
+rk_err_t rk_stage_make_update (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* at once */
+/* Judged: measure its gradients (a kernel), then send it on its way. */
+void rk_stage_measure (rk_stage_t *self);
+rk_err_t rk_stage_close_update (rk_stage_t *self, bool owes_credit, rk_error_t *err) RK_MUST_CHECK;
+bool rk_stage_take_verdict (rk_stage_t *self, rk_err_t *code, rk_error_t *err); /* whose turn it is; false: none */
+rk_err_t rk_stage_on_norm (void *self, rk_packet_t *packet, rk_error_t *err);
+rk_err_t rk_stage_on_verdict (void *self, rk_packet_t *packet, rk_error_t *err);
+
+/* ---- stage_blame.c */
+rk_err_t rk_stage_blame (rk_stage_t *self, rk_slot_t *slot, rk_error_t *err) RK_MUST_CHECK; /* its loss is no number */
+rk_err_t rk_stage_on_suspect (void *self, rk_packet_t *packet, rk_error_t *err);
+
 /* ---- stage_version.c */
-rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;      /* optimiser, on what has accumulated */
+/* The optimiser's, on the live version; f decides the learning rate. */
+rk_err_t rk_stage_step (rk_stage_t *self, float *grads, float grad_scale, uint64_t f, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;  /* so that BatchNorm may write to it */
 /* `count` floats of the live version from `at`; values at any address */
 rk_err_t rk_stage_write_live (rk_stage_t *self, size_t at, size_t count, const void *values, rk_error_t *err) RK_MUST_CHECK;

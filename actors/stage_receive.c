@@ -11,7 +11,7 @@ rk_err_t rk_stage_expect (const rk_packet_t *packet, uint32_t address, rk_error_
                          rk_actor_kind_name (rk_address_kind (packet->msg.sender)), rk_address_node (packet->msg.sender));
 }
 
-static rk_slot_t *s_find (rk_stage_t *self, uint64_t f, uint32_t mode)
+rk_slot_t *rk_stage_find (rk_stage_t *self, uint64_t f, uint32_t mode)
 {
     for (int i = 0; i < self->n_slots; i++) {
         rk_slot_t *slot = &self->slots[i];
@@ -151,7 +151,7 @@ rk_err_t rk_stage_on_activation (void *self_, rk_packet_t *packet, rk_error_t *e
     if (code != RK_OK)
         return code;
     rk_slot_t *slot = s_free_slot (self);
-    if (!slot || a->mode >= RK_N_MB || (a->mode == RK_MB_MEASURE && !self->measured) || s_find (self, a->f, a->mode))
+    if (!slot || a->mode >= RK_N_MB || (a->mode == RK_MB_MEASURE && !self->measured) || rk_stage_find (self, a->f, a->mode))
         return rk_error_set (err, RK_EFORMAT, "minibatch %llu of mode %u is already here or beyond the credit of %u",
                              (unsigned long long) a->f, a->mode, self->in_flight);
     slot->state = RK_SLOT_ARRIVED;
@@ -185,7 +185,7 @@ rk_err_t rk_stage_on_gradient (void *self_, rk_packet_t *packet, rk_error_t *err
     rk_err_t code = rk_stage_expect (packet, self->downstream, err);
     if (code != RK_OK)
         return code;
-    rk_slot_t *slot = s_find (self, g->f, RK_MB_TRAIN);
+    rk_slot_t *slot = rk_stage_find (self, g->f, RK_MB_TRAIN);
     if (!slot || slot->state != RK_SLOT_STASHED || slot->n != g->n || slot->round != g->round)
         return rk_error_set (err, RK_ESTALE, "gradient of minibatch %llu of round %llu, which does not wait for one",
                              (unsigned long long) g->f, (unsigned long long) g->round);

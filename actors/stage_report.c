@@ -46,7 +46,8 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
                    .bytes_sent = rk_loop_bytes_sent (self->loop) + counts->reducer_bytes,
                    .staleness_sum = counts->staleness_sum, .staleness_max = counts->staleness_max,
                    .staleness_n = counts->staleness_n, .dropped = rk_loop_dropped (self->loop), .rss_bytes = s_rss_bytes (),
-                   .dispatch_ns = (uint64_t) s_dispatch_ns (self), .pid = (uint32_t) getpid ()}};
+                   .dispatch_ns = (uint64_t) s_dispatch_ns (self), .skipped = counts->skipped,
+                   .pid = (uint32_t) getpid ()}};
     return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
 }
 

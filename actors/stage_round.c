@@ -55,13 +55,22 @@ static rk_err_t s_send_snapshot (rk_stage_t *self, const rk_round_end_t *end, rk
     return rk_loop_send (self->loop, self->reducer, &msg, frames, n, err);
 }
 
+/* An update with fewer minibatches than update_every. */
+static rk_err_t s_make_partial (rk_stage_t *self, rk_error_t *err)
+{
+    if (!self->judged)
+        return rk_stage_make_update (self, err);
+    rk_stage_measure (self);
+    return rk_stage_close_update (self, false, err);
+}
+
 rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
 {
     rk_round_end_t *end = &self->ends[self->round & 1];
     if (!end->known || self->n_backward < end->count || (self->snapshot && !self->mix.due))
         return RK_OK;
-    rk_err_t code = self->n_accumulated ? rk_stage_step (self, err) : RK_OK; /* a partial update_every */
-    if (code != RK_OK)
+    rk_err_t code = rk_stage_update (self)->n ? s_make_partial (self, err) : RK_OK;
+    if (code != RK_OK || self->n_settled < self->n_closed) /* verdicts are still on their way */
         return code;
     uint64_t round = self->round;
     if (!rk_stage_tied_end_round (self, round, &code, err) || code != RK_OK)

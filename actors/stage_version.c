@@ -40,24 +40,20 @@ rk_err_t rk_stage_write_live (rk_stage_t *self, size_t at, size_t count, const v
     return RK_OK;
 }
 
-rk_err_t rk_stage_step (rk_stage_t *self, rk_error_t *err)
+rk_err_t rk_stage_step (rk_stage_t *self, float *grads, float grad_scale, uint64_t f, rk_error_t *err)
 {
     rk_buffer_t *to = rk_buffer_sole (self->live) ? self->live : rk_stage_take_version (self, err);
     if (!to)
         return RK_ENOMEM;
     const rk_optim_update_t update = {
         .model = self->model, .first = self->layer_first, .last = self->layer_last,
-        .lr = rk_lr_at (&self->training.lr, self->last_f), .t = ++self->n_steps,
-        .grad_scale = 1.0f / (float) self->plan->settings.pipeline_update_every,
-        .w_old = rk_buffer_floats (self->live), .w_new = rk_buffer_floats (to), .grads = self->grads,
-        .slots = self->slot_state};
+        .lr = rk_lr_at (&self->training.lr, f), .t = ++self->n_steps, .grad_scale = grad_scale,
+        .w_old = rk_buffer_floats (self->live), .w_new = rk_buffer_floats (to), .grads = grads, .slots = self->slot_state};
     rk_optim_update (self->training.optim, &self->training.config, &update);
     self->mix.lr_sum += update.lr;
     s_copy_tied (self, to);
     if (to != self->live)
         s_set (&self->live, to);
-    memset (self->grads, 0, self->n_flat * sizeof *self->grads);
-    self->n_accumulated = 0;
     return RK_OK;
 }
 

@@ -40,7 +40,8 @@ static rk_err_t s_continue (rk_stage_t *self, int64_t now_ns, rk_error_t *err)
 static bool s_backward_ready (const rk_stage_t *self, const rk_slot_t *slot)
 {
     /* A gradient of the next round waits until this round has ended here: the snapshot lies between them. */
-    return slot->mode == RK_MB_TRAIN && slot->round == self->round && rk_stage_tied_has_share (self, slot->f) &&
+    return slot->mode == RK_MB_TRAIN && slot->round == self->round && rk_stage_has_room (self) &&
+           rk_stage_tied_has_share (self, slot->f) &&
            slot->state == (self->last ? RK_SLOT_STASHED : RK_SLOT_ANSWERED);
 }
 
@@ -104,6 +105,10 @@ static rk_act_t s_choose_overlapped (rk_stage_t *self, rk_slot_t **slot_p)
 static bool s_advance (rk_stage_t *self, rk_err_t *code, rk_error_t *err)
 {
     rk_slot_t *slot;
+    if (rk_stage_take_verdict (self, code, err))
+        return true;
+    if (self->drained && self->first && self->n_settled < self->n_closed)
+        return false; /* the verdict lies between its backward and the next forward */
     rk_act_t act = self->drained ? s_choose_drained (self, &slot) : s_choose_overlapped (self, &slot);
     if (act == RK_ACT_NONE || (act == RK_ACT_FORWARD && !s_has_ctx (self)))
         return false;
@@ -133,7 +138,7 @@ static int64_t s_report_wait (rk_stage_t *self, int64_t now_ns, rk_err_t *code, 
 int64_t rk_stage_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *err)
 {
     rk_stage_t *self = self_;
-    if (self->stopped)
+    if (self->stopped || self->halted)
         return RK_FOREVER;
     int64_t wait_ns = s_report_wait (self, now_ns, code, err);
     if (*code != RK_OK)

@@ -15,6 +15,8 @@ rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *
 {
     const rk_settings_t *s = &plan->settings;
     out->config = rk_optim_config_of (s);
+    out->verdict = (rk_verdict_config_t) {.clip = s->train_clip, .loss_scale = s->train_loss_scale,
+                                          .grow_every = s->train_loss_scale_every};
     out->lr = (rk_lr_t) {.name = s->train_schedule, .base = (float) s->train_lr, .warmup = s->train_warmup,
                          .total = s->run_passes * plan->minibatches_per_pass, .floor = (float) s->train_lr_floor,
                          .power = (float) s->train_lr_power, .step_every = s->train_step_every,

@@ -5,10 +5,12 @@
 #include "cluster/plan.h"
 #include "compute/data.h"
 #include "compute/optim.h"
+#include "compute/verdict.h"
 
 typedef struct {
     const rk_optim_t *optim;
     rk_optim_config_t config;
+    rk_verdict_config_t verdict;
     rk_lr_t lr; /* its name points into the plan's settings */
 } rk_training_t;
 

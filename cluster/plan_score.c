@@ -5,13 +5,13 @@
 typedef unsigned __int128 s_wide_t;
 
 /* How often a stage may hold its parameters at once:
- *   in_flight + 1 versions (each minibatch out may pin its own, and the live one), 1 gradient,
- *   the optimiser's slots, 3 for averaging (snapshot, mean, last committed mean), and with
+ *   in_flight + 1 versions (each minibatch out may pin its own, and the live one), 1 gradient (more where
+ *   updates wait for a verdict), the optimiser's slots, 3 for averaging (snapshot, mean, last committed mean), and with
  *   average.optimizer_state 2 more of each slot (snapshot and mean).                                     */
-static uint64_t s_copies (const rk_model_info_t *model, const rk_settings_t *settings, uint32_t in_flight)
+static uint64_t s_copies (const rk_model_info_t *model, const rk_settings_t *settings, bool first, uint32_t in_flight)
 {
     uint64_t slots = model->optimizer_slots;
-    return (uint64_t) in_flight + 1 + 1 + slots + 3 + (settings->average_optimizer_state ? 2 * slots : 0);
+    return (uint64_t) in_flight + 1 + rk_settings_gradients (settings, first, in_flight) + slots + 3 + (settings->average_optimizer_state ? 2 * slots : 0);
 }
 
 static uint64_t s_cut_bytes (const rk_model_info_t *model, uint32_t cut)
@@ -35,7 +35,7 @@ uint64_t rk_stage_memory (const rk_model_info_t *model, const rk_settings_t *set
     uint64_t kept = settings->pipeline_recompute ? stash : in_flight * stash;
     /* Received, and to be sent: activations down, gradients up, labels along. */
     uint64_t buffers = in_flight * (2 * in + 2 * out + 2 * label);
-    return s_copies (model, settings, in_flight) * params + kept + gradients + work + buffers;
+    return s_copies (model, settings, first == 0, in_flight) * params + kept + gradients + work + buffers;
 }
 
 /* CPU time per 1e9 s that cluster c takes from host, in ns: rate x busy x speed. */

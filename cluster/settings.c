@@ -180,6 +180,18 @@ rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err)
     return RK_OK;
 }
 
+bool rk_settings_judged (const rk_settings_t *s)
+{
+    return s->train_clip > 0 || s->train_loss_scale != 1 || s->train_nonfinite == RK_NONFINITE_SKIP;
+}
+
+uint64_t rk_settings_gradients (const rk_settings_t *s, bool first_stage, uint32_t in_flight)
+{
+    if (!rk_settings_judged (s) || first_stage || in_flight == 0)
+        return 1;
+    return 2 + (uint64_t) (in_flight - 1) / s->pipeline_update_every;
+}
+
 /* ---- presets */
 typedef struct {
     const char *key, *value;

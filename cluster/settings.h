@@ -24,6 +24,8 @@ typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_
 typedef enum { RK_PRECISION_F32 = 0, RK_PRECISION_BF16 } rk_precision_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
 
+typedef enum { RK_NONFINITE_STOP = 0, RK_NONFINITE_SKIP } rk_nonfinite_t;
+
 /* A declared virtual node (fleet.node in a run file). */
 typedef struct {
     char name[32];
@@ -50,6 +52,9 @@ typedef struct {
     uint64_t train_milestones[RK_SETTINGS_MILESTONES + 1]; /* minibatches, ascending; 0 ends them */
     double train_beta1, train_beta2, train_epsilon, train_trust;
     unsigned train_exempt; /* rk_exempt_t */
+    double train_clip, train_loss_scale; /* 0: none; 0: dynamic */
+    uint64_t train_loss_scale_every;     /* updates */
+    rk_nonfinite_t train_nonfinite;
     uint32_t pipeline_in_flight; /* 0: number of stages */
     uint32_t pipeline_update_every;
     bool pipeline_recompute;
@@ -101,6 +106,11 @@ rk_weights_t rk_settings_weights (const rk_settings_t *s);
 rk_bn_t rk_settings_bn (const rk_settings_t *s);
 /* A named preset ("ravnest") over the defaults. */
 rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err) RK_MUST_CHECK;
+
+/* Whether an update waits for a verdict on the gradient of all stages: clipping, loss scaling or skipping. */
+bool rk_settings_judged (const rk_settings_t *s);
+/* Gradients a stage may hold at once: the one it sums up, and those that wait for their verdict. */
+uint64_t rk_settings_gradients (const rk_settings_t *s, bool first_stage, uint32_t in_flight);
 
 /* The table, for documentation and for writing the settings back: index 0 .. rk_settings_n_keys () - 1. */
 typedef struct {

@@ -109,6 +109,24 @@ static size_t s_real_print (const rk_settings_t *s, const rk_setting_row_t *row,
 
 const rk_setting_kind_t rk_kind_real = {"real", s_real_parse, s_real_print};
 
+/* ---- train.loss_scale: 0 in the struct is "dynamic" in text */
+static rk_err_t s_scale_parse (rk_settings_t *s, const rk_setting_row_t *row, const char *value, rk_error_t *err)
+{
+    if (strcmp (value, "dynamic") != 0)
+        return s_real_parse (s, row, value, err);
+    s->train_loss_scale = 0;
+    return RK_OK;
+}
+
+static size_t s_scale_print (const rk_settings_t *s, const rk_setting_row_t *row, char *text, size_t size)
+{
+    if (s->train_loss_scale == 0)
+        return (size_t) snprintf (text, size, "dynamic");
+    return s_real_print (s, row, text, size);
+}
+
+const rk_setting_kind_t rk_kind_scale = {"real or dynamic", s_scale_parse, s_scale_print};
+
 /* ---- switch */
 static rk_err_t s_switch_parse (rk_settings_t *s, const rk_setting_row_t *row, const char *value, rk_error_t *err)
 {

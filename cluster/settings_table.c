@@ -35,6 +35,8 @@ static const char s_schedule_list[] =
 #include "compute/lr_list.h"
     ;
 #undef RK_LR
+static const rk_setting_word_t s_nonfinites[] = {
+    {.name = "stop", .value = RK_NONFINITE_STOP}, {.name = "skip", .value = RK_NONFINITE_SKIP}, {0}};
 static const rk_setting_word_t s_exempts[] = {{.name = "published", .value = RK_EXEMPT_PUBLISHED},
                                               {.name = "bias-norm", .value = RK_EXEMPT_BIAS_NORM},
                                               {.name = "none", .value = RK_EXEMPT_NONE},
@@ -164,6 +166,16 @@ static const rk_setting_row_t s_rows[] = {
      .help = "power of the polynomial schedule"},
     {.key = "train.lr_floor", REAL (train_lr_floor, 0, 1), .allowed = "0 <= x <= 1", .fallback = "0",
      .help = "share of train.lr at which cosine, linear and polynomial end"},
+    {.key = "train.clip", REAL (train_clip, 0, 1e9), .allowed = "0 <= x <= 1e9", .fallback = "0",
+     .help = "largest norm of a gradient, over all stages of a cluster; 0: any"},
+    {.key = "train.loss_scale", .kind = &rk_kind_scale, MEMBER (train_loss_scale), .least = 1e-6, .most = 16777216,
+     .allowed = "1e-6 <= x <= 16777216 | dynamic", .fallback = "1",
+     .help = "what losses are multiplied by before the backward; dynamic: halved at an overflow, doubled when there is none"},
+    {.key = "train.loss_scale_every", INTEGER (train_loss_scale_every, 1, 1000000000), .allowed = "1 <= N <= 1000000000",
+     .fallback = "2000", .help = "updates without overflow after which a dynamic loss scale doubles"},
+    {.key = "train.nonfinite", CHOICE (train_nonfinite, s_nonfinites), .allowed = "stop | skip", .fallback = "stop",
+     .help = "when a loss or gradient is NaN or infinite: stop the run, naming layer and minibatch; skip: leave this update "
+             "out everywhere and count it"},
     {.key = "pipeline.in_flight", INTEGER (pipeline_in_flight, 0, 256), .allowed = "0 <= N <= 256", .fallback = "0",
      .help = "minibatches a cluster has out at once; 0: its number of stages"},
     {.key = "pipeline.update_every", INTEGER (pipeline_update_every, 1, 65536), .allowed = "1 <= N <= 65536",

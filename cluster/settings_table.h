@@ -36,7 +36,7 @@ struct rk_setting_row {
 };
 
 extern const rk_setting_kind_t rk_kind_integer, rk_kind_real, rk_kind_switch, rk_kind_text, rk_kind_name, rk_kind_listen,
-    rk_kind_choice, rk_kind_word, rk_kind_every, rk_kind_nodes, rk_kind_layout, rk_kind_ascending;
+    rk_kind_choice, rk_kind_word, rk_kind_every, rk_kind_nodes, rk_kind_layout, rk_kind_ascending, rk_kind_scale;
 
 const rk_setting_row_t *rk_setting_rows (size_t *n_rows);
 

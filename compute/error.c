@@ -20,6 +20,7 @@ static const char *const s_sentences[RK_N_ERRORS] = {
     [RK_ESTATE] = "not possible in this state",
     [RK_EUNSUPPORTED] = "not supported",
     [RK_ECANCELED] = "stopped on request",
+    [RK_ENONFINITE] = "a number is not finite",
 };
 
 const char *rk_strerror (rk_err_t code)

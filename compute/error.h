@@ -24,6 +24,7 @@ typedef enum {
     RK_ESTATE,       /* the call does not fit the present state */
     RK_EUNSUPPORTED, /* not built, or not possible on this machine */
     RK_ECANCELED,    /* stopped on request */
+    RK_ENONFINITE,   /* a loss or gradient is NaN or infinite; the text names minibatch and layer */
     RK_N_ERRORS
 } rk_err_t;
 

@@ -4,6 +4,7 @@
 #include "compute/slice.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ typedef struct {
     s_state_t state;
     uint64_t f;
     size_t n;
+    float loss_scale;
     char *stash;                      /* its part of the stash region */
     const float *in[RK_MAX_BOUNDARY]; /* borrowed from forward to release */
     float *out[RK_MAX_BOUNDARY];
@@ -203,7 +205,24 @@ static rk_err_t s_check_forward (const rk_slice_t *self, const rk_forward_t *cal
     return s_check_labels (self, call, err);
 }
 
-static void s_forward_layer (const rk_slice_t *self, const s_buffers_t *b, int i, const rk_forward_t *forward)
+/* Views of the caller's input are read as well: it may be what is wrong. */
+static void s_look (const rk_slice_t *self, int i, const rk_layer_call_t *call, const rk_forward_t *forward, bool *found)
+{
+    const size_t n = call->n * call->layer->elems;
+    bool finite = true;
+    if (rk_layer_has (call->layer, RK_IS_LOSS))
+        finite = !call->loss || isfinite (call->loss->loss_sum);
+    else
+        for (size_t k = 0; k < n && call->y; k++)
+            finite = finite && isfinite (call->y[k]);
+    if (finite || *found)
+        return;
+    *found = true;
+    *forward->bad_layer = self->plan.first + i;
+}
+
+static void s_forward_layer (const rk_slice_t *self, const s_buffers_t *b, int i, const rk_forward_t *forward,
+                             bool *found)
 {
     const rk_layer_plan_t *p = &self->plan.layers[i];
     rk_layer_call_t call = s_call (self, b, i, forward->flat);
@@ -219,6 +238,8 @@ static void s_forward_layer (const rk_slice_t *self, const s_buffers_t *b, int i
     call.loss = forward->loss;
     call.probabilities = forward->probabilities;
     rk_layer_forward (&call);
+    if (forward->bad_layer)
+        s_look (self, i, &call, forward, found);
 }
 
 rk_err_t rk_slice_forward (rk_slice_t *self, const rk_forward_t *forward, rk_error_t *err)
@@ -229,13 +250,15 @@ rk_err_t rk_slice_forward (rk_slice_t *self, const rk_forward_t *forward, rk_err
     s_context_t *context = &self->contexts[forward->ctx];
     context->f = forward->f;
     context->n = forward->n;
+    context->loss_scale = 1;
     for (int i = 0; i < self->plan.n_in; i++)
         context->in[i] = forward->in[i];
     for (int o = 0; o < self->plan.n_out; o++)
         context->out[o] = forward->out[o];
     const s_buffers_t buffers = {.context = context};
+    bool found = false;
     for (int i = 0; i < self->plan.n_layers; i++)
-        s_forward_layer (self, &buffers, i, forward);
+        s_forward_layer (self, &buffers, i, forward, &found);
     for (int c = 0; c < self->plan.n_value_copies; c++) {
         const rk_copy_plan_t *copy = &self->plan.value_copies[c];
         float *to = s_write (self, &buffers, copy->to);
@@ -299,6 +322,8 @@ static void s_backward_layer (const rk_slice_t *self, const s_buffers_t *b, int 
     call.work = s_write (self, b, p->work_input);
     if (wanted && call.layer->type->backward_input)
         rk_layer_backward_input (&call);
+    if (b->context->loss_scale != 1 && rk_layer_has (call.layer, RK_IS_LOSS) && call.gx[0])
+        rk_vec ()->scale (call.n * call.layer->in_elems[0], b->context->loss_scale, call.gx[0], call.gx[0]);
     for (int k = 0; k < call.layer->n_in; k++) {
         const rk_gx_plan_t *gx = &p->gx[k];
         if (gx->sum.region == RK_AT_NOWHERE)
@@ -306,6 +331,12 @@ static void s_backward_layer (const rk_slice_t *self, const s_buffers_t *b, int 
         const float *mine = call.gx[k] ? call.gx[k] : call.gy;
         rk_vec ()->add (call.n * call.layer->in_elems[k], mine, s_read (self, b, gx->add), s_write (self, b, gx->sum));
     }
+}
+
+void rk_slice_scale_loss (rk_slice_t *self, int ctx, float scale)
+{
+    assert (ctx >= 0 && ctx < self->n_contexts);
+    self->contexts[ctx].loss_scale = scale;
 }
 
 rk_err_t rk_slice_backward_input (rk_slice_t *self, int ctx, const float *flat, const float *const *gout,

@@ -63,6 +63,8 @@ typedef struct {
     const void *labels;
     rk_loss_t *loss;
     float *probabilities;
+    int *bad_layer; /* NULL, or set to the first layer of the model that made a NaN or an infinity (else untouched):
+                       every output is read once more for it */
 } rk_forward_t;
 rk_err_t rk_slice_forward (rk_slice_t *slice, const rk_forward_t *call, rk_error_t *err) RK_MUST_CHECK;
 
@@ -74,6 +76,10 @@ rk_err_t rk_slice_forward (rk_slice_t *slice, const rk_forward_t *call, rk_error
  * The loss is the mean over the labels that count. errors: RK_EINVAL, RK_ESTATE (call out of order).           */
 rk_err_t rk_slice_backward_input (rk_slice_t *slice, int ctx, const float *flat, const float *const *gout,
                                   float *const *gin, rk_error_t *err) RK_MUST_CHECK;
+
+/* The loss of the minibatch in ctx counts `scale` times (default: once): all its gradients are multiplied. To be called
+ * between forward and backward; only the slice that holds the loss takes notice.                        */
+void rk_slice_scale_loss (rk_slice_t *slice, int ctx, float scale);
 
 /* Parameter gradients, ADDED into grads (length rk_model_slice_len; buffers' places untouched).
  * Must follow rk_slice_backward_input of the same ctx before any other forward or backward of the slice,

@@ -39,6 +39,9 @@
 #define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps)
 #define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
 #define TIED(N, S, L) N (what) N (f) N (round) N (n_tensors) N (n_floats)
+#define NORM(N, S, L) N (step) N (squares) N (loss_scale)
+#define VERDICT(N, S, L) N (step) N (skip) N (grad_scale) N (loss_scale)
+#define SUSPECT(N, S, L) N (f) N (round)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
 #define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
@@ -54,7 +57,7 @@
 #define REPORT(N, S, L)                                                                                               \
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
-            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted)
+            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)
 #define SAVE_REQUEST(N, S, L) N (round) N (final)
 #define SAVED(N, S, L) N (round) N (digest) S (path)
 #define HEARTBEAT(N, S, L) N (sent_ms)
@@ -72,6 +75,9 @@ PLAIN_BODY (mean, MEAN)
 PLAIN_BODY (slice, SLICE)
 PLAIN_BODY (prediction, PREDICTION)
 PLAIN_BODY (tied, TIED)
+PLAIN_BODY (norm, NORM)
+PLAIN_BODY (verdict, VERDICT)
+PLAIN_BODY (suspect, SUSPECT)
 PLAIN_BODY (hello, HELLO)
 PLAIN_BODY (welcome, WELCOME)
 PLAIN_BODY (profile_request, PROFILE_REQUEST)
@@ -266,6 +272,9 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (SLICE, "Slice", slice),
     ROW (PREDICTION, "Prediction", prediction),
     ROW (TIED, "Tied", tied),
+    ROW (NORM, "Norm", norm),
+    ROW (VERDICT, "Verdict", verdict),
+    ROW (SUSPECT, "Suspect", suspect),
     ROW (HELLO, "Hello", hello),
     ROW (WELCOME, "Welcome", welcome),
     ROW (PROFILE_REQUEST, "ProfileRequest", profile_request),

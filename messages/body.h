@@ -19,6 +19,9 @@ typedef struct {
         Rk__Slice slice;
         Rk__Prediction prediction;
         Rk__Tied tied;
+        Rk__Norm norm;
+        Rk__Verdict verdict;
+        Rk__Suspect suspect;
         Rk__Hello hello;
         Rk__Welcome welcome;
         Rk__ProfileRequest profile_request;

@@ -113,6 +113,21 @@ static rk_err_t s_prediction (const rk_msg_t *msg, rk_error_t *err)
     return RK_OK;
 }
 
+static rk_err_t s_norm (const rk_msg_t *msg, rk_error_t *err)
+{
+    /* squares may be anything: no finite number is what it is asked about */
+    RULE (isfinite (msg->norm.loss_scale) && msg->norm.loss_scale > 0, "loss scale %g", (double) msg->norm.loss_scale);
+    return RK_OK;
+}
+
+static rk_err_t s_verdict (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_verdict_msg_t *v = &msg->verdict;
+    RULE (isfinite (v->grad_scale) && v->grad_scale >= 0, "gradient scale %g", (double) v->grad_scale);
+    RULE (isfinite (v->loss_scale) && v->loss_scale > 0, "loss scale %g", (double) v->loss_scale);
+    return RK_OK;
+}
+
 static rk_err_t s_hello (const rk_msg_t *msg, rk_error_t *err)
 {
     const rk_hello_t *h = &msg->hello;
@@ -223,6 +238,8 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_SLICE] = s_slice,
     [RK_MSG_PREDICTION] = s_prediction,
     [RK_MSG_TIED] = s_tied,
+    [RK_MSG_NORM] = s_norm,
+    [RK_MSG_VERDICT] = s_verdict,
     [RK_MSG_HELLO] = s_hello,
     [RK_MSG_WELCOME] = s_welcome,
     [RK_MSG_PROFILE_REQUEST] = s_profile_request,

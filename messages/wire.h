@@ -38,7 +38,7 @@ const char *rk_actor_kind_name (rk_actor_kind_t kind);
 typedef enum {
     RK_MSG_NONE = 0,
     RK_MSG_ACTIVATION, RK_MSG_GRADIENT, RK_MSG_CREDIT, RK_MSG_SNAPSHOT, RK_MSG_CHUNK, RK_MSG_MEAN, RK_MSG_SLICE,
-    RK_MSG_PREDICTION, RK_MSG_TIED,
+    RK_MSG_PREDICTION, RK_MSG_TIED, RK_MSG_NORM, RK_MSG_VERDICT, RK_MSG_SUSPECT,
     RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
@@ -62,6 +62,9 @@ typedef struct { uint64_t round; uint32_t n_planes; uint64_t bytes_sent; bool me
 typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uint32_t n_planes; uint64_t steps; } rk_slice_msg_t;
 typedef struct { uint64_t f; uint32_t n, n_classes; } rk_prediction_t;
 typedef struct { uint32_t what; uint64_t f, round; uint32_t n_tensors; uint64_t n_floats; } rk_tied_t;
+typedef struct { uint64_t step; double squares; float loss_scale; } rk_norm_t;
+typedef struct { uint64_t step; bool skip; float grad_scale, loss_scale; } rk_verdict_msg_t;
+typedef struct { uint64_t f, round; } rk_suspect_t;
 typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
@@ -82,7 +85,7 @@ typedef struct { uint64_t f, round; double loss_sum; uint64_t n_correct, n_count
 typedef struct {
     uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
-        dropped, rss_bytes, dispatch_ns, n_counted; uint32_t pid;
+        dropped, rss_bytes, dispatch_ns, n_counted, skipped; uint32_t pid;
 } rk_report_t;
 typedef struct { uint64_t round; bool final; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path; } rk_saved_t;
@@ -99,7 +102,8 @@ typedef struct {
     uint64_t seq; /* per sender and receiver, from 1; the sender counts */
     union {
         rk_activation_t activation; rk_gradient_t gradient; rk_credit_t credit; rk_snapshot_t snapshot; rk_chunk_t chunk;
-        rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_tied_t tied; rk_hello_t hello; rk_welcome_t welcome;
+        rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_tied_t tied;
+        rk_norm_t norm; rk_verdict_msg_t verdict; rk_suspect_t suspect; rk_hello_t hello; rk_welcome_t welcome;
         rk_profile_request_t profile_request; rk_profile_msg_t profile; rk_plan_msg_t plan; rk_endpoints_t wired, peers; rk_ready_t ready; rk_start_t start;
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;

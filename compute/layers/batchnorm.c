@@ -104,7 +104,7 @@ static void s_moments (const s_job_t *job, size_t c, double *mean, double *varia
 static void s_move (const s_job_t *job, size_t c, double mean, double variance)
 {
     const rk_layer_call_t *call = job->call;
-    if (!call->stats)
+    if (!call->stats || !isfinite (mean) || !isfinite (variance)) /* a running mean never forgets a NaN */
         return;
     const double count = s_count (job);
     float *running_mean = call->stats + call->layer->offset[RUNNING_MEAN] + c;

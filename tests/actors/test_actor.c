@@ -244,6 +244,27 @@ static void a_broken_actor_says_so_and_leaves (void **state)
     mock_close (&peer);
 }
 
+/* The parent may have read an actor's very last signal when it stops it: that must not wait for another. */
+static void an_actor_that_left_is_stopped_at_once (void **state)
+{
+    mock_peer_t peer;
+    mock_open (&peer, rk_address (RK_ACTOR_COORDINATOR, 0), VIEW);
+    for (int i = 0; i < 300; i++) {
+        rk_actor_t *actor = s_start (NULL, (config_t){.fail = RK_OK});
+        mock_connect (&peer, actor);
+        mock_send (&peer, (rk_msg_t){.kind = RK_MSG_STOP, .stop = {.code = RK_ENOMEM, .reason = ""}}, NULL, 0);
+        s_expect_said (actor, "FAILED", RK_ENOMEM, "as told");
+        char word[16];
+        rk_error_t err;
+        zmq_pollitem_t item = {.socket = zsock_resolve (rk_actor_pipe (actor)), .events = ZMQ_POLLIN};
+        assert_int_equal (zmq_poll (&item, 1, MOCK_WAIT_MS), 1);
+        assert_false (rk_actor_said (actor, word, sizeof word, &err));
+        zsock_destroy (&peer.dealer);
+        rk_actor_stop (&actor);
+    }
+    mock_close (&peer);
+}
+
 static void work_is_called_again_after_its_wait (void **state)
 {
     const int64_t waits_ns[] = {0, 1000, 100000, 3000000};
@@ -285,6 +306,7 @@ int main (void)
         cmocka_unit_test (bad_messages_are_dropped_and_counted),
         cmocka_unit_test (trouble_with_peers_is_told_to_the_coordinator),
         cmocka_unit_test (a_broken_actor_says_so_and_leaves),
+        cmocka_unit_test (an_actor_that_left_is_stopped_at_once),
         cmocka_unit_test (work_is_called_again_after_its_wait),
         cmocka_unit_test (endpoints_are_unique),
     };

@@ -65,6 +65,7 @@ static unsigned long s_allocations (uint64_t passes, const char *transport, rk_a
     config.settings.run_passes = passes;
     config.settings.average_mode = mode;
     config.settings.pipeline_wire = wire;
+    config.settings.train_lr = 0.005; /* overlapped, 0.05 diverges, which would end the run */
     rig_result_t result;
     atomic_store (&s_count, 0);
     rig_run (&config, &result);

@@ -35,7 +35,8 @@ static rk_report_t s_report (uint32_t cluster, uint32_t stage, uint64_t samples)
     return (rk_report_t){.cluster = cluster, .stage = stage, .minibatches = samples / 10, .samples = samples,
                          .loss_sum = 0.5 * (double) samples, .n_correct = samples / 4, .n_counted = samples, .busy_ns = samples * 1000,
                          .idle_ns = samples * 250, .wall_ns = samples * 1000, .bytes_sent = samples * 8, .staleness_sum = samples,
-                         .staleness_max = 3 - stage, .staleness_n = samples, .pid = 100 + cluster, .rss_bytes = 50000000};
+                         .staleness_max = 3 - stage, .staleness_n = samples, .pid = 100 + cluster, .rss_bytes = 50000000,
+                         .skipped = samples / 500};
 }
 
 /* ---- figures */
@@ -69,6 +70,7 @@ static void test_rates_and_shares (void **state)
         assert_true (fabs (now.eta_s - (2000.0 - 40.0 * (double) t) / 40) < 1e-9);
         assert_int_equal (now.pass, 40 * t < 1000 ? 1 : 2);
         assert_int_equal (now.staleness_max, 3);
+        assert_int_equal (now.skipped, 10 * t / 500 + 30 * t / 500); /* a cluster's stages skip the same */
         assert_true (fabs (now.staleness_mean - 1) < 1e-9);
     }
     rk_report_t old = s_report (0, 0, 10); /* overtaken on its way: totals do not fall */
@@ -221,6 +223,7 @@ static void s_check_done_line (const json_t *done)
     assert_int_equal (json_integer_value (json_object_get (done, "clusters")), 2);
     assert_int_equal (json_integer_value (json_array_get (json_object_get (done, "stages"), 1)), 2);
     assert_int_equal (json_integer_value (json_object_get (done, "samples")), 2000);
+    assert_int_equal (json_integer_value (json_object_get (done, "skipped")), 4);
     assert_true (json_real_value (json_object_get (done, "seconds")) > 0);
     assert_true (json_real_value (json_object_get (done, "samples_per_s")) > 0);
     assert_true (fabs (json_real_value (json_object_get (done, "test_accuracy")) - 0.9) < 1e-9);
@@ -266,7 +269,7 @@ static void test_json_run (void **state)
     fclose (file);
     assert_non_null (strstr (text, "event,seconds,pass,samples,loss"));
     assert_non_null (strstr (text, "\npass,"));
-    assert_non_null (strstr (text, ",0.4,0.9,,,\n"));
+    assert_non_null (strstr (text, ",0.4,0.9,,,,"));
     s_clean (&s);
 }
 

@@ -70,6 +70,7 @@ static void test_random_fleets (void **state)
         s.pipeline_in_flight = fixture_below (&x, 4) ? 0 : 1 + fixture_below (&x, 5);
         s.pipeline_recompute = fixture_below (&x, 4) == 0;
         s.average_optimizer_state = fixture_below (&x, 4) == 0;
+        s.train_clip = fixture_below (&x, 4) == 0;
         rk_plan_t *plan = fixture_make (&f, &m, &s);
         n_refused += plan == NULL;
         if (!plan)

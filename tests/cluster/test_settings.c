@@ -16,7 +16,8 @@ static const char *const s_keys[] = {
     "data.classes", "data.augment", "data.header", "data.label", "data.sequence", "data.vocabulary", "data.shard", "data.alpha",
     "train.batch", "train.optimizer", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
     "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",
-    "train.step_every", "train.step_gamma", "train.milestones", "train.lr_power", "train.lr_floor", "pipeline.in_flight",
+    "train.step_every", "train.step_gamma", "train.milestones", "train.lr_power", "train.lr_floor", "train.clip",
+    "train.loss_scale", "train.loss_scale_every", "train.nonfinite", "pipeline.in_flight",
     "pipeline.update_every", "pipeline.recompute", "pipeline.wire", "average.every", "average.mode", "average.weights",
     "average.graph", "average.degree", "average.probability", "average.k0", "average.gamma", "average.k_min",
     "average.hold", "average.k_unit", "average.k_rounding", "average.group", "average.budget", "average.global_every",
@@ -150,6 +151,8 @@ static void test_bad_values (void **state)
         {"train.momentum", "1", RK_EINVAL, "0.999999"},
         {"train.nesterov", "yes", RK_EINVAL, "on | off"},
         {"train.optimizer", "adamx", RK_EINVAL, "sgd | adam | adamw | lamb | lars"},
+        {"train.loss_scale", "0", RK_EINVAL, "dynamic"},
+        {"train.nonfinite", "ignore", RK_EINVAL, "stop | skip"},
         {"train.milestones", "5,5", RK_EINVAL, "ascending"},
         {"train.milestones", "0", RK_EINVAL, "ascending"},
         {"train.milestones", "1,x", RK_EINVAL, "1,x"},
@@ -368,6 +371,7 @@ static void test_round_trip (void **state)
         s.train_batch = 1 + (uint32_t) (s_next (&x) % 65536);
         for (uint64_t k = 0, at = 0, n = s_next (&x) % (RK_SETTINGS_MILESTONES + 1); k < n; k++)
             s.train_milestones[k] = at += 1 + s_next (&x) % 1000;
+        s.train_loss_scale = s_next (&x) % 2 ? 0 : 0.5 + (double) (s_next (&x) % 1000);
         s.average_every = s_next (&x) % 3 ? s_next (&x) % 1000000 : 0;
         s.average_mode = (rk_average_mode_t) (s_next (&x) % 2);
         s.plan_rings = (rk_rings_t) (s_next (&x) % 3);

@@ -258,22 +258,31 @@ static void test_norm_of_gradients (void **state)
     for (size_t i = 0; i < s_len; i++)
         exact += (double) g[i] * (double) g[i];
     const int n_layers = rk_model_n_layers (s_model);
-    size_t bad = SIZE_MAX;
-    const double whole = rk_grad_sum_of_squares (s_model, 0, n_layers, g, 0, &bad);
+    double *squares = calloc (rk_model_n_tensors (s_model), sizeof *squares);
+    size_t bad = SIZE_MAX, n = rk_grad_squares (s_model, 0, n_layers, g, squares);
+    assert_int_equal (n, rk_model_n_tensors (s_model));
+    const double whole = rk_add_squares (0, n, squares, &bad);
     assert_true (fabs (whole - exact) < 1e-6 * exact);
     for (int layers = 1; layers < n_layers; layers++) {
         double sum = 0;
         for (int last = n_layers; last > 0; last -= layers) {
             const int first = last > layers ? last - layers : 0;
-            sum = rk_grad_sum_of_squares (s_model, first, last, g + rk_model_flat_at (s_model, first), sum, &bad);
+            n = rk_grad_squares (s_model, first, last, g + rk_model_flat_at (s_model, first), squares);
+            sum = rk_add_squares (sum, n, squares, &bad);
         }
         assert_memory_equal (&sum, &whole, sizeof sum);
     }
     assert_true (bad == SIZE_MAX);
-    g[rk_model_param (s_model, 3)->offset] = NAN; /* the sum comes from the end: 3 is seen before 1 */
-    g[rk_model_param (s_model, 1)->offset] = INFINITY;
-    assert_false (isfinite (rk_grad_sum_of_squares (s_model, 0, n_layers, g, 0, &bad)));
-    assert_true (rk_model_param (s_model, 3)->trainable ? bad == 3 : bad == 1);
+    const rk_param_t *early = rk_model_param (s_model, 0), *late = early;
+    for (size_t p = 1; p < rk_model_n_tensors (s_model); p++) /* a trainable one further on */
+        late = rk_model_param (s_model, p)->trainable ? rk_model_param (s_model, p) : late;
+    assert_true (early->trainable && late != early);
+    g[early->offset] = INFINITY;
+    g[late->offset] = NAN; /* the sum begins at the end of the model */
+    n = rk_grad_squares (s_model, 0, n_layers, g, squares);
+    assert_false (isfinite (rk_add_squares (0, n, squares, &bad)));
+    assert_true (rk_grad_squares_param (s_model, n_layers, bad) == late);
+    free (squares);
     free (g);
 }
 

@@ -207,6 +207,19 @@ case_bad_data () {
     [ ! -e run ] || fail "a run folder was left behind: $(ls run)"
 }
 
+case_not_finite () {
+    wild=(--set train.lr=1000 --passes 20 --set fleet.layout=2,2)
+    expect 1 'minibatch [0-9]* of pass 1: layer fc[0-9]' "$rookery" train "${tiny[@]}" "${wild[@]}" --set run.dir=stopped
+    [ -z "$(ls stopped/checkpoint-* 2>/dev/null)" ] || "$rookery" eval stopped --json --quiet >eval.json # never one with a NaN
+    "$rookery" train "${tiny[@]}" "${wild[@]}" --set train.nonfinite=skip --set run.dir=skipped --json >out 2>err
+    [ "$(field out skipped)" -gt 0 ] || fail "nothing was skipped"
+    grep -q 'SKIPPED minibatch=' err
+    head -1 skipped/metrics.csv | grep -q ',skipped$'
+    # clipping tames it
+    "$rookery" train "${tiny[@]}" "${wild[@]}" --set train.clip=0.0001 --set run.dir=clipped --json >out 2>err
+    [ "$(field out skipped)" = 0 ]
+}
+
 case_impossible_plan () {
     expect 1 'does not fit: .*lacks [0-9]+ MB for layers' "$rookery" train --quiet --set 'fleet.node=a 1 10' --set run.dir=run
     expect 1 'lacks [0-9]+ MB' "$rookery" plan --set 'fleet.node=a 1 20,b 1 20' --set fleet.layout=2

@@ -118,6 +118,9 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_SLICE: m->slice = (rk_slice_msg_t) {N64, N32, N64 >> 1, sample_below (s, 999), tensors, N64}; break;
     case RK_MSG_PREDICTION: m->prediction = (rk_prediction_t) {N64, n, 1 + sample_below (s, 20)}; break;
     case RK_MSG_TIED: m->tied = (rk_tied_t) {sample_below (s, 4), N64, N64, sample_below (s, 3), 7 + n}; break;
+    case RK_MSG_NORM: m->norm = (rk_norm_t) {N64, sample_f64 (s), (float) n}; break;
+    case RK_MSG_VERDICT: m->verdict = (rk_verdict_msg_t) {N64, mode & 1, 1.0f / (float) n, (float) tensors}; break;
+    case RK_MSG_SUSPECT: m->suspect = (rk_suspect_t) {N64, N64}; break;
     case RK_MSG_HELLO:
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
                                  sample_text (s, 63)};
@@ -142,7 +145,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_REPORT:
         m->report = (rk_report_t) {N32, N32, mode & 1, N64, N64, sample_f64 (s), N64, N64, N64, N64,
-                                   N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N32};
+                                   N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N64, N32};
         break;
     case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1}; break;
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100)}; break;

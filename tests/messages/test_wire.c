@@ -130,6 +130,11 @@ static void s_refused_values (void **state)
     BAD (GRADIENT, m.gradient.n = 0, "no samples");
     BAD (GRADIENT, m.gradient.n_tensors = UINT32_MAX, "tensors");
     BAD (CREDIT, m.credit.mode = UINT32_MAX, "mode");
+    BAD (NORM, m.norm.loss_scale = 0, "loss scale 0");
+    BAD (NORM, m.norm.loss_scale = NAN, "loss scale");
+    BAD (VERDICT, m.verdict.grad_scale = INFINITY, "gradient scale");
+    BAD (VERDICT, m.verdict.grad_scale = -1, "gradient scale -1");
+    BAD (VERDICT, m.verdict.loss_scale = -2, "loss scale -2");
     BAD (SNAPSHOT, m.snapshot.n_planes = RK_WIRE_MAX_FRAMES + 1, "73 planes");
     BAD (SNAPSHOT, (m.snapshot.total = 3, m.snapshot.weight = 4), "weight 4 above the total 3");
     BAD (CHUNK, (m.chunk.offset = UINT64_MAX, m.chunk.n_floats = 1), "chunk of");

@@ -175,7 +175,9 @@ static void s_handle (rig_t *rig)
         rig->n_stopped++;
         break;
     case RK_MSG_FAILED:
-        fail_msg ("%s", msg->failed.text);
+        if (!rig->config->fails)
+            fail_msg ("%s", msg->failed.text);
+        snprintf (rig->result->failure, sizeof rig->result->failure, "%s", msg->failed.text);
         break;
     default:
         fail_msg ("the leader got a %s", rk_msg_kind_name (msg->kind));
@@ -186,7 +188,7 @@ static void s_handle (rig_t *rig)
 static void s_until (rig_t *rig, bool (*done) (const rig_t *))
 {
     rk_error_t err = {RK_OK, ""};
-    while (!done (rig)) {
+    while (!done (rig) && !*rig->result->failure) {
         zmq_pollitem_t item = {.socket = rig->socket, .events = ZMQ_POLLIN};
         if (zmq_poll (&item, 1, DEADLINE_MS) <= 0)
             fail_msg ("the run stands still: round %llu of %llu, %u slices, %llu evaluated, %zu ready, %u stopped",
@@ -197,7 +199,7 @@ static void s_until (rig_t *rig, bool (*done) (const rig_t *))
             continue;
         rig_ok (code, &err);
         s_handle (rig);
-        if (rig->leases)
+        if (rig->leases && !*rig->result->failure)
             s_advance (rig);
     }
 }
@@ -223,6 +225,23 @@ static bool s_all_stopped (const rig_t *rig)
     return rig->n_stopped == rig->n_actors && rig->n_final == rig->plan->n_stages;
 }
 
+static void s_run (rig_t *rig)
+{
+    rk_error_t err = {RK_OK, ""};
+    s_until (rig, s_all_ready);
+    rig_ok (rk_lease_table_new (&rig->leases, rig->plan, 0, &err), &err);
+    s_until (rig, s_all_committed);
+    if (*rig->result->failure)
+        return;
+    rig->evaluating = rig->config->evaluate || rig->config->predict;
+    s_advance (rig);
+    if (rig->evaluating)
+        s_until (rig, s_all_evaluated);
+    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = 0, .reason = "done"}};
+    s_send_all (rig, stop);
+    s_until (rig, s_all_stopped);
+}
+
 static void s_open (rig_t *rig)
 {
     rk_error_t err = {RK_OK, ""};
@@ -243,7 +262,6 @@ static void s_open (rig_t *rig)
 
 void rig_run (const rig_config_t *config, rig_result_t *result)
 {
-    rk_error_t err = {RK_OK, ""};
     memset (result, 0, sizeof *result);
     rig_t *rig = calloc (1, sizeof *rig);
     assert_non_null (rig);
@@ -253,16 +271,7 @@ void rig_run (const rig_config_t *config, rig_result_t *result)
     rig->n_rounds = result->rounds = rk_round_n (rig->plan);
     result->minibatches = rig->plan->minibatches_per_pass * rig->plan->settings.run_passes;
     s_open (rig);
-    s_until (rig, s_all_ready);
-    rig_ok (rk_lease_table_new (&rig->leases, rig->plan, 0, &err), &err);
-    s_until (rig, s_all_committed);
-    rig->evaluating = config->evaluate || config->predict;
-    s_advance (rig);
-    if (rig->evaluating)
-        s_until (rig, s_all_evaluated);
-    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = 0, .reason = "done"}};
-    s_send_all (rig, stop);
-    s_until (rig, s_all_stopped);
+    s_run (rig);
     for (size_t i = 0; i < rig->n_actors; i++)
         rk_actor_stop (&rig->actors[i]);
     for (uint32_t c = 0; c < rig->plan->n_clusters; c++) {

@@ -23,6 +23,7 @@ typedef struct {
     const uint32_t *speed_ppm; /* declared, by node; NULL: full speed */
     bool evaluate;         /* once at the end, at the last mean */
     bool predict;          /* the same by predictions */
+    bool fails;            /* an actor is expected to fail */
 } rig_config_t;
 
 typedef struct {
@@ -35,6 +36,7 @@ typedef struct {
     rk_report_t *reports;           /* final ones, by index of the stage */
     rk_loss_t evaluated;
     uint64_t predicted, predicted_correct;
+    char failure[256];              /* what the first actor that failed said; there are no means then */
 } rig_result_t;
 
 /* Settings small enough for tests: mlp-sized models, sgd with momentum, one pass of rounds of 4 x C. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "tests/support/simulation_parts.h"
 
+#include <math.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #include "compute/arena.h"
 #include "compute/blas.h"
 #include "compute/kernels/vec.h"
+#include "compute/optim/norm.h"
 
 /* ---- setting up */
 
@@ -44,6 +47,9 @@ static void s_make_stage (sim_t *sim, stage_t *stage, const rk_plan_stage_t *pla
     stage->grads = s_floats (stage->n_flat);
     for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++)
         stage->slots[i] = s_floats (stage->n_flat);
+    for (int i = 0; i < MOST_HELD; i++)
+        stage->held[i].grads = s_floats (stage->n_flat);
+    stage->loss_scale = rk_settings_judged (settings) ? sim->verdicts[0].loss_scale : 1;
     s_make_rows (stage, in_flight, settings->train_batch);
     rk_model_init (sim->model, settings->run_seed, (int) planned->first, (int) planned->last, stage->live);
 }
@@ -60,6 +66,8 @@ static void s_free_stage (stage_t *stage)
         }
         free (stage->seen[c]);
     }
+    for (int i = 0; i < MOST_HELD; i++)
+        free (stage->held[i].grads);
     free (stage->live);
     free (stage->grads);
     for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++)
@@ -106,32 +114,105 @@ static void s_forward (sim_t *sim, stage_t *stage, stage_t *next, const int32_t 
     stage->n_forward++;
 }
 
-static void s_step (sim_t *sim, stage_t *stage, uint64_t f)
+/* ---- updates */
+
+static double s_mean (const sim_t *sim, const held_t *h)
 {
+    const rk_settings_t *settings = &sim->plan->settings;
+    return settings->pipeline_update_every > 1 ? (double) settings->train_batch / (double) h->samples : 1;
+}
+
+static void s_settle (sim_t *sim, stage_t *stage)
+{
+    held_t *h = &stage->held[stage->n_settled++ % MOST_HELD];
+    stage->loss_scale = h->verdict.loss_scale;
+    if (h->verdict.skip)
+        return;
     const rk_optim_update_t update = {
-        .model = sim->model, .first = (int) stage->first, .last = (int) stage->last, .lr = rk_lr_at (&sim->training.lr, f),
-        .t = ++stage->n_steps, .grad_scale = 1.0f / (float) sim->plan->settings.pipeline_update_every, .w_old = stage->live,
-        .w_new = stage->live, .grads = stage->grads, .slots = stage->slots};
+        .model = sim->model, .first = (int) stage->first, .last = (int) stage->last, .lr = rk_lr_at (&sim->training.lr, h->f),
+        .t = ++stage->n_steps, .grad_scale = h->verdict.grad_scale, .w_old = stage->live, .w_new = stage->live,
+        .grads = h->grads, .slots = stage->slots};
     rk_optim_update (sim->training.optim, &sim->training.config, &update);
-    memset (stage->grads, 0, stage->n_flat * sizeof (float));
-    stage->n_accumulated = 0;
     stage->lr_sum += update.lr;
 }
 
-static void s_backward (sim_t *sim, stage_t *stage, stage_t *before, uint64_t f, uint32_t ctx)
+/* Stage 0 has this update complete, so every stage has. */
+static void s_judge (sim_t *sim, uint32_t cluster, uint64_t step)
+{
+    const rk_plan_cluster_t *c = &sim->plan->clusters[cluster];
+    double *squares = calloc (rk_model_n_tensors (sim->model) + 1, sizeof *squares), sum = 0;
+    assert_non_null (squares);
+    for (uint32_t s = c->n_stages; s-- > 0;) {
+        const stage_t *stage = &sim->stages[c->first_stage + s];
+        size_t n = rk_grad_squares (sim->model, (int) stage->first, (int) stage->last, stage->held[step % MOST_HELD].grads, squares);
+        sum = rk_add_squares (stage->held[step % MOST_HELD].overflows ? (double) INFINITY : sum, n, squares, NULL);
+    }
+    free (squares);
+    const stage_t *last = &sim->stages[c->first_stage + c->n_stages - 1];
+    const held_t *h = &last->held[step % MOST_HELD];
+    const rk_verdict_t verdict = rk_verdict_give (&sim->training.verdict, &sim->verdicts[cluster], sum, s_mean (sim, h), h->loss_scale);
+    for (uint32_t s = 0; s < c->n_stages; s++)
+        sim->stages[c->first_stage + s].held[step % MOST_HELD].verdict = verdict;
+}
+
+static void s_close (sim_t *sim, uint32_t cluster, stage_t *stage, uint64_t f)
+{
+    held_t *h = &stage->held[stage->n_closed % MOST_HELD];
+    assert_true (stage->n_closed - stage->n_settled < MOST_HELD);
+    memcpy (h->grads, stage->grads, stage->n_flat * sizeof (float));
+    memset (stage->grads, 0, stage->n_flat * sizeof (float));
+    h->samples = stage->samples;
+    h->f = f;
+    h->n_backward = stage->n_backward;
+    h->loss_scale = stage->begun_at;
+    h->overflows = stage->overflows;
+    stage->overflows = false;
+    h->verdict = (rk_verdict_t) {.grad_scale = (float) s_mean (sim, h), .loss_scale = 1};
+    stage->n_accumulated = 0;
+    stage->samples = 0;
+    stage->n_closed++;
+    const bool first = stage == &sim->stages[sim->plan->clusters[cluster].first_stage];
+    if (rk_settings_judged (&sim->plan->settings) && first)
+        s_judge (sim, cluster, stage->n_closed - 1);
+    if (!rk_settings_judged (&sim->plan->settings) || first)
+        s_settle (sim, stage);
+}
+
+/* A verdict comes down behind a backward of stage 0 and before its next forward, and keeps that place. */
+static void s_take_verdicts (sim_t *sim, const rk_plan_cluster_t *c, stage_t *stage)
+{
+    const uint64_t lead = rk_schedule_staleness (0, c->n_stages, c->in_flight) + 1;
+    while (stage->n_settled < stage->n_closed &&
+           stage->held[stage->n_settled % MOST_HELD].n_backward + lead - 1 <= stage->n_forward)
+        s_settle (sim, stage);
+}
+
+static void s_backward (sim_t *sim, uint32_t cluster, stage_t *stage, stage_t *before, uint64_t f, uint32_t ctx)
 {
     rk_error_t err = {RK_OK, ""};
+    const rk_settings_t *settings = &sim->plan->settings;
     size_t n = rk_minibatch_samples (sim->plan, f);
+    if (!stage->n_accumulated)
+        stage->begun_at = stage->loss_scale;
+    float weight = stage->begun_at;
+    if (settings->pipeline_update_every > 1)
+        weight = (float) n / (float) settings->train_batch * stage->begun_at;
+    rk_slice_scale_loss (stage->slice, (int) ctx, weight);
     s_ok (rk_slice_backward_input (stage->slice, (int) ctx, stage->seen[ctx], (const float *const *) stage->gout[ctx].at,
                                    stage->gin[ctx].at, &err), &err);
     s_ok (rk_slice_backward_params (stage->slice, (int) ctx, stage->seen[ctx], stage->grads, &err), &err);
     rk_slice_release (stage->slice, (int) ctx);
     for (int i = 0; i < stage->n_in && before; i++)
+        if (stage->in[i].needs_grad && settings->pipeline_wire == RK_WIRE_F16 && settings->train_loss_scale != 1)
+            for (size_t k = 0; k < n * stage->in[i].elems; k++)
+                stage->overflows |= fabsf (stage->gin[ctx].at[i][k]) > 65504;
+    for (int i = 0; i < stage->n_in && before; i++)
         if (stage->in[i].needs_grad)
             s_wire (sim, n * stage->in[i].elems, stage->gin[ctx].at[i], before->gout[ctx].at[i]);
     stage->n_backward++;
-    if (++stage->n_accumulated >= sim->plan->settings.pipeline_update_every)
-        s_step (sim, stage, f);
+    stage->samples += n;
+    if (++stage->n_accumulated >= settings->pipeline_update_every)
+        s_close (sim, cluster, stage, f);
 }
 
 /* ---- one round of one cluster */
@@ -157,13 +238,14 @@ static bool s_act (sim_t *sim, uint32_t cluster, uint32_t s, const uint64_t *dea
     rk_act_t act = rk_schedule_drained (s, c->n_stages, c->in_flight, n, stage->n_forward, stage->n_backward);
     uint32_t ctx = (uint32_t) ((act == RK_ACT_FORWARD ? stage->n_forward : stage->n_backward) % c->in_flight);
     if (act == RK_ACT_FORWARD && (!before || before->n_forward > stage->n_forward)) {
+        s_take_verdicts (sim, c, stage);
         if (!before)
             s_load (sim, cluster, stage, dealt[stage->n_forward], ctx);
         s_forward (sim, stage, next, sim->labels[cluster][ctx], dealt[stage->n_forward], ctx);
         return true;
     }
     if (act == RK_ACT_BACKWARD && (!next || next->n_backward > stage->n_backward)) {
-        s_backward (sim, stage, before, dealt[stage->n_backward], ctx);
+        s_backward (sim, cluster, stage, before, dealt[stage->n_backward], ctx);
         return true;
     }
     return false;
@@ -180,12 +262,15 @@ static void s_round (sim_t *sim, uint32_t cluster, const uint64_t *dealt, uint64
         for (uint32_t s = 0; s < c->n_stages; s++)
             moved |= s_act (sim, cluster, s, dealt, n);
     }
-    for (uint32_t s = 0; s < c->n_stages; s++) {
+    for (uint32_t s = c->n_stages; s-- > 0;) { /* stage 0 last: it decides */
         stage_t *stage = &sim->stages[c->first_stage + s];
         assert_int_equal (stage->n_backward, n);
         if (stage->n_accumulated)
-            s_step (sim, stage, dealt[n - 1]);
+            s_close (sim, cluster, stage, dealt[n - 1]);
     }
+    for (uint32_t s = 0; s < c->n_stages; s++)
+        while (sim->stages[c->first_stage + s].n_settled < sim->stages[c->first_stage + s].n_closed)
+            s_settle (sim, &sim->stages[c->first_stage + s]);
 }
 
 /* ---- the mean */
@@ -296,6 +381,8 @@ float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_dat
     assert_non_null (sim);
     *sim = (sim_t){.plan = plan, .model = model, .data = data};
     s_ok (rk_training_of (plan, &sim->training, &err), &err);
+    for (uint32_t c = 0; c < plan->n_clusters; c++)
+        rk_verdict_start (&sim->training.verdict, &sim->verdicts[c]);
     sim->stages = calloc (plan->n_stages, sizeof *sim->stages);
     assert_non_null (sim->stages);
     for (uint32_t c = 0; c < plan->n_clusters; c++) {

@@ -16,11 +16,22 @@
 #include "compute/arena.h"
 
 #define MOST_FLIGHT 16
+#define MOST_HELD (2 * MOST_FLIGHT)
 
 /* Values or gradients of the tensors of one cut for one context. */
 typedef struct {
     float *at[RK_MAX_BOUNDARY];
 } row_t;
+
+/* A complete update that waits for its verdict. */
+typedef struct {
+    float *grads;
+    uint64_t samples, f;
+    bool overflows;      /* of halves on the wire */
+    uint64_t n_backward; /* of the round, when it was complete */
+    float loss_scale;
+    rk_verdict_t verdict;
+} held_t;
 
 typedef struct {
     rk_slice_t *slice;
@@ -36,6 +47,11 @@ typedef struct {
     uint64_t n_forward, n_backward, n_steps;
     uint32_t n_accumulated;
     double lr_sum; /* of the round */
+    uint64_t samples;            /* accumulated */
+    bool overflows;
+    float loss_scale, begun_at;  /* of the next update; of the one that is being accumulated */
+    held_t held[MOST_HELD];
+    uint64_t n_closed, n_settled;
 } stage_t;
 
 typedef struct {
@@ -46,6 +62,7 @@ typedef struct {
     stage_t *stages;
     int32_t *labels[RK_MAX_CLUSTERS][MOST_FLIGHT];
     uint64_t samples[RK_MAX_CLUSTERS];
+    rk_verdict_state_t verdicts[RK_MAX_CLUSTERS];
     bool *local; /* by float: BatchNorm statistics that are not averaged */
     rk_shard_t *shards[RK_MAX_CLUSTERS]; /* NULL: leased */
     rk_graph_t *graph;
