@@ -57,6 +57,8 @@ static rk_err_t s_tell (rk_stage_t *self, const rk_slot_t *slot, const char *tex
 
 rk_err_t rk_stage_blame (rk_stage_t *self, rk_slot_t *slot, rk_error_t *err)
 {
+    if (self->plan->settings.train_nonfinite == RK_NONFINITE_FREEZE)
+        return RK_OK; /* the end of the round finds it and names the tensor */
     char text[TEXT];
     size_t sample;
     /* The run is over for this stage: nothing of this minibatch may reach parameters or a checkpoint. */

@@ -48,7 +48,8 @@ rk_err_t rk_stage_step (rk_stage_t *self, float *grads, float grad_scale, uint64
     const rk_optim_update_t update = {
         .model = self->model, .first = self->layer_first, .last = self->layer_last,
         .lr = rk_lr_at (&self->training.lr, f), .t = ++self->n_steps, .grad_scale = grad_scale,
-        .w_old = rk_buffer_floats (self->live), .w_new = rk_buffer_floats (to), .grads = grads, .slots = self->slot_state};
+        .w_old = rk_buffer_floats (self->live), .w_new = rk_buffer_floats (to), .grads = grads, .slots = self->slot_state,
+        .pool = self->pool};
     rk_optim_update (self->training.optim, &self->training.config, &update);
     self->mix.lr_sum += update.lr;
     s_copy_tied (self, to);

@@ -140,6 +140,9 @@ rk_bn_t rk_settings_bn (const rk_settings_t *s)
 static rk_err_t s_check_order (const rk_settings_t *s, rk_error_t *err)
 {
     const bool drained = s->average_mode == RK_AVERAGE_DRAINED, sgd = strcmp (s->train_optimizer, "sgd") == 0;
+    if (s->train_nonfinite == RK_NONFINITE_FREEZE && s_is_complete (s))
+        return rk_error_set (err, RK_EINVAL, "train.nonfinite = freeze keeps one replica's numbers from the others, which an exact "
+                                             "mean of all cannot: it needs a sparse average.graph (stop and skip need none)");
     if (s->average_order == RK_AVERAGE_AWC && (drained || s_is_complete (s)))
         return rk_error_set (err, RK_EINVAL, "average.order = awc exchanges while training goes on: it needs average.mode = "
                                              "overlapped and a sparse average.graph");

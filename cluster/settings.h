@@ -24,7 +24,7 @@ typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_
 typedef enum { RK_PRECISION_F32 = 0, RK_PRECISION_BF16 } rk_precision_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
 
-typedef enum { RK_NONFINITE_STOP = 0, RK_NONFINITE_SKIP } rk_nonfinite_t;
+typedef enum { RK_NONFINITE_STOP = 0, RK_NONFINITE_SKIP, RK_NONFINITE_FREEZE } rk_nonfinite_t;
 
 /* A declared virtual node (fleet.node in a run file). */
 typedef struct {

@@ -36,7 +36,8 @@ static const char s_schedule_list[] =
     ;
 #undef RK_LR
 static const rk_setting_word_t s_nonfinites[] = {
-    {.name = "stop", .value = RK_NONFINITE_STOP}, {.name = "skip", .value = RK_NONFINITE_SKIP}, {0}};
+    {.name = "stop", .value = RK_NONFINITE_STOP}, {.name = "skip", .value = RK_NONFINITE_SKIP},
+    {.name = "freeze", .value = RK_NONFINITE_FREEZE}, {0}};
 static const rk_setting_word_t s_exempts[] = {{.name = "published", .value = RK_EXEMPT_PUBLISHED},
                                               {.name = "bias-norm", .value = RK_EXEMPT_BIAS_NORM},
                                               {.name = "none", .value = RK_EXEMPT_NONE},
@@ -173,9 +174,9 @@ static const rk_setting_row_t s_rows[] = {
      .help = "what losses are multiplied by before the backward; dynamic: halved at an overflow, doubled when there is none"},
     {.key = "train.loss_scale_every", INTEGER (train_loss_scale_every, 1, 1000000000), .allowed = "1 <= N <= 1000000000",
      .fallback = "2000", .help = "updates without overflow after which a dynamic loss scale doubles"},
-    {.key = "train.nonfinite", CHOICE (train_nonfinite, s_nonfinites), .allowed = "stop | skip", .fallback = "stop",
+    {.key = "train.nonfinite", CHOICE (train_nonfinite, s_nonfinites), .allowed = "stop | skip | freeze", .fallback = "stop",
      .help = "when a loss or gradient is NaN or infinite: stop the run, naming layer and minibatch; skip: leave this update "
-             "out everywhere and count it"},
+             "out everywhere and count it; freeze: with a sparse graph, the replica's last finite parameters stand in"},
     {.key = "pipeline.in_flight", INTEGER (pipeline_in_flight, 0, 256), .allowed = "0 <= N <= 256", .fallback = "0",
      .help = "minibatches a cluster has out at once; 0: its number of stages"},
     {.key = "pipeline.update_every", INTEGER (pipeline_update_every, 1, 65536), .allowed = "1 <= N <= 65536",

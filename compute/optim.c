@@ -74,17 +74,39 @@ static size_t s_run (const rk_optim_t *optim, const rk_optim_config_t *config, c
     return next;
 }
 
+/* A run of tensors, and how it is shared out: elements do not know each other, but for optimisers that see one
+ * tensor at a time.                                                                                       */
+typedef struct {
+    const rk_optim_t *optim;
+    rk_optim_config_t how;
+    const rk_optim_update_t *update;
+    bool exempt;
+    size_t at, n, share; /* floats */
+} s_run_t;
+
+#define SHARE ((size_t) 32768) /* floats of one task: what a cache holds of all vectors */
+
+static void s_step_share (void *arg, size_t task, size_t worker)
+{
+    const s_run_t *run = arg;
+    const rk_optim_update_t *u = run->update;
+    const size_t from = task * run->share, at = run->at + from;
+    rk_optim_range_t range = {.lr = u->lr, .t = u->t, .grad_scale = u->grad_scale, .exempt = run->exempt,
+                              .n = run->n - from < run->share ? run->n - from : run->share,
+                              .w_old = u->w_old + at, .w_new = u->w_new + at, .g = u->grads + at};
+    for (int s = 0; s < run->optim->n_slots; s++)
+        range.slots[s] = u->slots[s] + at;
+    run->optim->step (&run->how, &range);
+}
+
 static void s_step (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *u, bool exempt,
                     size_t at, size_t n)
 {
-    rk_optim_config_t how = *config;
-    rk_optim_range_t range = {.lr = u->lr, .t = u->t, .grad_scale = u->grad_scale, .exempt = exempt, .n = n,
-                              .w_old = u->w_old + at, .w_new = u->w_new + at, .g = u->grads + at};
+    s_run_t run = {.optim = optim, .how = *config, .update = u, .exempt = exempt, .at = at, .n = n,
+                   .share = optim->per_tensor ? n : SHARE};
     if (exempt)
-        how.weight_decay = 0;
-    for (int s = 0; s < optim->n_slots; s++)
-        range.slots[s] = u->slots[s] + at;
-    optim->step (&how, &range);
+        run.how.weight_decay = 0;
+    rk_pool_run (u->pool, n ? (n + run.share - 1) / run.share : 0, s_step_share, &run);
 }
 
 void rk_optim_update (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *u)

@@ -6,6 +6,7 @@
 #define RK_COMPUTE_OPTIM_H
 #include "compute/lr.h"
 #include "compute/model.h"
+#include "compute/pool.h"
 
 #define RK_OPTIM_MAX_SLOTS 2
 
@@ -64,6 +65,7 @@ typedef struct {
     float *w_new; /* may be w_old */
     float *grads; /* what is left in it is of no use */
     float *const *slots;
+    rk_pool_t *pool; /* NULL: the calling thread only; no bit depends on it */
 } rk_optim_update_t;
 void rk_optim_update (const rk_optim_t *optim, const rk_optim_config_t *config, const rk_optim_update_t *update);
 

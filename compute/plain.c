@@ -108,7 +108,7 @@ rk_err_t rk_plain_step (rk_plain_t *self, uint64_t f, rk_loss_t *loss, rk_error_
     const rk_optim_update_t update = {
         .model = self->model, .last = rk_model_n_layers (self->model), .lr = rk_lr_at (&self->config.lr, f),
         .t = ++self->t, .grad_scale = 1, .w_old = self->flat, .w_new = self->flat, .grads = self->grads,
-        .slots = self->slots};
+        .slots = self->slots, .pool = self->pool};
     rk_optim_update (self->optim, &self->config.optim, &update);
     memset (self->grads, 0, self->flat_len * sizeof *self->grads);
     return RK_OK;

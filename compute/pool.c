@@ -14,12 +14,17 @@ typedef struct {
     pthread_t thread;
 } s_worker_t;
 
+/* Looks at a value before going to sleep for it. Kernels follow one another within microseconds, and waking a
+ * thread takes tens of them; so both sides look for about as long as that, once per run, and then sleep.   */
+#define LOOKS 2000
+
 struct rk_pool {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
+    /* written under the lock, looked at without */
+    atomic_uint_fast64_t run; /* grows by one at each run: workers wait for it to change */
+    atomic_size_t n_busy;     /* workers that have not finished this run */
     /* under the lock */
-    uint64_t run;   /* grows by one at each run: workers wait for it to change */
-    size_t n_busy;  /* workers that have not finished this run */
     bool stop;
     rk_pool_fn_t *fn;
     void *arg;
@@ -28,6 +33,25 @@ struct rk_pool {
     size_t n_threads, n_started;
     s_worker_t workers[];
 };
+
+static void s_relax (void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause ();
+#endif
+}
+
+static void s_look_for_work (rk_pool_t *self, uint64_t seen)
+{
+    for (int i = 0; i < LOOKS && atomic_load_explicit (&self->run, memory_order_acquire) == seen; i++)
+        s_relax ();
+}
+
+static void s_look_for_end (rk_pool_t *self)
+{
+    for (int i = 0; i < LOOKS && atomic_load_explicit (&self->n_busy, memory_order_acquire); i++)
+        s_relax ();
+}
 
 static void s_take_tasks (rk_pool_t *self, size_t worker)
 {
@@ -56,6 +80,9 @@ static void *s_worker (void *arg)
         pthread_mutex_lock (&self->lock);
         if (--self->n_busy == 0)
             pthread_cond_signal (&self->done);
+        pthread_mutex_unlock (&self->lock);
+        s_look_for_work (self, seen);
+        pthread_mutex_lock (&self->lock);
     }
     pthread_mutex_unlock (&self->lock);
     return NULL;
@@ -128,6 +155,7 @@ void rk_pool_run (rk_pool_t *self, size_t n_tasks, rk_pool_fn_t *fn, void *arg)
     pthread_cond_broadcast (&self->work);
     pthread_mutex_unlock (&self->lock);
     s_take_tasks (self, 0);
+    s_look_for_end (self);
     pthread_mutex_lock (&self->lock);
     while (self->n_busy)
         pthread_cond_wait (&self->done, &self->lock);

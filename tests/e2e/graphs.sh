@@ -58,7 +58,7 @@ case_what_is_saved_is_what_was_evaluated () {
 }
 
 case_a_frozen_replica_is_named () {
-    train 4 1 --set average.graph=ring --set average.mode=drained --set train.lr=1000 --set train.momentum=0.99 --passes 1 \
+    train 4 1 --set average.graph=ring --set average.mode=drained --set train.lr=1000 --set train.momentum=0.99 --set train.nonfinite=freeze --passes 1 \
         --set run.dir=run >out 2>err || fail "$(cat err)"
     grep -q 'REPLICA-FROZEN.*replica=[0-9].*tensor=' err || fail "no name: $(cat err)"
 }
