@@ -284,8 +284,7 @@ static void test_two_proposers_settle (void **state)
         s_open (&w, seed, 5, 0);
         for (uint32_t i = 0; i < 5; i++)
             s_propose (&w, i);
-        int64_t limit = 5000;
-        while (limit-- && rk_paxos_next_ms (w.member[0]) + rk_paxos_next_ms (w.member[4]) > 0 && s_verdict (&w) == -1)
+        for (int t = 0; t < 5000 && s_verdict (&w) == -1; t++)
             s_step (&w);
         assert_true (s_verdict (&w) >= 0);
         s_close (&w);
