@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  * A fixed pool of threads that run kernels, and nothing else. Callers cut their work into tasks whose
  * number and bounds do not depend on the pool, so that a result does not depend on it either.
- * Workers sleep between runs, but for a moment after each. The only locks of this room are in here.                               */
+ * Between runs workers look for the next one for some tens of microseconds, then sleep. The only locks of
+ * this room are in here.                                                                              */
 #ifndef RK_COMPUTE_POOL_H
 #define RK_COMPUTE_POOL_H
 #include <stddef.h>
