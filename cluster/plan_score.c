@@ -1,41 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Predicted figures of plans: memory of a stage, rates under the cores of each host, the score.          */
+ * Predicted figures of plans: rates under the cores of each host, the score.          */
 #include "cluster/plan_parts.h"
 
+#include "cluster/memory.h"
+
 typedef unsigned __int128 s_wide_t;
-
-/* How often a stage may hold its parameters at once:
- *   in_flight + 1 versions (each minibatch out may pin its own, and the live one), 1 gradient (more where
- *   updates wait for a verdict), the optimiser's slots, 3 for averaging (snapshot, mean, last committed mean), and with
- *   average.optimizer_state 2 more of each slot (snapshot and mean).                                     */
-static uint64_t s_copies (const rk_model_info_t *model, const rk_settings_t *settings, bool first, uint32_t in_flight)
-{
-    uint64_t slots = model->optimizer_slots;
-    return (uint64_t) in_flight + 1 + rk_settings_gradients (settings, first, in_flight) + slots + 3 + (settings->average_optimizer_state ? 2 * slots : 0);
-}
-
-static uint64_t s_cut_bytes (const rk_model_info_t *model, uint32_t cut)
-{
-    return cut < model->n_layers ? model->layers[cut].cut_bytes : 0;
-}
 
 uint64_t rk_stage_memory (const rk_model_info_t *model, const rk_settings_t *settings, uint32_t first, uint32_t last,
                           uint32_t in_flight)
 {
-    uint64_t flat_hi = last < model->n_layers ? model->layers[last].flat_at : model->n_flat;
-    uint64_t params = 4 * (flat_hi - model->layers[first].flat_at), stash = 0, gradients = 0, work = 0;
-    for (uint32_t l = first; l < last; l++) {
-        stash += model->layers[l].stash_bytes;
-        gradients += model->layers[l].grad_bytes;
-        if (model->layers[l].work_bytes > work)
-            work = model->layers[l].work_bytes;
-    }
-    /* What came in stays until the backward, with or without recompute. */
-    uint64_t in = s_cut_bytes (model, first), out = s_cut_bytes (model, last), label = model->label_bytes;
-    uint64_t kept = settings->pipeline_recompute ? stash : in_flight * stash;
-    /* Received, and to be sent: activations down, gradients up, labels along. */
-    uint64_t buffers = in_flight * (2 * in + 2 * out + 2 * label);
-    return s_copies (model, settings, first == 0, in_flight) * params + kept + gradients + work + buffers;
+    rk_memory_sums_t sums;
+    rk_memory_t memory;
+    rk_memory_sums (&sums, model, first, last);
+    rk_memory_of (&memory, &sums, settings, in_flight, settings->pipeline_recompute);
+    return memory.total;
 }
 
 /* CPU time per 1e9 s that cluster c takes from host, in ns: rate x busy x speed. */
