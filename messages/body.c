@@ -42,6 +42,10 @@
 #define NORM(N, S, L) N (step) N (squares) N (loss_scale)
 #define VERDICT(N, S, L) N (step) N (skip) N (grad_scale) N (loss_scale)
 #define SUSPECT(N, S, L) N (f) N (round)
+#define HANDOVER_REQUEST(N, S, L) N (rounds) N (replica) N (flat_lo) N (n_floats) N (state_only)
+#define HANDOVER(N, S, L)                                                                                             \
+    N (rounds) N (replica) N (flat_lo) N (n_floats) N (n_planes) N (source) N (exact) N (steps) N (n_good)            \
+        N (loss_scale) N (frozen) N (state_only)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
 #define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
@@ -78,6 +82,8 @@ PLAIN_BODY (tied, TIED)
 PLAIN_BODY (norm, NORM)
 PLAIN_BODY (verdict, VERDICT)
 PLAIN_BODY (suspect, SUSPECT)
+PLAIN_BODY (handover_request, HANDOVER_REQUEST)
+PLAIN_BODY (handover, HANDOVER)
 PLAIN_BODY (hello, HELLO)
 PLAIN_BODY (welcome, WELCOME)
 PLAIN_BODY (profile_request, PROFILE_REQUEST)
@@ -275,6 +281,8 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (NORM, "Norm", norm),
     ROW (VERDICT, "Verdict", verdict),
     ROW (SUSPECT, "Suspect", suspect),
+    ROW (HANDOVER_REQUEST, "HandoverRequest", handover_request),
+    ROW (HANDOVER, "Handover", handover),
     ROW (HELLO, "Hello", hello),
     ROW (WELCOME, "Welcome", welcome),
     ROW (PROFILE_REQUEST, "ProfileRequest", profile_request),

@@ -22,6 +22,8 @@ typedef struct {
         Rk__Norm norm;
         Rk__Verdict verdict;
         Rk__Suspect suspect;
+        Rk__HandoverRequest handover_request;
+        Rk__Handover handover;
         Rk__Hello hello;
         Rk__Welcome welcome;
         Rk__ProfileRequest profile_request;

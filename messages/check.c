@@ -128,6 +128,27 @@ static rk_err_t s_verdict (const rk_msg_t *msg, rk_error_t *err)
     return RK_OK;
 }
 
+static rk_err_t s_handover_range (uint64_t lo, uint64_t n, rk_error_t *err)
+{
+    RULE (n <= RK_HANDOVER_PART, "%llu floats, at most %d", (unsigned long long) n, RK_HANDOVER_PART);
+    RULE (n <= UINT64_MAX - lo, "%llu floats at %llu", (unsigned long long) n, (unsigned long long) lo);
+    return RK_OK;
+}
+
+static rk_err_t s_handover_request (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_handover_range (msg->handover_request.flat_lo, msg->handover_request.n_floats, err);
+}
+
+static rk_err_t s_handover (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_handover_t *h = &msg->handover;
+    RULE (h->source <= RK_HANDOVER_CHECKPOINT, "source %u, at most %d", h->source, RK_HANDOVER_CHECKPOINT);
+    RULE (isfinite (h->loss_scale) && h->loss_scale > 0, "loss scale %g", (double) h->loss_scale);
+    rk_err_t rc = s_handover_range (h->flat_lo, h->n_floats, err);
+    return rc ? rc : s_planes (h->n_planes, err);
+}
+
 static rk_err_t s_hello (const rk_msg_t *msg, rk_error_t *err)
 {
     const rk_hello_t *h = &msg->hello;
@@ -240,6 +261,8 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_TIED] = s_tied,
     [RK_MSG_NORM] = s_norm,
     [RK_MSG_VERDICT] = s_verdict,
+    [RK_MSG_HANDOVER_REQUEST] = s_handover_request,
+    [RK_MSG_HANDOVER] = s_handover,
     [RK_MSG_HELLO] = s_hello,
     [RK_MSG_WELCOME] = s_welcome,
     [RK_MSG_PROFILE_REQUEST] = s_profile_request,
@@ -290,6 +313,8 @@ static s_frames_t s_expected (const rk_msg_t *msg)
         return (s_frames_t) {1, 4, msg->chunk.n_floats, false};
     case RK_MSG_SLICE:
         return (s_frames_t) {msg->slice.n_planes, 4, msg->slice.n_floats, false};
+    case RK_MSG_HANDOVER:
+        return (s_frames_t) {msg->handover.n_planes, 4, msg->handover.n_floats, false};
     case RK_MSG_PREDICTION:
         return (s_frames_t) {1, 4, (uint64_t) msg->prediction.n * msg->prediction.n_classes, false};
     case RK_MSG_TIED:

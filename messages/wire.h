@@ -39,6 +39,7 @@ typedef enum {
     RK_MSG_NONE = 0,
     RK_MSG_ACTIVATION, RK_MSG_GRADIENT, RK_MSG_CREDIT, RK_MSG_SNAPSHOT, RK_MSG_CHUNK, RK_MSG_MEAN, RK_MSG_SLICE,
     RK_MSG_PREDICTION, RK_MSG_TIED, RK_MSG_NORM, RK_MSG_VERDICT, RK_MSG_SUSPECT,
+    RK_MSG_HANDOVER_REQUEST, RK_MSG_HANDOVER,
     RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
@@ -51,6 +52,8 @@ const char *rk_msg_kind_name (rk_msg_kind_t kind);
  * minibatch on which the statistics of that model are measured.                                            */
 enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2, RK_MB_REPLICA = 3, RK_MB_MEASURE = 4, RK_N_MB };
 enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
+enum { RK_HANDOVER_STAGE = 0, RK_HANDOVER_CHECKPOINT = 1 }; /* source of a Handover */
+#define RK_HANDOVER_PART 262144 /* floats of one Handover's planes, at most */
 enum { RK_TIED_SHARE = 0, RK_TIED_VALUES = 1, RK_TIED_ROUND = 2, RK_TIED_MEAN = 3 }; /* what a Tied is */
 
 typedef struct { uint64_t f, round; uint32_t mode, n, dtype, n_tensors; } rk_activation_t;
@@ -65,6 +68,8 @@ typedef struct { uint32_t what; uint64_t f, round; uint32_t n_tensors; uint64_t 
 typedef struct { uint64_t step; double squares; float loss_scale; } rk_norm_t;
 typedef struct { uint64_t step; bool skip; float grad_scale, loss_scale; } rk_verdict_msg_t;
 typedef struct { uint64_t f, round; } rk_suspect_t;
+typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; bool state_only; } rk_handover_request_t;
+typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; uint32_t n_planes, source; bool exact; uint64_t steps, n_good; float loss_scale; bool frozen, state_only; } rk_handover_t;
 typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
@@ -103,7 +108,8 @@ typedef struct {
     union {
         rk_activation_t activation; rk_gradient_t gradient; rk_credit_t credit; rk_snapshot_t snapshot; rk_chunk_t chunk;
         rk_mean_t mean; rk_slice_msg_t slice; rk_prediction_t prediction; rk_tied_t tied;
-        rk_norm_t norm; rk_verdict_msg_t verdict; rk_suspect_t suspect; rk_hello_t hello; rk_welcome_t welcome;
+        rk_norm_t norm; rk_verdict_msg_t verdict; rk_suspect_t suspect;
+        rk_handover_request_t handover_request; rk_handover_t handover; rk_hello_t hello; rk_welcome_t welcome;
         rk_profile_request_t profile_request; rk_profile_msg_t profile; rk_plan_msg_t plan; rk_endpoints_t wired, peers; rk_ready_t ready; rk_start_t start;
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
@@ -159,7 +165,7 @@ rk_err_t rk_wire_send (void *zmq_socket, const uint8_t *routing, size_t n_routin
 /* Receive one message without blocking. RK_OK; RK_ETIMEDOUT when nothing is there; RK_EFORMAT when a message
  * was there and is not valid (it is consumed; the caller counts and drops it); RK_EIO when the socket fails
  * (its context is ending). router: strip a routing id. Frames fit the body: their number, the sizes that the
- * body tells (Chunk, Slice, Prediction, labels), whole elements for the others. Frames live until the packet
+ * body tells (Chunk, Slice, Handover, Prediction, labels), whole elements for the others. Frames live until the packet
  * is cleared or receives again.                                                                            */
 rk_err_t rk_wire_receive (void *zmq_socket, bool router, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 

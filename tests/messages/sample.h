@@ -116,6 +116,11 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_MEAN: m->mean = (rk_mean_t) {N64, tensors, N64, mode == 1, sample_f64 (s)}; break;
     case RK_MSG_SLICE: m->slice = (rk_slice_msg_t) {N64, N32, N64 >> 1, sample_below (s, 999), tensors, N64}; break;
+    case RK_MSG_HANDOVER_REQUEST: m->handover_request = (rk_handover_request_t) {N64, N32, N64 >> 1, n, mode == 1}; break;
+    case RK_MSG_HANDOVER:
+        m->handover = (rk_handover_t) {N64, N32, N64 >> 1, sample_below (s, 99), tensors - 1, sample_below (s, 2), mode == 1,
+                                       N64, N64, 1 + (float) n, mode == 2, mode == 0};
+        break;
     case RK_MSG_PREDICTION: m->prediction = (rk_prediction_t) {N64, n, 1 + sample_below (s, 20)}; break;
     case RK_MSG_TIED: m->tied = (rk_tied_t) {sample_below (s, 4), N64, N64, sample_below (s, 3), 7 + n}; break;
     case RK_MSG_NORM: m->norm = (rk_norm_t) {N64, sample_f64 (s), (float) n}; break;
@@ -182,6 +187,7 @@ static inline int sample_frames (sample_t *s, const rk_msg_t *m, rk_frame_t *fra
     case RK_MSG_SNAPSHOT: n = (int) m->snapshot.n_planes; break;
     case RK_MSG_MEAN: n = (int) m->mean.n_planes + m->mean.merged; break;
     case RK_MSG_SLICE: n = (int) m->slice.n_planes, count = m->slice.n_floats; break;
+    case RK_MSG_HANDOVER: n = (int) m->handover.n_planes, count = m->handover.n_floats; break;
     case RK_MSG_CHUNK: n = 1, count = m->chunk.n_floats; break;
     case RK_MSG_PREDICTION: n = 1, count = (size_t) m->prediction.n * m->prediction.n_classes; break;
     case RK_MSG_TIED: n = (int) m->tied.n_tensors, count = m->tied.n_floats; break;

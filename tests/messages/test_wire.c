@@ -142,6 +142,12 @@ static void s_refused_values (void **state)
     BAD (MEAN, m.mean.n_planes = UINT32_MAX, "planes");
     BAD (SLICE, (m.slice.flat_lo = UINT64_MAX, m.slice.n_floats = 1), "slice of 1");
     BAD (SLICE, m.slice.n_planes = 99, "99 planes");
+    BAD (HANDOVER_REQUEST, m.handover_request.n_floats = RK_HANDOVER_PART + 1, "262145 floats");
+    BAD (HANDOVER_REQUEST, (m.handover_request.flat_lo = UINT64_MAX, m.handover_request.n_floats = 1), "1 floats at");
+    BAD (HANDOVER, m.handover.n_floats = UINT64_MAX, "floats");
+    BAD (HANDOVER, m.handover.n_planes = RK_WIRE_MAX_FRAMES + 1, "73 planes");
+    BAD (HANDOVER, m.handover.source = 2, "source 2");
+    BAD (HANDOVER, m.handover.loss_scale = 0, "loss scale 0");
     BAD (PREDICTION, m.prediction.n_classes = 0, "in 0 classes");
     BAD (PREDICTION, m.prediction.n = 0, "of 0 samples");
     BAD (LEASE_GRANT, m.lease_grant.mode = RK_N_MB, "mode 5");
