@@ -136,8 +136,7 @@ static void s_number (s_meta_t *meta, const char *key, const char *format, uint6
 
 static void s_fill_meta (const rk_checkpoint_t *c, const char *settings, s_meta_t *meta)
 {
-    uint64_t first = 0, end = 0;
-    rk_round_range (c->plan, c->round, &first, &end);
+    uint64_t end = rk_round_cursor (c->plan, c->round + 1);
     s_text (meta, "format", "rookery-1");
     s_text (meta, "model", c->plan->settings.model_name);
     s_number (meta, "seed", "%" PRIu64, c->plan->settings.run_seed);

@@ -87,9 +87,7 @@ void rk_coordinator_save_and_end (rk_coordinator_t *self)
 void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
 {
     rk_evaluation_part_t sum = rk_evaluation_sum (&self->panel.model);
-    uint64_t n_rounds = rk_lease_committed (self->leases), first = 0, end = 0;
-    if (n_rounds)
-        rk_round_range (self->plan, n_rounds - 1, &first, &end);
+    uint64_t n_rounds = rk_lease_committed (self->leases), end = rk_round_cursor (self->plan, n_rounds);
     rk_panel_spread_t spread = rk_panel_spread (&self->panel);
     rk_msg_t msg = {.kind = RK_MSG_EVALUATED,
                     .evaluated = {.f = end, .round = n_rounds, .loss_sum = sum.loss_sum, .n_correct = sum.n_correct,

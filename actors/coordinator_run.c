@@ -4,7 +4,7 @@
 
 void rk_coordinator_begin_run (rk_coordinator_t *self)
 {
-    rk_msg_t start = {.kind = RK_MSG_START, .start = {.first_round = 0}};
+    rk_msg_t start = {.kind = RK_MSG_START, .start = {.first_round = self->plan->first_round}};
     rk_coordinator_to_parent (self, &start, NULL, 0);
     rk_coordinator_to_others (self, &start, NULL, 0);
     if (self->kind != RK_RUN_TRAIN)

@@ -69,7 +69,8 @@ static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
     rc = rk_coordinator_control_open (self, err);
     if (rc)
         return rc;
-    return rk_lease_table_new (&self->leases, plan, 0, err);
+    self->next_close = plan->first_round;
+    return rk_lease_table_new (&self->leases, plan, plan->first_round, err);
 }
 
 void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan)

@@ -23,7 +23,7 @@ typedef struct {
     rk_loop_t *loop;
     rk_plan_t *plan;
     const rk_data_t *data;
-    rk_shard_t *shard;                   /* data.shard; NULL: leased */
+    rk_shard_t **shards;                 /* data.shard: by number, those of this cluster; NULL: leased */
     uint32_t corrupt;
     uint32_t cluster, stage0, in_flight; /* stage0: address */
     size_t elems, n_labels;              /* of one sample */
@@ -70,7 +70,7 @@ static rk_err_t s_build (self_t *self, rk_error_t *err)
     uint64_t index = lease.f - pass * self->plan->minibatches_per_pass;
     float *x = rk_buffer_floats (self->built);
     void *labels = self->built->bytes + s_labels_at (self);
-    size_t n = train && self->shard ? rk_shard_batch (self->shard, lease.f, x, labels)
+    size_t n = train && self->shards ? rk_shard_batch (self->shards[rk_shard_of (self->plan, lease.f)], lease.f, x, labels)
                                     : rk_data_batch (self->data, train || measure ? RK_SPLIT_TRAIN : RK_SPLIT_TEST, s->run_seed, pass, index, s->train_batch, x,
                               labels);
     if (n == 0)
@@ -160,7 +160,8 @@ static rk_err_t s_on_lease_grant (void *self_, rk_packet_t *packet, rk_error_t *
         return rk_error_set (err, RK_EFORMAT, "grant of %zu leases of mode %u to cluster %u; this is cluster %u with room for %u",
                              grant->n, grant->mode, grant->cluster, self->cluster, self->capacity - self->waiting);
     for (size_t i = 0; i < grant->n && grant->mode == RK_MB_TRAIN; i++)
-        if (grant->round >= rk_round_n (self->plan) || rk_round_of (self->plan, grant->f[i]) != grant->round)
+        if (grant->round >= rk_round_n (self->plan) || rk_round_of (self->plan, grant->f[i]) != grant->round ||
+            (self->shards && rk_shard_owner (self->plan, grant->f[i]) != self->cluster))
             return rk_error_set (err, RK_EFORMAT, "lease of minibatch %llu, which is not of round %llu",
                                  (unsigned long long) grant->f[i], (unsigned long long) grant->round);
     self->asked = false;
@@ -213,6 +214,17 @@ static rk_err_t s_check_data (const self_t *self, rk_error_t *err)
     return RK_OK;
 }
 
+/* Its own, and those it has inherited. */
+static rk_err_t s_open_shards (self_t *self, rk_error_t *err)
+{
+    uint32_t n = rk_shard_count (self->plan);
+    self->shards = calloc (n, sizeof *self->shards);
+    rk_err_t code = self->shards ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %u shards", n);
+    for (uint32_t s = self->cluster; s < n && code == RK_OK; s += self->plan->n_clusters)
+        code = rk_shard_new (&self->shards[s], self->plan, s, self->data, err);
+    return code;
+}
+
 static rk_err_t s_open (void *self_, rk_loop_t *loop, const void *config_, rk_error_t *err)
 {
     self_t *self = self_;
@@ -232,7 +244,7 @@ static rk_err_t s_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     self->n_labels = rk_data_labels (self->data)->n;
     code = s_check_data (self, err);
     if (code == RK_OK && rk_shard_is_on (&self->plan->settings) && rk_data_n (self->data, RK_SPLIT_TRAIN) == self->plan->train_samples)
-        code = rk_shard_new (&self->shard, self->plan, self->cluster, self->data, err);
+        code = s_open_shards (self, err);
     if (code != RK_OK)
         return code;
     self->capacity = 4 * self->in_flight + 16;
@@ -254,7 +266,9 @@ static void s_close (void *self_)
     rk_buffer_unref (self->built);
     rk_buffers_destroy (&self->buffers);
     free (self->leases);
-    rk_shard_destroy (&self->shard);
+    for (uint32_t s = 0; self->shards && s < rk_shard_count (self->plan); s++)
+        rk_shard_destroy (&self->shards[s]);
+    free (self->shards);
     rk_plan_destroy (&self->plan);
     memset (self, 0, sizeof *self);
 }

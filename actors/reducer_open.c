@@ -103,6 +103,7 @@ rk_err_t rk_reducer_open (void *self_, rk_loop_t *loop, const void *config_, rk_
     rk_err_t code = rk_plan_copy (&self->plan, config->plan);
     if (code != RK_OK)
         return rk_error_set (err, code, "no memory for a plan");
+    self->next_round = self->plan->first_round;
     uint32_t index;
     code = s_identify (self, config->node, &index, err);
     if (code == RK_OK)

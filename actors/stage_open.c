@@ -153,10 +153,9 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
         complete = complete && (self->measured = rk_arena_memory (bytes + 1));
     complete = complete && rk_stage_mix_open (self) == RK_OK && rk_stage_probe_open (self) == RK_OK;
     if (self->drained) {
-        uint64_t first, end;
-        rk_round_range (self->plan, 0, &first, &end); /* the longest: others may be cut short by a pass's end */
-        self->dealt = calloc (end - first + 1, sizeof *self->dealt);
-        self->deal_scratch = calloc (end - first + 1, sizeof *self->deal_scratch);
+        uint64_t longest = rk_round_longest (self->plan);
+        self->dealt = calloc (longest + 1, sizeof *self->dealt);
+        self->deal_scratch = calloc (longest + 1, sizeof *self->deal_scratch);
         complete = complete && self->dealt && self->deal_scratch;
     }
     return complete ? RK_OK : RK_ENOMEM;
@@ -204,6 +203,7 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     rk_stage_t *self = self_;
     const rk_stage_config_t *config = config_;
     self->loop = loop;
+    self->mean_round = config->plan->first_round;
     self->model = config->model;
     self->corrupt = config->corrupt;
     rk_err_t code = rk_plan_copy (&self->plan, config->plan);
@@ -226,7 +226,7 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     if (code == RK_OK)
         code = rk_stage_init_live (self, config->initial, err);
     if (code == RK_OK)
-        code = rk_stage_begin_round (self, 0, err);
+        code = rk_stage_begin_round (self, self->plan->first_round, err);
     if (code == RK_OK && rk_loop_connected (loop, RK_TO_COORDINATOR)) {
         rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}};
         code = rk_loop_send (loop, RK_TO_COORDINATOR, &ready, NULL, 0, err);

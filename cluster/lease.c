@@ -50,13 +50,6 @@ static s_round_t *s_round (const rk_lease_table_t *t, uint64_t round)
     return r->round == round ? (s_round_t *) r : NULL;
 }
 
-static uint64_t s_longest_round (const rk_plan_t *plan)
-{
-    uint64_t first, end;
-    rk_round_range (plan, 0, &first, &end);
-    return end - first;
-}
-
 static bool s_allocate (rk_lease_table_t *t, const rk_plan_t *plan)
 {
     if (rk_plan_copy (&t->plan, plan) != RK_OK)
@@ -73,7 +66,7 @@ static bool s_allocate (rk_lease_table_t *t, const rk_plan_t *plan)
     }
     t->dealt = plan->settings.average_mode == RK_AVERAGE_DRAINED || rk_shard_is_on (&plan->settings);
     if (t->dealt)
-        t->deal = calloc (s_longest_round (plan), sizeof *t->deal);
+        t->deal = calloc (rk_round_longest (plan), sizeof *t->deal);
     return t->deal || !t->dealt;
 }
 

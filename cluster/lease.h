@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Minibatch leases. Round r covers the minibatch ids [round_first (r), round_first (r + 1)): average.every
- * x C of them, cut short at the end of a pass. A lease is finished when its round commits. The table is
+ * Minibatch leases. A round covers the next average.every x C minibatch ids from the plan's
+ * cursor on, cut short at the end of a pass. A lease is finished when its round commits. The table is
  * the leader's; in drained mode who gets which f is dealt by the plan alone. Pure; sizes fixed at start.   */
 #ifndef RK_CLUSTER_LEASE_H
 #define RK_CLUSTER_LEASE_H
 #include "cluster/plan.h"
 
-/* ---- arithmetic, same on every node */
-uint64_t rk_round_n (const rk_plan_t *plan);                               /* rounds of the whole run */
-uint64_t rk_round_of (const rk_plan_t *plan, uint64_t f);
-void rk_round_range (const rk_plan_t *plan, uint64_t round, uint64_t *first, uint64_t *end);
+/* ---- arithmetic, same on every node. A plan begins at its cursor: round first_round with minibatch first_f. */
+uint64_t rk_round_n (const rk_plan_t *plan);                               /* number of the round after the last */
+uint64_t rk_round_longest (const rk_plan_t *plan);                         /* minibatches; others are cut short by a pass's end */
+uint64_t rk_round_of (const rk_plan_t *plan, uint64_t f);                  /* UINT64_MAX: before the cursor */
+void rk_round_range (const rk_plan_t *plan, uint64_t round, uint64_t *first, uint64_t *end); /* none before the cursor */
+uint64_t rk_round_cursor (const rk_plan_t *plan, uint64_t n_rounds);       /* minibatches that lie before round n_rounds */
 uint64_t rk_pass_of (const rk_plan_t *plan, uint64_t f);
 bool rk_round_ends_pass (const rk_plan_t *plan, uint64_t round);
 uint64_t rk_minibatch_samples (const rk_plan_t *plan, uint64_t f);         /* the last of a pass may be short */

@@ -133,6 +133,20 @@ rk_err_t rk_plan_complete (rk_plan_t **plan_p, const rk_plan_t *half)
     return code;
 }
 
+rk_err_t rk_plan_set_cursor (rk_plan_t *plan, uint64_t first_round, uint64_t first_f, uint32_t n_shards, rk_error_t *err)
+{
+    rk_plan_t moved = *plan;
+    moved.first_round = first_round;
+    moved.first_f = first_f;
+    moved.n_shards = n_shards;
+    rk_err_t code = rk_plan_check_cursor (&moved, err);
+    if (code != RK_OK)
+        return rk_error_wrap (err, RK_EINVAL, "cursor");
+    *plan = moved;
+    plan->digest = rk_plan_digest (plan);
+    return RK_OK;
+}
+
 /* ---- by hand */
 typedef struct {
     uint32_t nodes[RK_MAX_FLEET], speeds[RK_MAX_FLEET], cores[RK_MAX_FLEET];

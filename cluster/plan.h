@@ -85,6 +85,8 @@ typedef struct {
     uint64_t n_flat, train_samples, test_samples;
     uint32_t n_dims, dims[4], n_classes; /* of the input and the labels */
     uint64_t minibatches_per_pass, test_minibatches; /* ceil (samples / batch) */
+    uint64_t first_round, first_f;  /* the cursor: rounds and minibatches before them are not of this plan */
+    uint32_t n_shards;              /* data.shard: of the run, whatever its clusters are now; 0: n_clusters */
     uint32_t n_layers, n_nodes, n_clusters, n_stages, n_rings, n_segments;
     uint32_t *nodes;              /* ids taking part, ascending */
     uint64_t *node_hosts;         /* beside nodes */
@@ -110,6 +112,8 @@ rk_err_t rk_plan_make (rk_plan_t **plan_p, uint64_t view, const rk_fleet_t *flee
 rk_err_t rk_plan_by_hand (rk_plan_t **plan_p, uint64_t view, const rk_model_info_t *model, const rk_settings_t *settings,
                           uint32_t n_clusters, const uint32_t *counts, const uint32_t *cuts, const uint64_t *rates,
                           rk_error_t *err) RK_MUST_CHECK;
+/* The same plan from another cursor on, with a new digest. errors: RK_EINVAL (a minibatch beyond the run). */
+rk_err_t rk_plan_set_cursor (rk_plan_t *plan, uint64_t first_round, uint64_t first_f, uint32_t n_shards, rk_error_t *err) RK_MUST_CHECK;
 void rk_plan_destroy (rk_plan_t **plan_p);
 rk_err_t rk_plan_copy (rk_plan_t **copy_p, const rk_plan_t *plan) RK_MUST_CHECK;
 

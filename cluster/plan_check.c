@@ -25,6 +25,19 @@ static rk_err_t s_check_scalars (const rk_plan_t *p, rk_error_t *err)
     return RK_OK;
 }
 
+/* Rounds and minibatches are counted on from it, so it leaves room for those of the run. */
+rk_err_t rk_plan_check_cursor (const rk_plan_t *p, rk_error_t *err)
+{
+    unsigned __int128 all = (unsigned __int128) p->settings.run_passes * p->minibatches_per_pass;
+    if (p->first_f > all || (p->first_round == 0) != (p->first_f == 0) || p->first_round > p->first_f)
+        return rk_error_set (err, RK_EFORMAT, "%llu rounds with %llu minibatches lie before no plan of %llu",
+                             (unsigned long long) p->first_round, (unsigned long long) p->first_f,
+                             (unsigned long long) (all > UINT64_MAX ? UINT64_MAX : (uint64_t) all));
+    if (p->n_shards > RK_MAX_CLUSTERS)
+        return rk_error_set (err, RK_EFORMAT, "the data are in %u shards, at most %d", p->n_shards, RK_MAX_CLUSTERS);
+    return RK_OK;
+}
+
 static rk_err_t s_check_nodes (const rk_plan_t *p, rk_error_t *err)
 {
     for (uint32_t i = 0; i < p->n_nodes; i++) {
@@ -110,6 +123,8 @@ rk_err_t rk_plan_check (const rk_plan_t *plan, rk_error_t *err)
     rk_err_t code = s_check_scalars (plan, err);
     if (code == RK_OK)
         code = rk_settings_check (&plan->settings, err);
+    if (code == RK_OK)
+        code = rk_plan_check_cursor (plan, err);
     if (code == RK_OK)
         code = s_check_nodes (plan, err);
     for (uint32_t c = 0, stage = 0; code == RK_OK && c < plan->n_clusters; c++) {

@@ -10,7 +10,7 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-static const char s_magic[8] = "RKPLAN1";
+static const char s_magic[8] = "RKPLAN2";
 
 /* Room for the settings as text; 64 nodes with long names need about 5 KiB. */
 #define SETTINGS_TEXT 16384
@@ -94,6 +94,9 @@ static void s_put_plan (s_writer_t *w, const rk_plan_t *plan)
     s_put (w, plan->test_samples, 8);
     s_put (w, plan->minibatches_per_pass, 8);
     s_put (w, plan->test_minibatches, 8);
+    s_put (w, plan->first_round, 8);
+    s_put (w, plan->first_f, 8);
+    s_put (w, plan->n_shards, 4);
     s_put (w, plan->n_dims, 4);
     for (uint32_t i = 0; i < 4; i++)
         s_put (w, plan->dims[i], 4);
@@ -177,6 +180,9 @@ static rk_err_t s_take_head (s_reader_t *r, rk_plan_t *head, rk_error_t *err)
     head->test_samples = TAKE64 (r);
     head->minibatches_per_pass = TAKE64 (r);
     head->test_minibatches = TAKE64 (r);
+    head->first_round = TAKE64 (r);
+    head->first_f = TAKE64 (r);
+    head->n_shards = TAKE32 (r);
     head->n_dims = TAKE32 (r);
     for (uint32_t i = 0; i < 4; i++)
         head->dims[i] = TAKE32 (r);

@@ -33,6 +33,9 @@ rk_err_t rk_plan_complete (rk_plan_t **plan_p, const rk_plan_t *half) RK_MUST_CH
 rk_err_t rk_plan_start (rk_plan_t *half, uint64_t view, const rk_model_info_t *model, const rk_settings_t *settings,
                         rk_error_t *err) RK_MUST_CHECK;
 
+/* errors: RK_EFORMAT. */
+rk_err_t rk_plan_check_cursor (const rk_plan_t *plan, rk_error_t *err) RK_MUST_CHECK;
+
 /* Bytes of the listing up to the digest, and the digest of a plan as it stands. */
 uint64_t rk_plan_digest (const rk_plan_t *plan);
 

@@ -7,23 +7,36 @@
 
 typedef unsigned __int128 s_wide_t;
 
-/* Minibatches of a round that no pass end cuts short. */
-static uint64_t s_round_length (const rk_plan_t *plan)
+uint64_t rk_round_longest (const rk_plan_t *plan)
 {
     uint64_t every = plan->settings.average_every, pass = plan->minibatches_per_pass;
     uint64_t length = every * plan->n_clusters;
     return every == 0 || length > pass ? pass : length;
 }
 
-static uint64_t s_rounds_per_pass (const rk_plan_t *plan)
+static uint64_t s_rounds_of (const rk_plan_t *plan, uint64_t n_minibatches)
 {
-    uint64_t length = s_round_length (plan);
-    return (plan->minibatches_per_pass + length - 1) / length;
+    uint64_t length = rk_round_longest (plan);
+    return (n_minibatches + length - 1) / length;
+}
+
+/* A plan may begin within a pass: its rounds are counted from there, those of later passes from their beginnings. */
+typedef struct {
+    uint64_t pass, n_rounds, per_pass; /* the first pass, its rounds from the cursor on, those of a whole pass */
+} s_first_t;
+
+static s_first_t s_first (const rk_plan_t *plan)
+{
+    uint64_t pass = plan->first_f / plan->minibatches_per_pass, left = (pass + 1) * plan->minibatches_per_pass - plan->first_f;
+    return (s_first_t){pass, s_rounds_of (plan, left), s_rounds_of (plan, plan->minibatches_per_pass)};
 }
 
 uint64_t rk_round_n (const rk_plan_t *plan)
 {
-    return plan->settings.run_passes * s_rounds_per_pass (plan);
+    s_first_t first = s_first (plan);
+    if (first.pass >= plan->settings.run_passes)
+        return plan->first_round;
+    return plan->first_round + first.n_rounds + (plan->settings.run_passes - first.pass - 1) * first.per_pass;
 }
 
 uint64_t rk_pass_of (const rk_plan_t *plan, uint64_t f)
@@ -33,20 +46,43 @@ uint64_t rk_pass_of (const rk_plan_t *plan, uint64_t f)
 
 uint64_t rk_round_of (const rk_plan_t *plan, uint64_t f)
 {
-    return rk_pass_of (plan, f) * s_rounds_per_pass (plan) + f % plan->minibatches_per_pass / s_round_length (plan);
+    s_first_t first = s_first (plan);
+    uint64_t pass = rk_pass_of (plan, f), length = rk_round_longest (plan);
+    if (f < plan->first_f)
+        return UINT64_MAX;
+    if (pass == first.pass)
+        return plan->first_round + (f - plan->first_f) / length;
+    return plan->first_round + first.n_rounds + (pass - first.pass - 1) * first.per_pass + f % plan->minibatches_per_pass / length;
 }
 
 void rk_round_range (const rk_plan_t *plan, uint64_t round, uint64_t *first, uint64_t *end)
 {
-    uint64_t length = s_round_length (plan), per_pass = s_rounds_per_pass (plan), pass = round / per_pass;
+    s_first_t begin = s_first (plan);
+    uint64_t length = rk_round_longest (plan), at = round - plan->first_round, pass = begin.pass;
+    *first = *end = plan->first_f;
+    if (round < plan->first_round)
+        return;
+    if (at < begin.n_rounds)
+        *first += at * length;
+    else {
+        pass += 1 + (at - begin.n_rounds) / begin.per_pass;
+        *first = pass * plan->minibatches_per_pass + (at - begin.n_rounds) % begin.per_pass * length;
+    }
     uint64_t pass_end = (pass + 1) * plan->minibatches_per_pass;
-    *first = pass * plan->minibatches_per_pass + round % per_pass * length;
     *end = *first + length < pass_end ? *first + length : pass_end;
+}
+
+uint64_t rk_round_cursor (const rk_plan_t *plan, uint64_t n_rounds)
+{
+    uint64_t first, end = plan->first_f;
+    if (n_rounds > plan->first_round)
+        rk_round_range (plan, n_rounds - 1, &first, &end);
+    return end;
 }
 
 bool rk_round_ends_pass (const rk_plan_t *plan, uint64_t round)
 {
-    return (round + 1) % s_rounds_per_pass (plan) == 0;
+    return round >= plan->first_round && rk_round_cursor (plan, round + 1) % plan->minibatches_per_pass == 0;
 }
 
 uint64_t rk_minibatch_samples (const rk_plan_t *plan, uint64_t f)

@@ -23,15 +23,25 @@ bool rk_shard_is_on (const rk_settings_t *settings)
     return strcmp (settings->data_shard, "leased") != 0;
 }
 
+uint32_t rk_shard_count (const rk_plan_t *plan)
+{
+    return plan->n_shards ? plan->n_shards : plan->n_clusters;
+}
+
+uint32_t rk_shard_of (const rk_plan_t *plan, uint64_t f)
+{
+    return (uint32_t) (f % plan->minibatches_per_pass % rk_shard_count (plan));
+}
+
 uint32_t rk_shard_owner (const rk_plan_t *plan, uint64_t f)
 {
-    return (uint32_t) (f % plan->minibatches_per_pass % plan->n_clusters);
+    return rk_shard_of (plan, f) % plan->n_clusters;
 }
 
 static uint64_t s_size (const rk_plan_t *plan, uint32_t replica)
 {
     uint64_t n = 0;
-    for (uint64_t j = replica; j < plan->minibatches_per_pass; j += plan->n_clusters)
+    for (uint64_t j = replica; j < plan->minibatches_per_pass; j += rk_shard_count (plan))
         n += rk_minibatch_samples (plan, j);
     return n;
 }
@@ -149,7 +159,7 @@ static rk_err_t s_dirichlet (rk_shard_t *shard, const rk_plan_t *plan, rk_error_
     const rk_labels_t *labels = rk_data_labels (shard->data);
     if (labels->n != 1 || labels->kind != RK_LABEL_CLASS)
         return rk_error_set (err, RK_EINVAL, "data.shard = dirichlet needs data with one class per sample");
-    s_deal_t deal = {.seed = shard->seed, .n_replicas = plan->n_clusters, .n_classes = rk_data_n_classes (shard->data),
+    s_deal_t deal = {.seed = shard->seed, .n_replicas = rk_shard_count (plan), .n_classes = rk_data_n_classes (shard->data),
                      .n_samples = plan->train_samples};
     deal.shares = calloc (deal.n_replicas * deal.n_classes, sizeof *deal.shares);
     deal.left = calloc (deal.n_classes, sizeof *deal.left);
@@ -176,7 +186,7 @@ rk_err_t rk_shard_new (rk_shard_t **shard_p, const rk_plan_t *plan, uint32_t rep
     rk_shard_t *shard = calloc (1, sizeof *shard);
     if (!shard)
         return rk_error_set (err, RK_ENOMEM, "no memory for a shard");
-    *shard = (rk_shard_t){.data = data, .seed = plan->settings.run_seed, .replica = replica, .n_replicas = plan->n_clusters,
+    *shard = (rk_shard_t){.data = data, .seed = plan->settings.run_seed, .replica = replica, .n_replicas = rk_shard_count (plan),
                           .batch = plan->settings.train_batch, .n = s_size (plan, replica), .per_pass = plan->minibatches_per_pass,
                           .fixed = rk_rng_permutation (plan->settings.run_seed, FIXED_PASS, plan->train_samples)};
     rk_err_t code = strcmp (plan->settings.data_shard, "dirichlet") == 0 ? s_dirichlet (shard, plan, err) : RK_OK;

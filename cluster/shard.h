@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  * data.shard = fixed | dirichlet: which training samples are a replica's own. Minibatch j of a pass (0 .. P - 1) is
  * number j / C of replica j % C, so that all counts are those of leased minibatches: no sample is dropped or
- * repeated. A replica's shard is as large as its minibatches, drawn once from the seed (fixed: at random;
+ * repeated. There are as many shards as the run had replicas at first (rk_plan_t.n_shards); when it has fewer, shard s
+ * is inherited by cluster s % C. A replica's shard is as large as its minibatches, drawn once from the seed (fixed: at random;
  * dirichlet: by labels, class shares of each replica ~ Dir (alpha)), and shuffled anew in every pass.
  * Pure; the same answer on every node. thread: any, a shard is const once made.                             */
 #ifndef RK_CLUSTER_SHARD_H
@@ -13,7 +14,9 @@ typedef struct rk_shard rk_shard_t;
 
 /* Whether minibatches belong to replicas. */
 bool rk_shard_is_on (const rk_settings_t *settings);
-/* The replica of minibatch f. */
+uint32_t rk_shard_count (const rk_plan_t *plan);
+/* The shard of minibatch f, and the cluster that trains it. */
+uint32_t rk_shard_of (const rk_plan_t *plan, uint64_t f);
 uint32_t rk_shard_owner (const rk_plan_t *plan, uint64_t f);
 
 /* data: borrowed for the shard's life. errors: RK_ENOMEM, RK_EINVAL (dirichlet with labels that are no class).  */

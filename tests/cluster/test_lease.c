@@ -78,6 +78,75 @@ static void test_rounds_tile_the_run (void **state)
     }
 }
 
+/* The rounds of a plan that begins at a cursor go on from there as if nothing had been before. */
+static void test_rounds_from_a_cursor (void **state)
+{
+    (void) state;
+    uint64_t x = 4004;
+    for (int i = 0; i < 2000; i++) {
+        s_run_t run = s_random_run (&x, RK_AVERAGE_OVERLAPPED);
+        rk_plan_t *plan = s_plan (&run);
+        uint64_t n = plan->minibatches_per_pass, all = n * run.passes, before = plan->digest;
+        uint64_t f0 = 1 + fixture_below (&x, all), r0 = 1 + fixture_below (&x, f0), at = f0, r;
+        assert_int_equal (rk_plan_set_cursor (plan, r0, f0, 0, NULL), RK_OK);
+        assert_true (plan->digest != before);
+        for (r = r0; r < rk_round_n (plan); r++) {
+            uint64_t first, end;
+            rk_round_range (plan, r, &first, &end);
+            assert_true (first == at && end > first && end - first <= rk_round_longest (plan));
+            assert_true (end - first == rk_round_longest (plan) || end % n == 0);
+            assert_true (rk_pass_of (plan, first) == rk_pass_of (plan, end - 1));
+            assert_true (rk_round_ends_pass (plan, r) == (end % n == 0));
+            assert_true (rk_round_cursor (plan, r) == first && rk_round_cursor (plan, r + 1) == end);
+            for (uint64_t f = first; f < end; f++)
+                assert_true (rk_round_of (plan, f) == r);
+            at = end;
+        }
+        assert_true (at == all && rk_round_cursor (plan, r) == all);
+        assert_true (rk_round_of (plan, f0 - 1) == UINT64_MAX);
+        assert_int_equal (rk_plan_set_cursor (plan, r0, all + 1, 0, NULL), RK_EINVAL);
+        assert_int_equal (rk_plan_set_cursor (plan, 0, f0, 0, NULL), RK_EINVAL);
+        rk_plan_destroy (&plan);
+    }
+}
+
+/* Two plans, one after the other, grant every minibatch of the run once. */
+static void test_a_table_goes_on (void **state)
+{
+    (void) state;
+    uint64_t x = 5005;
+    for (int i = 0; i < 300; i++) {
+        s_run_t run = s_random_run (&x, i % 2 ? RK_AVERAGE_DRAINED : RK_AVERAGE_OVERLAPPED);
+        uint64_t f0 = 0, r0 = 0, total = 0, f[8], round;
+        static unsigned seen[MOST];
+        memset (seen, 0, sizeof seen);
+        for (int leg = 0; leg < 2; leg++) {
+            run.n_clusters = 1 + fixture_below (&x, 6);
+            rk_plan_t *plan = s_plan (&run);
+            rk_lease_table_t *table = NULL;
+            total = plan->minibatches_per_pass * run.passes;
+            assert_int_equal (rk_plan_set_cursor (plan, r0, f0, 0, NULL), RK_OK);
+            assert_int_equal (rk_lease_table_new (&table, plan, r0, NULL), RK_OK);
+            uint64_t last = leg || rk_round_n (plan) == r0 ? rk_round_n (plan) : r0 + 1 + fixture_below (&x, rk_round_n (plan) - r0);
+            for (uint32_t c = 0; rk_lease_committed (table) < last; c = (c + 1) % run.n_clusters) {
+                uint32_t n = rk_lease_grant (table, c, 8, f, &round);
+                for (uint32_t k = 0; k < n && round < last; k++) /* what was granted of later rounds is granted again */
+                    seen[f[k]]++;
+                uint64_t counts[8], samples[8], at = rk_lease_committed (table);
+                bool committed = false;
+                for (uint32_t s = 0; s < plan->n_stages && rk_lease_closed (table, at, counts, samples) && at < last; s++)
+                    assert_int_equal (rk_lease_applied (table, at, s, &committed, NULL), RK_OK);
+            }
+            r0 = last;
+            f0 = rk_round_cursor (plan, last);
+            rk_lease_table_destroy (&table);
+            rk_plan_destroy (&plan);
+        }
+        for (uint64_t k = 0; k < total; k++)
+            assert_int_equal (seen[k], 1);
+    }
+}
+
 static void test_short_rounds_by_hand (void **state)
 {
     (void) state;
@@ -371,6 +440,7 @@ int main (void)
         cmocka_unit_test (test_quotas),              cmocka_unit_test (test_largest_remainder),
         cmocka_unit_test (test_deal_order),          cmocka_unit_test (test_deal_example),
         cmocka_unit_test (test_random_requests),     cmocka_unit_test (test_overlapped_window),
+        cmocka_unit_test (test_rounds_from_a_cursor), cmocka_unit_test (test_a_table_goes_on),
         cmocka_unit_test (test_hold),                cmocka_unit_test (test_resume),
     };
     return cmocka_run_group_tests_name ("cluster/lease", tests, NULL, NULL);

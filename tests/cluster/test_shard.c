@@ -109,6 +109,34 @@ static void shards_cover_the_set_once_a_pass (void **state)
         fail_msg ("skew %.3f at alpha 0.5, %.3f at 0.02", some, most);
 }
 
+/* A plan of two clusters that goes on with a run of five: the same samples in the same minibatches, with an heir. */
+static void lost_shards_have_heirs (void **state)
+{
+    (void) state;
+    const rk_layer_info_t layer = {.flat_at = 0, .stash_bytes = 1, .work_bytes = 1, .cut_bytes = 1};
+    rk_plan_t *before = s_plan ("dirichlet", 0.5, RK_AVERAGE_DRAINED), *after = NULL;
+    const rk_model_info_t model = {.n_layers = 1, .layers = &layer, .n_flat = 64, .train_samples = before->train_samples, .test_samples = 1};
+    const uint32_t counts[2] = {1, 1}, cuts[2] = {0};
+    rk_error_t err = {0};
+    assert_int_equal (rk_plan_by_hand (&after, 2, &model, &before->settings, 2, counts, cuts, NULL, &err), RK_OK);
+    assert_int_equal (rk_plan_set_cursor (after, 3, 7, rk_shard_count (before), &err), RK_OK);
+    for (uint32_t r = 0; r < REPLICAS; r++) {
+        rk_shard_t *was = NULL, *is = NULL;
+        assert_int_equal (rk_shard_new (&was, before, r, s_data, &err), RK_OK);
+        assert_int_equal (rk_shard_new (&is, after, r, s_data, &err), RK_OK);
+        for (uint64_t f = 7; f < 2 * before->minibatches_per_pass; f++) {
+            assert_int_equal (rk_shard_of (after, f), rk_shard_of (before, f));
+            assert_int_equal (rk_shard_owner (after, f), rk_shard_of (before, f) % 2);
+            if (rk_shard_of (before, f) == r)
+                assert_int_equal (rk_shard_sample (is, f, f % 5), rk_shard_sample (was, f, f % 5));
+        }
+        rk_shard_destroy (&was);
+        rk_shard_destroy (&is);
+    }
+    rk_plan_destroy (&before);
+    rk_plan_destroy (&after);
+}
+
 static void leases_go_to_their_replica (void **state)
 {
     for (int mode = RK_AVERAGE_OVERLAPPED; mode <= RK_AVERAGE_DRAINED; mode++) {
@@ -157,6 +185,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (shards_cover_the_set_once_a_pass),
         cmocka_unit_test (leases_go_to_their_replica),
+        cmocka_unit_test (lost_shards_have_heirs),
     };
     return cmocka_run_group_tests (tests, s_open, s_close);
 }
