@@ -113,6 +113,30 @@ int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node)
     return peer ? s_deadline (peer) : START_MS;
 }
 
+int64_t rk_member_silent_ms (const rk_member_t *m, uint32_t node, int64_t now_ms)
+{
+    const s_peer_t *peer = s_find (m, node);
+    return peer && now_ms > peer->heard_ms ? now_ms - peer->heard_ms : 0;
+}
+
+void rk_member_learn (rk_member_t *m, uint32_t node, const rk_member_t *from)
+{
+    s_peer_t *peer = s_find (m, node);
+    const s_peer_t *known = s_find (from, node);
+    if (!peer || !known)
+        return;
+    memcpy (peer->gaps, known->gaps, sizeof peer->gaps);
+    peer->n_gaps = known->n_gaps;
+}
+
+void rk_member_excuse (rk_member_t *m, int64_t ms, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < m->capacity; i++) {
+        s_peer_t *peer = &m->peers[i];
+        peer->heard_ms = peer->heard_ms > now_ms - ms ? now_ms : peer->heard_ms + ms;
+    }
+}
+
 uint32_t rk_member_suspect (const rk_member_t *m, int64_t now_ms, int64_t *silent_ms)
 {
     for (uint32_t i = 0; i < m->capacity; i++) {

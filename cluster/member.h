@@ -16,6 +16,12 @@ void rk_member_leave (rk_member_t *m, uint32_t node);
 void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms);
 /* Milliseconds of silence after which `node` is suspected; learned per peer. */
 int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node);
+/* How long it has been silent; 0: it is not here. */
+int64_t rk_member_silent_ms (const rk_member_t *m, uint32_t node, int64_t now_ms);
+/* What another learned about `node` holds here as well. */
+void rk_member_learn (rk_member_t *m, uint32_t node, const rk_member_t *from);
+/* This process itself was not running for so long: nobody is blamed for that. */
+void rk_member_excuse (rk_member_t *m, int64_t ms, int64_t now_ms);
 /* The first suspected node, or UINT32_MAX; *silent_ms says for how long it has been silent. */
 uint32_t rk_member_suspect (const rk_member_t *m, int64_t now_ms, int64_t *silent_ms);
 /* When to look again. */

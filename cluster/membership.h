@@ -17,7 +17,8 @@
  *   LEFT       others have gone on, more than one view ahead: join again.
  *
  * When a surveyor dies, the next in line surveys anew, with the same answers. One that is suspected wrongly takes over
- * again: only the lowest that is heard is answered. Two that survey at the same time are settled by Paxos.
+ * again: only the lowest that is heard is answered. Two that survey at the same time are settled by Paxos. A link that
+ * works one way only is no link: who is not heard by us, or does not hear us, is suspected by us.
  * Pure: messages go in and come out as values, time is an argument. thread: one at a time.               */
 #ifndef RK_CLUSTER_MEMBERSHIP_H
 #define RK_CLUSTER_MEMBERSHIP_H
@@ -25,13 +26,13 @@
 #include "cluster/view.h"
 
 typedef enum {
-    RK_MEMBERSHIP_STEADY = 0, RK_MEMBERSHIP_SURVEY, RK_MEMBERSHIP_PROPOSE, RK_MEMBERSHIP_AGREEING, RK_MEMBERSHIP_PARKED,
-    RK_MEMBERSHIP_DECIDED, RK_MEMBERSHIP_LEFT, RK_MEMBERSHIP_N_STATES
+    RK_MEMBERSHIP_STEADY = 0, RK_MEMBERSHIP_SURVEY, RK_MEMBERSHIP_PROPOSE, RK_MEMBERSHIP_AGREEING,
+    RK_MEMBERSHIP_PARKED, RK_MEMBERSHIP_DECIDED, RK_MEMBERSHIP_LEFT, RK_MEMBERSHIP_N_STATES
 } rk_membership_state_t;
 
 typedef enum {
-    RK_AGREE_SURVEY = 0, /* stop and say where you stand: attempt */
-    RK_AGREE_STANDING,   /* attempt; value: the member's standing, as its actor wrote it */
+    RK_AGREE_SURVEY = 0, /* stop and say where you stand */
+    RK_AGREE_STANDING,   /* value: the member's standing, as its actor wrote it */
     RK_AGREE_AHEAD,      /* the sender is in a later view: ahead */
     RK_AGREE_PAXOS,      /* paxos */
     RK_AGREE_N_KINDS
@@ -40,7 +41,6 @@ typedef enum {
 typedef struct {
     rk_agree_kind_t kind;
     uint64_t view;        /* it is about: the one whose members decide */
-    uint64_t attempt;     /* SURVEY, STANDING */
     uint64_t ahead;       /* AHEAD: number of the sender's view */
     const uint8_t *value; /* STANDING; borrowed */
     size_t size;
@@ -49,18 +49,19 @@ typedef struct {
     rk_paxos_msg_t paxos; /* PAXOS; its own dead are not used */
 } rk_agree_msg_t;
 
+typedef struct rk_membership rk_membership_t;
+
 typedef struct {
     const rk_view_t *view;   /* copied */
     uint32_t self;           /* a member's id */
     int64_t survey_ms;       /* how long a member that is alive may take to stop and answer */
     int64_t retry_ms;        /* of a question that may have been lost */
     uint64_t seed;           /* of jitter */
-    const uint8_t *decision; /* the bytes by which this view was decided, told to those who missed it; copied; NULL: none */
+    const rk_membership_t *before; /* of the view before: what it has learned of members still here; NULL: none */
+    const uint8_t *decision; /* by which this view was decided, told to those who missed it; copied; NULL: none */
     size_t decision_size;
     uint32_t corrupt;        /* tests: RK_PAXOS_CORRUPT_ of the decision */
 } rk_membership_config_t;
-
-typedef struct rk_membership rk_membership_t;
 
 /* errors: RK_EINVAL (self is no member), RK_ENOMEM. */
 rk_err_t rk_membership_new (rk_membership_t **membership_p, const rk_membership_config_t *config, int64_t now_ms,
@@ -68,7 +69,9 @@ rk_err_t rk_membership_new (rk_membership_t **membership_p, const rk_membership_
 void rk_membership_destroy (rk_membership_t **membership_p);
 
 /* ---- what happens */
-void rk_membership_heard (rk_membership_t *m, uint32_t id, int64_t now_ms); /* anything from it, e.g. a Heartbeat */
+/* A Heartbeat, or anything else, from it. hears_us: it said that it has heard us within its own deadline (true when it
+ * said nothing about that).                                                                               */
+void rk_membership_heard (rk_membership_t *m, uint32_t id, bool hears_us, int64_t now_ms);
 void rk_membership_dead (rk_membership_t *m, uint32_t id, int64_t now_ms);  /* its process is known to have ended */
 /* This member wishes for another view. Only the first member's wish counts: others tell it theirs. */
 void rk_membership_want (rk_membership_t *m, int64_t now_ms);
@@ -77,6 +80,8 @@ void rk_membership_leaving (rk_membership_t *m, uint32_t id, int64_t now_ms);
 /* errors: RK_EFORMAT (from no member, makes no sense; nothing has changed), RK_ESTALE (an old view's), RK_ENOMEM. */
 rk_err_t rk_membership_receive (rk_membership_t *m, uint32_t from, const rk_agree_msg_t *msg, int64_t now_ms,
                                 rk_error_t *err) RK_MUST_CHECK;
+/* Anything that carries the number of another view came from there: whoever is behind is told what it missed. */
+void rk_membership_other_view (rk_membership_t *m, uint32_t from, uint64_t view, int64_t now_ms);
 void rk_membership_tick (rk_membership_t *m, int64_t now_ms);
 int64_t rk_membership_next_ms (const rk_membership_t *m, int64_t now_ms);
 
@@ -85,7 +90,9 @@ rk_membership_state_t rk_membership_state (const rk_membership_t *m);
 /* The actor must stop what runs in this view, and then tell its standing (copied; once). */
 bool rk_membership_must_stop (const rk_membership_t *m);
 rk_err_t rk_membership_standing (rk_membership_t *m, const uint8_t *bytes, size_t size, int64_t now_ms) RK_MUST_CHECK;
-/* In PROPOSE: those who go on, ascending; their standings, the own among them. NULL: not one of them. */
+/* In PROPOSE: who goes on, this member among them: alive, has answered, does not leave. */
+bool rk_membership_goes_on (const rk_membership_t *m, uint32_t id, int64_t now_ms);
+/* What a member answered; NULL: it has not. Also of one that leaves. */
 const uint8_t *rk_membership_answer (const rk_membership_t *m, uint32_t id, size_t *size);
 /* The next view (copied). From here on it is Paxos'; another's may be decided. errors: RK_ESTATE, RK_ENOMEM. */
 rk_err_t rk_membership_propose (rk_membership_t *m, const uint8_t *bytes, size_t size, int64_t now_ms) RK_MUST_CHECK;
@@ -95,7 +102,8 @@ bool rk_membership_outgoing (rk_membership_t *m, uint32_t *to, rk_agree_msg_t *m
 const uint8_t *rk_membership_decided (const rk_membership_t *m, size_t *size);
 
 /* ---- for people and programs */
-uint32_t rk_membership_first (const rk_membership_t *m, int64_t now_ms); /* who leads or would survey: the lowest that is not suspected */
+/* Who leads, or would survey: the lowest that is alive. */
+uint32_t rk_membership_first (const rk_membership_t *m, int64_t now_ms);
 bool rk_membership_is_alive (const rk_membership_t *m, uint32_t id, int64_t now_ms); /* neither dead nor suspected */
 int64_t rk_membership_silent_ms (const rk_membership_t *m, uint32_t id, int64_t now_ms);
 int64_t rk_membership_deadline_ms (const rk_membership_t *m, uint32_t id); /* of silence; learned */
