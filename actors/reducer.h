@@ -5,8 +5,9 @@
  * in:  Snapshot (own stage, lent, const), Chunk (previous owner, neighbours), Stop
  * out: Chunk, Mean (own stage, lent from a buffer of ours)
  * Ring: acc(piece) = n_own * x (first), received + n_own * x (next ranks); the last one divides by the total and the
- * result is copied around. Chunks of a round not begun here yet are kept (bounded by one round); chunks whose
- * view, round or total differ are refused. Large pieces go in parts of at most 1 MiB.                        */
+ * result is copied around (two replicas with a small segment: one swap). Chunks of a round not begun here yet are kept
+ * (bounded by one round); chunks whose view, round or total differ are refused. Large pieces go in parts of at most
+ * 1 MiB.                                                                                                     */
 #ifndef RK_ACTORS_REDUCER_H
 #define RK_ACTORS_REDUCER_H
 #include "actors/actor.h"

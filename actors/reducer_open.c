@@ -39,15 +39,22 @@ static void s_make_lane (rk_reducer_self_t *self, rk_lane_t *lane, uint32_t segm
                         .next = rk_reducer_owner (self->plan, segment, (self->cluster + 1) % self->n),
                         .previous = rk_reducer_owner (self->plan, segment, (self->cluster + self->n - 1) % self->n),
                         .pieces = self->pieces + (size_t) self->n_lanes * self->n,
-                        .whole = {.lo = s->lo - base, .n = s->hi - s->lo, .first_part = self->mix.n_parts}};
+                        .whole = {.lo = s->lo - base, .n = s->hi - s->lo, .first_part = self->mix.n_parts},
+                        .pair = self->n == 2 && s->hi - s->lo <= RK_REDUCER_PAIR};
     self->mix.n_parts += rk_reducer_n_parts (lane->whole.n);
     for (uint32_t p = 0; p < self->n; p++) {
         uint64_t lo, hi;
         rk_plan_piece (self->plan, segment, p, &lo, &hi);
+        if (lane->pair) {
+            hi = s->hi;
+            lo = p == 0 ? s->lo : hi;
+        }
         lane->pieces[p] = (rk_piece_t){.lo = lo - base, .n = hi - lo, .first_part = self->n_parts};
         self->n_parts += rk_reducer_n_parts (hi - lo);
     }
-    for (uint32_t t = 0; t < rk_ring_n_steps (self->n); t++)
+    if (lane->pair)
+        self->n_arrivals += rk_reducer_n_parts (lane->whole.n);
+    for (uint32_t t = 0; !lane->pair && t < rk_ring_n_steps (self->n); t++)
         self->n_arrivals += rk_reducer_n_parts (lane->pieces[rk_ring_step (self->cluster, self->n, t).receive_piece].n);
 }
 

@@ -15,6 +15,7 @@
 
 #define RK_REDUCER_PART 262144 /* floats: 1 MiB */
 #define RK_REDUCER_PLANES (1 + RK_OPTIM_MAX_SLOTS)
+#define RK_REDUCER_PAIR 16384  /* floats: two replicas swap segments up to this size whole, in one hop, not in two */
 
 typedef struct {
     uint64_t lo, n;      /* floats from the start of this stage's range */
@@ -24,6 +25,7 @@ typedef struct {
 typedef struct {
     uint32_t segment;        /* of the plan */
     uint32_t next, previous; /* addresses of the owners in the neighbour clusters of the ring */
+    bool pair;               /* two replicas, a small segment: piece 0 is all of it, both send it, both add */
     rk_piece_t *pieces;      /* n_clusters */
     rk_piece_t whole;        /* the segment; parts numbered as mixing numbers them */
 } rk_lane_t;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Ring all-reduce as a reaction: a part that arrives at step t is added (or copied) and what results is the
  * part this rank sends at step t + 1. Sums start with the first rank's own values and grow in ring order, so
- * every rank ends with the same bits.                                                                     */
+ * every rank ends with the same bits. A pair with a small segment swaps it whole and both add: a sum of two is the
+ * same in either order, so the bits are the ring's, after one hop instead of two.                          */
 #include "actors/reducer_parts.h"
 #include "compute/kernels/vec.h"
 
@@ -47,14 +48,17 @@ static void s_give_back (void *bytes, void *hint)
     rk_buffer_unref (buffer);
 }
 
-/* share: the received frame is passed on as it is; NULL: the part is lent from the accumulator. */
+/* share: the received frame is passed on as it is; NULL: the part is lent from the accumulator, of a pair copied: what
+ * arrives is written over it.                                                                              */
 static rk_err_t s_send (rk_reducer_self_t *self, const part_t *part, uint32_t step, zmq_msg_t *share, rk_error_t *err)
 {
     rk_msg_t msg = {.kind = RK_MSG_CHUNK,
                     .chunk = {.round = self->round, .segment = part->lane->segment, .plane = part->plane, .step = step,
                               .piece = part->piece, .offset = part->offset, .n_floats = part->n, .total = self->total}};
     rk_frame_t frame = {.share = share};
-    if (!share) {
+    if (!share && part->lane->pair)
+        frame = (rk_frame_t){.bytes = s_acc (self, part), .size = part->n * sizeof (float)};
+    else if (!share) {
         rk_part_lend_t *lend = s_lend (self, part);
         lend->buffer = rk_buffer_ref (self->acc);
         atomic_store_explicit (&lend->lent, 1, memory_order_relaxed);
@@ -67,7 +71,7 @@ static rk_err_t s_send (rk_reducer_self_t *self, const part_t *part, uint32_t st
 
 static rk_err_t s_begin_piece (rk_reducer_self_t *self, const rk_lane_t *lane, uint32_t plane, rk_error_t *err)
 {
-    uint32_t piece = rk_ring_step (self->cluster, self->n, 0).send_piece;
+    uint32_t piece = lane->pair ? 0 : rk_ring_step (self->cluster, self->n, 0).send_piece;
     rk_err_t code = RK_OK;
     for (uint64_t at = 0; at < lane->pieces[piece].n && code == RK_OK; at += RK_REDUCER_PART) {
         uint64_t n = lane->pieces[piece].n - at;
@@ -119,7 +123,7 @@ static void s_add (rk_reducer_self_t *self, const part_t *part, const void *rece
 rk_err_t rk_rings_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken, rk_error_t *err)
 {
     part_t part = s_part (self, chunk);
-    bool gather = rk_ring_step (self->cluster, self->n, part.step).gather;
+    bool gather = !part.lane->pair && rk_ring_step (self->cluster, self->n, part.step).gather;
     uint8_t bit = gather ? RK_GOT_MEAN : RK_GOT_SUM;
     *taken = true;
     if (chunk->total != self->total)
@@ -140,7 +144,7 @@ rk_err_t rk_rings_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_ms
         s_add (self, &part, zmq_msg_data (frame));
     self->got[part.number] |= bit;
     self->n_missing--;
-    if (part.step + 1 == rk_ring_n_steps (self->n))
+    if (part.lane->pair || part.step + 1 == rk_ring_n_steps (self->n))
         return RK_OK;
     return s_send (self, &part, part.step + 1, gather ? frame : NULL, err);
 }
@@ -158,7 +162,10 @@ rk_err_t rk_rings_check (const rk_reducer_self_t *self, const rk_packet_t *packe
     if (packet->msg.sender != lane->previous)
         return rk_error_set (err, RK_EFORMAT, "chunk of segment %u from %s %u, not the owner before this one", c->segment,
                              rk_actor_kind_name (rk_address_kind (packet->msg.sender)), rk_address_node (packet->msg.sender));
-    if (c->piece != rk_ring_step (self->cluster, self->n, c->step).receive_piece)
+    if (lane->pair && (c->piece || c->step))
+        return rk_error_set (err, RK_EFORMAT, "chunk of piece %u at step %u, but the pair swaps segment %u whole", c->piece,
+                             c->step, c->segment);
+    if (!lane->pair && c->piece != rk_ring_step (self->cluster, self->n, c->step).receive_piece)
         return rk_error_set (err, RK_EFORMAT, "chunk of piece %u at step %u, the ring says piece %u", c->piece, c->step,
                              rk_ring_step (self->cluster, self->n, c->step).receive_piece);
     uint64_t n = lane->pieces[c->piece].n;

@@ -34,8 +34,9 @@ static rk_err_t s_check (const rk_graph_config_t *c, rk_error_t *err)
         return rk_error_set (err, RK_EINVAL, "a graph of %u replicas: 1 to %u are possible", c->n, RK_GRAPH_MAX_N);
     if (!(c->probability >= 0 && c->probability <= 1))
         return rk_error_set (err, RK_EINVAL, "probability %g of a link is not in [0, 1]", c->probability);
-    if (!(c->k0 >= 0 && c->k0 <= RK_GRAPH_MAX_N) || !(c->gamma >= 0 && c->gamma <= RK_GRAPH_MAX_N))
-        return rk_error_set (err, RK_EINVAL, "k0 %g and gamma %g must be in [0, %u]", c->k0, c->gamma, RK_GRAPH_MAX_N);
+    const double most = RK_GRAPH_MAX_N;
+    if (!(c->k0 >= 0 && c->k0 <= most) || !(c->gamma >= -most && c->gamma <= most))
+        return rk_error_set (err, RK_EINVAL, "k0 %g must be in [0, %g] and gamma %g in [-%g, %g]", c->k0, most, c->gamma, most, most);
     if (!(c->budget >= 0 && c->budget <= RK_GRAPH_MAX_N) || (c->budget > 0 && c->budget < 0.001))
         return rk_error_set (err, RK_EINVAL, "a budget of %g models per step: 0.001 to %u are possible", c->budget,
                              RK_GRAPH_MAX_N);

@@ -34,7 +34,7 @@ typedef struct {
      * ada-spread (k), mixed-radix (largest factor - 1; 0: records are not read).                                   */
     uint32_t degree;
     double probability;    /* Erdos-Renyi: of each link */
-    double k0, gamma;      /* Ada: k = max (k0 - gamma pass, k_min), ada.md §3 */
+    double k0, gamma;      /* Ada: k = max (k0 - gamma pass, k_min), ada.md §3; gamma < 0: k grows up to degree */
     uint32_t k_min, hold;  /* Ada: fewest connections; passes k0 is held before it falls */
     bool per_side, rounded; /* Ada's open questions: k counts one side of the ring; gamma pass is rounded, not cut */
     uint32_t group;        /* two-level: replicas per machine, 0: one machine; mixed-radix: largest factor */

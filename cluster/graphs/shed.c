@@ -10,7 +10,8 @@
 
 uint32_t rk_ada_degree (const rk_graph_config_t *c, uint64_t pass)
 {
-    const double side = c->per_side ? 2 : 1, most = c->n > 1 ? c->n - 1 : 1;
+    const double side = c->per_side ? 2 : 1, others = c->n > 1 ? c->n - 1 : 1;
+    const double most = c->gamma < 0 && c->degree ? fmin (c->degree, others) : others;
     const double k0 = side * (c->k0 > 0 ? c->k0 : RK_ADA_K0);
     const double k_min = c->k_min ? side * c->k_min : 2;
     const double passes = pass > c->hold ? (double) (pass - c->hold) : 0;
@@ -23,6 +24,8 @@ rk_err_t rk_shed_open (rk_graph_t *graph, rk_error_t *err)
     const rk_graph_config_t *c = &graph->config;
     if (c->k_min == 1 && !c->per_side && c->n > 2)
         return rk_error_set (err, RK_EINVAL, "k_min 1: a ring lattice has at least 2 connections");
+    if (c->gamma < 0 && !c->degree)
+        return rk_error_set (err, RK_EINVAL, "gamma %g: connections grow, so average.degree must say how many at most", c->gamma);
     const uint32_t first = rk_ada_degree (c, 0), most = c->degree > first ? c->degree : first;
     const uint32_t h = rk_lattice_side (c->n, most);
     graph->dims[0] = most;

@@ -64,7 +64,7 @@ static const s_row_t s_rows[] = {
     {"average.degree", INTEGER (graph.degree, 0, 65536), "0", "connections of a lattice and the like; 0: its default"},
     {"average.probability", REAL (graph.probability, 0, 1), "0", "of a link, erdos-renyi; 0: its default"},
     {"average.k0", REAL (graph.k0, 0, 65536), "0", "Ada: connections in the first pass; 0: 10"},
-    {"average.gamma", REAL (graph.gamma, 0, 65536), "0", "Ada: connections fewer from pass to pass"},
+    {"average.gamma", REAL (graph.gamma, -65536, 65536), "0", "Ada: connections fewer from pass to pass; below 0: more, up to average.degree"},
     {"average.k_min", INTEGER (graph.k_min, 0, 65536), "0", "Ada: fewest connections; 0: 2"},
     {"average.hold", INTEGER (graph.hold, 0, 1000000), "0", "Ada: passes k0 is held before it falls"},
     {"average.group", INTEGER (graph.group, 0, 65536), "0", "two-level: replicas per machine; mixed-radix: largest factor"},
@@ -92,7 +92,8 @@ static rk_err_t s_refuse (const s_row_t *row, const char *value, rk_error_t *err
 static rk_err_t s_number (const s_row_t *row, void *member, const char *value, rk_error_t *err)
 {
     char *end = NULL;
-    const double x = isdigit ((unsigned char) *value) || *value == '.' ? strtod (value, &end) : NAN;
+    const bool begins = isdigit ((unsigned char) *value) || *value == '.' || (*value == '-' && row->low < 0);
+    const double x = begins ? strtod (value, &end) : NAN;
     const bool whole = row->kind == KIND_REAL || x == floor (x);
     if (!end || end == value || *end || !(x >= row->low && x <= row->high) || !whole)
         return s_refuse (row, value, err);

@@ -198,7 +198,7 @@ static void misaligned_snapshots_are_read (void **state)
 
 /* ---- one reducer, its neighbour scripted: 2 clusters of 1 stage, two pieces large enough to be lent */
 
-enum { HALF = 32768, WHOLE = 2 * HALF, BYTES = HALF * sizeof (float) };
+enum { SMALL = 1024, HALF = 32768, WHOLE = 2 * HALF, BYTES = HALF * sizeof (float) };
 
 typedef struct {
     rk_plan_t *plan;
@@ -207,10 +207,10 @@ typedef struct {
     float own[WHOLE];
 } lone_t;
 
-static void s_open_lone (lone_t *lone)
+static void s_open_lone_of (lone_t *lone, uint64_t n_flat)
 {
     const rk_layer_info_t layer = {.flat_at = 0, .stash_bytes = 1, .work_bytes = 1, .cut_bytes = 1};
-    const rk_model_info_t model = {.n_layers = 1, .layers = &layer, .n_flat = WHOLE, .train_samples = 100, .test_samples = 1};
+    const rk_model_info_t model = {.n_layers = 1, .layers = &layer, .n_flat = n_flat, .train_samples = 100, .test_samples = 1};
     const uint32_t counts[] = {1, 1}, cuts[] = {0, 0};
     rk_settings_t settings;
     rk_error_t err;
@@ -226,6 +226,11 @@ static void s_open_lone (lone_t *lone)
     s_ok (rk_actor_connect (lone->reducer, lone->neighbour.sender, lone->neighbour.endpoint, &err), &err);
     for (int i = 0; i < WHOLE; i++)
         lone->own[i] = (float) (i % 1000);
+}
+
+static void s_open_lone (lone_t *lone)
+{
+    s_open_lone_of (lone, WHOLE);
 }
 
 static void s_close_lone (lone_t *lone)
@@ -370,6 +375,40 @@ static void a_lent_piece_is_not_overwritten (void **state)
     s_close_lone (&lone);
 }
 
+/* Two replicas swap a small segment whole: one chunk out, one in; nothing else of a ring is taken. */
+static void a_pair_swaps_a_small_segment (void **state)
+{
+    static lone_t lone;
+    s_open_lone_of (&lone, SMALL);
+    rk_msg_t msg = {.kind = RK_MSG_CHUNK, .chunk = {.n_floats = SMALL, .total = 4}};
+    rk_msg_t later = msg, half = msg, second = msg;
+    later.chunk.step = 1;
+    half.chunk.n_floats = SMALL / 2;
+    second.chunk.piece = 1;
+    s_send_chunk (&lone, later, 9, SMALL * sizeof (float));
+    s_send_chunk (&lone, half, 9, SMALL / 2 * sizeof (float));
+    s_send_chunk (&lone, second, 9, SMALL * sizeof (float));
+    for (uint64_t round = 0; round < 3; round++) {
+        msg.chunk.round = round;
+        s_send_chunk (&lone, msg, 5, SMALL * sizeof (float)); /* parked: it is here first */
+        const rk_frame_t frame = {.bytes = lone.own, .size = SMALL * sizeof (float)};
+        mock_send (&lone.stage, (rk_msg_t){.kind = RK_MSG_SNAPSHOT, .snapshot = {.round = round, .n_planes = 1, .weight = 3, .total = 4}},
+                   &frame, 1);
+        const rk_msg_t *sent = mock_receive (&lone.neighbour, RK_MSG_CHUNK);
+        assert_int_equal (sent->chunk.n_floats, SMALL);
+        const float *whole = zmq_msg_data (&lone.neighbour.packet->frame[0]);
+        for (uint32_t i = 0; i < SMALL; i++)
+            assert_true (whole[i] == 3 * lone.own[i]);
+        rk_packet_clear (lone.neighbour.packet);
+        assert_int_equal (mock_receive (&lone.stage, RK_MSG_MEAN)->mean.round, round);
+        const float *mean = zmq_msg_data (&lone.stage.packet->frame[0]);
+        for (uint32_t i = 0; i < SMALL; i++)
+            assert_true (mean[i] == (5 + 3 * lone.own[i]) / 4);
+        rk_packet_clear (lone.stage.packet);
+    }
+    s_close_lone (&lone);
+}
+
 int main (void)
 {
     setenv ("RK_LOG", "error", 1); /* these tests provoke warnings */
@@ -379,6 +418,7 @@ int main (void)
         cmocka_unit_test (misaligned_snapshots_are_read),
         cmocka_unit_test (bad_early_and_repeated_chunks_do_no_harm),
         cmocka_unit_test (a_lent_piece_is_not_overwritten),
+        cmocka_unit_test (a_pair_swaps_a_small_segment),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -166,6 +166,7 @@ static void wrong_cells_are_refused (void **state)
     s_refused (CELL ("average.graph", "hypercube", "dbench.replicas", "12"), "12");
     s_refused (CELL ("average.graph", "directed"), "doubly stochastic");
     s_refused (CELL ("model.name", "mlp-tinny"), "mlp-tiny");
+    s_refused (CELL ("average.graph", "ada", "average.k0", "4", "average.gamma", "-2"), "average.degree");
     s_refused (CELL ("average.graph", "ring", "average.control", "on"), "ring");
     s_refused (CELL ("average.graph", "ada", "average.control", "on", "dbench.probe_every", "0"), "probe_every");
 }

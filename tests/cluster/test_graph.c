@@ -152,6 +152,29 @@ static void test_ada_ends (void **state)
     }
 }
 
+/* Below 0 gamma turns the schedule round, for the comparison of dense early with dense late. */
+static void test_ada_turned_round (void **state)
+{
+    (void) state;
+    const rk_graph_config_t late = {.name = "ada", .n = 96, .k0 = 4, .gamma = -4, .degree = 16};
+    const rk_graph_config_t early = {.name = "ada", .n = 96, .k0 = 16, .gamma = 4};
+    rk_graph_t *a = s_new (late), *b = s_new (early);
+    rk_graph_edge_t edges[96];
+    assert_int_equal (rk_graph_max_row (a), 17);
+    for (uint64_t pass = 0; pass < 4; pass++) {
+        const rk_graph_time_t at = {.step = pass, .pass = pass}, turned = {.step = pass, .pass = 3 - pass};
+        assert_int_equal (rk_graph_row (a, &at, 5, edges), 5 + 4 * pass);
+        assert_int_equal (rk_graph_row (b, &turned, 5, edges), 5 + 4 * pass);
+    }
+    assert_int_equal (rk_ada_degree (&late, 1000), 16);
+    rk_graph_destroy (&a);
+    rk_graph_destroy (&b);
+    rk_error_t err;
+    const rk_graph_config_t endless = {.name = "ada", .n = 96, .k0 = 4, .gamma = -4};
+    assert_int_equal (rk_graph_new (&a, &endless, &err), RK_EINVAL);
+    assert_non_null (strstr (err.text, "average.degree"));
+}
+
 /* The presets' k, pass by pass; links change at edges of passes only (ada.md §9.4, 7). */
 static void test_ada_schedule (void **state)
 {
@@ -405,7 +428,7 @@ int main (void)
         cmocka_unit_test (test_global_average),            cmocka_unit_test (test_fallbacks_are_noted),
         cmocka_unit_test (test_spread_has_the_degree),     cmocka_unit_test (test_random_graphs_follow_the_seed),
         cmocka_unit_test (test_groups_and_budget),         cmocka_unit_test (test_radix_obeys_control),
-        cmocka_unit_test (test_refused),
+        cmocka_unit_test (test_ada_turned_round),          cmocka_unit_test (test_refused),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
