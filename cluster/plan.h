@@ -50,8 +50,8 @@ typedef struct {
 typedef struct {
     const rk_profile_t *nodes;
     uint32_t n_nodes;
-    /* Measured links, n_nodes x n_nodes row-major, NULL when not measured. */
-    const uint64_t *link_bytes_per_s, *link_rtt_us; /* entry 0: not measured */
+    /* Links, n_nodes x n_nodes, row: from; NULL when none is measured (cluster/links). */
+    const uint64_t *link_bytes_per_s, *link_rtt_ns; /* entry 0: not known */
 } rk_fleet_t;
 
 /* ---- output */

@@ -7,6 +7,8 @@
 /* No layer of a minibatch takes an hour; beyond that sums could leave 64 bits. */
 #define MOST_LAYER_NS UINT64_C (3600000000000)
 #define MOST_RAM_BYTES (UINT64_C (1) << 50)
+#define MOST_BYTES_PER_S UINT64_C (1000000000000)
+#define MOST_RTT_NS UINT64_C (600000000000)
 
 rk_err_t rk_profiles_init (rk_profiles_t *table, uint32_t capacity, uint32_t n_layers)
 {
@@ -20,6 +22,8 @@ void rk_profiles_clear (rk_profiles_t *table)
     for (uint32_t i = 0; i < table->n; i++)
         free ((void *) table->nodes[i].forward_ns);
     free (table->nodes);
+    free (table->links);
+    free (table->matrix);
     *table = (rk_profiles_t){0};
 }
 
@@ -35,6 +39,12 @@ static rk_err_t s_check (const rk_profiles_t *table, const rk_profile_t *p, size
         if (p->forward_ns[i] > MOST_LAYER_NS || p->backward_ns[i] > MOST_LAYER_NS)
             return rk_error_set (err, RK_EFORMAT, "node %u: layer %zu takes longer than an hour", p->id, i);
     return RK_OK;
+}
+
+static void s_changed (rk_profiles_t *table)
+{
+    free (table->matrix);
+    table->matrix = NULL;
 }
 
 /* Where the id belongs; it may be there already. */
@@ -66,5 +76,86 @@ rk_err_t rk_profiles_add (rk_profiles_t *table, const rk_profile_t *profile, siz
     table->nodes[at].forward_ns = times;
     table->nodes[at].backward_ns = times + n_layers;
     table->n++;
+    s_changed (table);
+    return RK_OK;
+}
+
+/* ---- links */
+static size_t s_link_place (const rk_profiles_t *table, const rk_link_t *link)
+{
+    size_t low = 0, high = table->n_links;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const rk_link_t *l = &table->links[middle];
+        if (l->from < link->from || (l->from == link->from && l->to < link->to))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static rk_err_t s_make_room (rk_profiles_t *table)
+{
+    if (table->n_links < table->link_capacity)
+        return RK_OK;
+    const size_t capacity = table->link_capacity ? 2 * table->link_capacity : 16;
+    rk_link_t *links = realloc (table->links, capacity * sizeof *links);
+    if (!links)
+        return RK_ENOMEM;
+    table->links = links;
+    table->link_capacity = capacity;
+    return RK_OK;
+}
+
+rk_err_t rk_profiles_link (rk_profiles_t *table, const rk_link_t *link, rk_error_t *err)
+{
+    if (link->from == link->to || link->bytes_per_s > MOST_BYTES_PER_S || link->rtt_ns > MOST_RTT_NS)
+        return rk_error_set (err, RK_EFORMAT, "link from node %u to %u: %llu bytes/s, round trip %llu ns", link->from, link->to,
+                             (unsigned long long) link->bytes_per_s, (unsigned long long) link->rtt_ns);
+    const size_t at = s_link_place (table, link);
+    const bool there = at < table->n_links && table->links[at].from == link->from && table->links[at].to == link->to;
+    if (!there && s_make_room (table))
+        return rk_error_set (err, RK_ENOMEM, "no memory for link %zu", table->n_links);
+    if (!there) {
+        memmove (table->links + at + 1, table->links + at, (table->n_links - at) * sizeof *table->links);
+        table->n_links++;
+    }
+    table->links[at] = *link;
+    s_changed (table);
+    return RK_OK;
+}
+
+static rk_err_t s_fill (rk_profiles_t *table)
+{
+    const size_t n = table->n;
+    uint64_t *matrix = malloc (2 * n * n * sizeof *matrix);
+    uint64_t *hosts = malloc ((n + 1) * sizeof *hosts);
+    uint32_t *ids = malloc ((n + 1) * sizeof *ids);
+    rk_err_t rc = matrix && hosts && ids ? RK_OK : RK_ENOMEM;
+    for (size_t i = 0; !rc && i < n; i++) {
+        hosts[i] = table->nodes[i].host;
+        ids[i] = table->nodes[i].id;
+    }
+    if (!rc)
+        rc = rk_links_fill (table->links, table->n_links, ids, hosts, table->n, matrix, matrix + n * n);
+    free (hosts);
+    free (ids);
+    if (rc)
+        free (matrix);
+    else
+        table->matrix = matrix;
+    return rc;
+}
+
+rk_err_t rk_profiles_fleet (rk_profiles_t *table, rk_fleet_t *fleet, rk_error_t *err)
+{
+    *fleet = (rk_fleet_t){.nodes = table->nodes, .n_nodes = table->n};
+    if (!table->n_links || !table->n)
+        return RK_OK;
+    if (!table->matrix && s_fill (table))
+        return rk_error_set (err, RK_ENOMEM, "no memory for the links of %u nodes", table->n);
+    fleet->link_bytes_per_s = table->matrix;
+    fleet->link_rtt_ns = table->matrix + (size_t) table->n * table->n;
     return RK_OK;
 }
