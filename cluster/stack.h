@@ -20,7 +20,7 @@
  * matrix. Bits as cluster/mix.h.                                                                            */
 typedef enum { RK_ORDER_ATC = 0, RK_ORDER_AWC } rk_stack_order_t;
 /* Sparse: sums over neighbours, ascending, the actors' bits. Dense: a product with the whole W (within 1e-6).
- * Auto: dense where the degree is above n / 8.                                                             */
+ * Auto: a lattice's rows as windows, from running sums; dense where the degree is above n / 8 (both within 1e-6). */
 typedef enum { RK_MIXING_SPARSE = 0, RK_MIXING_DENSE, RK_MIXING_AUTO } rk_stack_mixing_t;
 
 /* The problem "quadratic": f (x) = 1/2 sum_c h_c (x_c - 1)^2 with h_c spread evenly over (0, curvature], gradients

@@ -36,6 +36,7 @@ static const rk_option_t s_options[] = {
     {"bytes", "N", "size of the vector to average (default 1048576)"},
     {"transport", "NAME", "inproc, ipc or tcp (default inproc)"},
     {"graph", "NAME", "who mixes with whom, as average.graph (default complete: a ring all-reduce)"},
+    {"mixing", "NAME", "of stacked replicas: sparse (the bits of actors, default) or auto (windows of a lattice)"},
     {"jobs", "N", "cells at a time (default: one per core, as far as memory allows)"},
     {"list", NULL, "show the cells with their memory and work, run nothing"},
     {"json", NULL, "one JSON object per line on stdout, nothing else there"},

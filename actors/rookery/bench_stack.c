@@ -23,6 +23,7 @@ typedef struct {
     rk_graph_t *graph;
     rk_pool_t *pool;
     rk_stack_t *stack;
+    const char *mixing;
     uint32_t degree;
     rk_chunks_t local, mix, copy; /* seconds; seconds; bytes read and written per second */
     rk_chunks_t step_cpu, copy_cpu; /* the same by CPU time of one thread, which other programs do not stretch */
@@ -44,6 +45,10 @@ static rk_err_t s_read_args (self_t *self, const rk_args_t *args, rk_error_t *er
         code = rk_args_number (args, "batch", 1, 65536, &self->batch, err);
     if (!code)
         code = rk_args_number (args, "threads", 1, RK_POOL_MAX_THREADS, &self->threads, err);
+    const char *mixing = rk_args_get (args, "mixing");
+    self->mixing = mixing ? mixing : "sparse";
+    if (!code && strcmp (self->mixing, "sparse") && strcmp (self->mixing, "auto"))
+        code = rk_error_set (err, RK_EINVAL, "--mixing %.32s: sparse (an actor's bits) or auto (windows)", self->mixing);
     return code ? code : rk_args_real (args, "seconds", 0, 3600, &self->seconds, err);
 }
 
@@ -65,7 +70,8 @@ static rk_err_t s_open (self_t *self, const rk_args_t *args, rk_error_t *err)
     self->degree = rk_graph_max_row (self->graph) - 1;
     const rk_stack_config_t config = {.model = self->settings.model_name, .data = self->data, .graph = self->graph,
                                       .n = (uint32_t) self->n, .batch = self->batch, .seed = 1, .optimizer = "sgd",
-                                      .optim = {.momentum = 0.9f}, .pool = self->pool};
+                                      .optim = {.momentum = 0.9f}, .pool = self->pool,
+                                      .mixing = strcmp (self->mixing, "auto") ? RK_MIXING_SPARSE : RK_MIXING_AUTO};
     return rk_stack_new (&self->stack, &config, err);
 }
 
@@ -121,8 +127,8 @@ static json_t *s_figure (self_t *self)
     const double local = rk_chunks_at (&self->local, 0.5), mix = rk_chunks_at (&self->mix, 0.5), copy = rk_chunks_at (&self->copy, 0.5);
     const double moved = PASSES_OVER_MEMORY * (double) self->n * (double) rk_stack_d (self->stack) * sizeof (float), bound = moved / copy;
     const double step_cpu = rk_chunks_at (&self->step_cpu, 0.5), bound_cpu = moved / rk_chunks_at (&self->copy_cpu, 0.5);
-    return json_pack ("{s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "figure", "stack", "model",
-                      self->settings.model_name, "replicas", (json_int_t) self->n, "batch", (json_int_t) self->batch, "degree",
+    return json_pack ("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "figure", "stack", "model",
+                      self->settings.model_name, "mixing", self->mixing, "replicas", (json_int_t) self->n, "batch", (json_int_t) self->batch, "degree",
                       (json_int_t) self->degree, "threads", (json_int_t) self->threads, "kernels", rk_blas_kernels (),
                       "step_s", rk_bench_round (local + mix, 1e4), "local_s", rk_bench_round (local, 1e4), "mix_s",
                       rk_bench_round (mix, 1e4), "memory_bound_s", rk_bench_round (bound, 1e4), "ratio",

@@ -32,12 +32,13 @@ const rk_subcommand_t rk_subcommands[] = {
      "folder of a run it prints the plan of that run.\n",
      rk_command_plan},
     {"bench", "gemm|layer|train|allreduce|hop|stack", 1, 1,
-     " m n k trans model layer batch threads precision seconds ranks bytes transport graph json quiet ", "measure one thing",
+     " m n k trans model layer batch threads precision seconds ranks bytes transport graph mixing json quiet ", "measure one thing",
      "gemm: a product by shape (--m --n --k --trans --threads --precision)\n"
      "layer: one layer of a model: forward, input and parameter gradients (--model --layer --batch --threads)\n"
      "train: samples/s of a model in one process, without sockets (--model --batch --threads)\n"
      "allreduce: averaging a vector, or one mixing step of a graph (--ranks --bytes --transport --graph); tcp and ipc use one process a rank\n"
-     "hop: one activation from stage to stage and back (--bytes --transport): time, CPU, dispatch\n",
+     "hop: one activation from stage to stage and back (--bytes --transport): time, CPU, dispatch\n"
+     "stack: a step of stacked replicas next to what memory alone would take (--model --ranks --batch --threads --mixing)\n",
      rk_command_bench},
     {"dbench", "RUN.zpl", 1, 1, " jobs ram list quiet ", "compare graphs, scales and learning-rate rules on stacked replicas",
      "The file names keys and, in its section grid, lists of values; every combination is a cell (docs/dbench.md).\n"

@@ -43,7 +43,7 @@ static const s_row_t s_rows[] = {
     {"dbench.probe_every", INTEGER (probe_every, 0, 1000000000), "1", "steps between two looks at all tensors; 0: none"},
     {"dbench.eval_replicas", INTEGER (eval_replicas, 1, 65536), "16", "replicas tested after a pass, evenly spread"},
     {"dbench.eval_samples", INTEGER (eval_samples, 0, 1000000000), "2000", "test samples each sees; 0: all"},
-    {"dbench.mixing", WORD (mixing, s_mixings, "sparse | dense | auto"), "sparse", "sums over neighbours, or one product with W"},
+    {"dbench.mixing", WORD (mixing, s_mixings, "sparse | dense | auto"), "sparse", "sums over neighbours, one product with W, or windows of lattices and products by degree"},
     {"dbench.exchange", WORD (exchange, s_exchanges, "direct | cheapest"), "direct",
      "virtual clock and bytes: models to every hearer, or the way that sends least (rings in groups, window doubling)"},
     {"dbench.delay", INTEGER (delay, 0, 1024), "0", "updates by which gradients are late, never across an averaging"},

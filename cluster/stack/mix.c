@@ -10,6 +10,7 @@
 #include "compute/kernels/vec.h"
 
 #define FOUR_AT_ONCE 8 /* edges from which four rows are worked out together */
+#define LEAST_SIDE 2   /* of a lattice whose rows are formed as windows */
 
 typedef struct {
     rk_stack_t *stack;
@@ -17,6 +18,7 @@ typedef struct {
     float *live;            /* NULL: mixed in place; else (n, d): live += mixed - from */
     const float *dense;     /* (n, n): W, or NULL: sparse */
     bool one_row;           /* all rows of W are the same */
+    uint32_t side;          /* above 0: rows are formed as windows of a ring lattice */
     rk_stack_range_t range; /* columns */
 } s_mixing_t;
 
@@ -73,11 +75,11 @@ static rk_stack_hearers_t *s_merge_four (const rk_stack_t *self, uint32_t i, rk_
 
 /* Row i is the first of four that differ: marked, and their peers merged. Four lists of n edges have at most 4 n peers,
  * and one more entry ends them.                                                                            */
-static void s_mark_fours (rk_stack_t *self, bool one_row)
+static void s_mark_fours (rk_stack_t *self, bool none)
 {
     rk_stack_hearers_t *at = self->hearers;
     memset (self->four, 0, self->config.n * sizeof *self->four);
-    for (uint32_t i = 0; !one_row && i + 4 <= self->config.n; i += self->four[i] ? 4 : 1) {
+    for (uint32_t i = 0; !none && i + 4 <= self->config.n; i += self->four[i] ? 4 : 1) {
         if (s_same_edges (self, i, i + 1) || !s_are_four_means (self, i))
             continue;
         self->four[i] = at;
@@ -132,6 +134,11 @@ static void s_mix_panel (const s_mixing_t *m, rk_stack_worker_t *w, size_t width
         rk_gemm (RK_N, RK_N, n, width, n, 1.0f, m->dense, n, w->panel, width, 0.0f, out, step);
         return;
     }
+    if (m->side) {
+        const rk_stack_windows_t windows = {.panel = w->panel, .n = n, .side = m->side, .width = width, .suffix = w->suffix};
+        rk_stack_windows (&windows, out, step);
+        return;
+    }
     for (uint32_t i = 0; i < n;) {
         float *to = out + i * step;
         if (i > 0 && (m->one_row || s_same_edges (self, i, i - 1)))
@@ -154,13 +161,19 @@ static void s_panel (void *arg, size_t task, size_t worker)
     rk_stack_worker_t *w = &self->workers[worker];
     const size_t first = task * self->width, at = m->range.begin + first;
     const size_t left = m->range.count - first, width = left < self->width ? left : self->width;
+    const float share = 1.0f / (float) (2 * m->side + 1); /* sums of windows: taken on the way in, or out */
     for (uint32_t i = 0; i < self->config.n; i++)
-        memcpy (w->panel + i * width, rk_stack_at (self, m->from, i) + at, width * sizeof (float));
+        if (m->side && !m->live)
+            rk_vec ()->scale (width, share, rk_stack_at (self, m->from, i) + at, w->panel + i * width);
+        else
+            memcpy (w->panel + i * width, rk_stack_at (self, m->from, i) + at, width * sizeof (float));
     if (!m->live) {
         s_mix_panel (m, w, width, m->from + at, self->d);
         return;
     }
     s_mix_panel (m, w, width, w->mixed, width);
+    if (m->side)
+        rk_vec ()->scale (self->config.n * width, share, w->mixed, w->mixed);
     for (uint32_t i = 0; i < self->config.n; i++)
         rk_mix_correct (width, w->mixed + i * width, w->panel + i * width, rk_stack_at (self, m->live, i) + at);
 }
@@ -202,8 +215,10 @@ void rk_stack_mix (rk_stack_t *self, const rk_graph_time_t *at)
         return;
     const uint32_t n = self->config.n;
     s_mixing_t m = {.stack = self, .one_row = rk_graph_is_exact_at (self->config.graph, at)};
-    const size_t n_edges = s_read_rows (self, at, m.one_row);
-    s_mark_fours (self, m.one_row);
+    if (!m.one_row && self->config.mixing == RK_MIXING_AUTO && rk_graph_side (self->config.graph, at) >= LEAST_SIDE)
+        m.side = rk_graph_side (self->config.graph, at);
+    const size_t n_edges = m.side ? 0 : s_read_rows (self, at, m.one_row);
+    s_mark_fours (self, m.one_row || m.side);
     const bool many = n_edges > (size_t) n * (n / 8 + 1);
     if (!m.one_row && (self->config.mixing == RK_MIXING_DENSE || (self->config.mixing == RK_MIXING_AUTO && many)))
         m.dense = s_fill_matrix (self);

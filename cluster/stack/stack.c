@@ -38,6 +38,13 @@ static size_t s_width (uint32_t n)
     return fits < 64 ? 64 : fits > 4096 ? 4096 : fits;
 }
 
+/* Floats for the sums of windows. */
+static size_t s_suffix (const rk_stack_t *self)
+{
+    const bool may = self->config.graph && self->config.mixing == RK_MIXING_AUTO;
+    return may ? ((size_t) rk_graph_max_row (self->config.graph) + 1) * self->width : 0;
+}
+
 static bool s_may_be_dense (const rk_stack_t *self)
 {
     return self->config.graph && self->config.mixing != RK_MIXING_SPARSE;
@@ -51,6 +58,7 @@ static uint64_t s_own_bytes (const rk_stack_t *self)
     if (!self->config.graph)
         return bytes + (RK_STACK_MAX_BLOCKS + workers) * row;
     bytes += workers * n * ((1 + s_is_awc (self)) * self->width + 2) * sizeof (float);
+    bytes += workers * s_suffix (self) * sizeof (float);
     bytes += s_edges_most (self) * sizeof (rk_graph_edge_t) + (n + 1) * sizeof (size_t) + n * sizeof (void *);
     bytes += s_hearers_most (self) * sizeof (rk_stack_hearers_t);
     return bytes + (s_may_be_dense (self) ? n * n * sizeof (float) : 0);
@@ -117,6 +125,8 @@ static bool s_allocate_worker (rk_stack_t *self, rk_stack_worker_t *w)
     complete = (w->peers = calloc (n, sizeof *w->peers)) && complete;
     if (s_is_awc (self))
         complete = (w->mixed = rk_arena_memory (n * self->width * sizeof (float))) && complete;
+    if (s_suffix (self))
+        complete = (w->suffix = rk_arena_memory (s_suffix (self) * sizeof (float))) && complete;
     return complete;
 }
 
@@ -179,6 +189,7 @@ static void s_free_worker (rk_stack_worker_t *w)
     free (w->panel);
     free (w->peers);
     free (w->mixed);
+    free (w->suffix);
 }
 
 void rk_stack_destroy (rk_stack_t **stack_p)

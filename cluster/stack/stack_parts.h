@@ -26,6 +26,7 @@ typedef struct {
     float *panel;       /* (n, width) */
     const void **peers; /* (n) of one row of W, or of four */
     float *mixed;       /* (n, width), combine while adapting only */
+    float *suffix;      /* (longest row + 1, width): sums of windows, mixing auto only */
 } rk_stack_worker_t;
 
 /* One problem: where gradients come from. */
@@ -77,6 +78,18 @@ struct rk_stack {
     rk_stack_hearers_t **four;         /* (n) those of rows i .. i + 3; NULL: row i is mixed alone */
     float *matrix;                     /* (n, n), dense mixing */
 };
+
+/* Every row i of out (rows `step` floats apart) = scale x the sum of rows i - side .. i + side of the panel, mod n: what
+ * a ring lattice asks for, in three additions a row instead of 2 side. Windows are cut at multiples of their length:
+ * each is the end of one block and the beginning of the next, and both are running sums. Order and so bits are not
+ * those of cluster/mix.h, and agree within rounding. suffix: 2 side + 2 rows. (windows.c)                      */
+typedef struct {
+    const float *panel; /* (n, width) */
+    uint32_t n, side;
+    size_t width;
+    float *suffix;
+} rk_stack_windows_t;
+void rk_stack_windows (const rk_stack_windows_t *windows, float *out, size_t step);
 
 static inline float *rk_stack_at (const rk_stack_t *self, float *matrix, uint32_t i)
 {

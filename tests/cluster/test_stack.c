@@ -275,6 +275,27 @@ static void products_give_nearly_the_same (void **state)
     rk_graph_destroy (&ring);
 }
 
+/* Windows of every lattice there is at some sizes: blocks that divide n and blocks that do not, both orders. */
+static void windows_give_nearly_the_same (void **state)
+{
+    for (uint32_t n = 6; n <= 16; n += 5)
+        for (uint32_t degree = 4; degree + 1 < n; degree += 2)
+            for (int order = RK_ORDER_ATC; order <= RK_ORDER_AWC; order++) {
+                rk_graph_t *lattice = s_graph ("lattice", n, degree);
+                rk_stack_config_t config = s_config (lattice, n);
+                const size_t floats = n * s_row_floats ();
+                config.order = (rk_stack_order_t) order;
+                float *sparse = s_train (&config);
+                config.mixing = RK_MIXING_AUTO;
+                float *windows = s_train (&config);
+                assert_true (s_apart (sparse, windows, floats) < 1e-6);
+                assert_memory_not_equal (sparse, windows, floats * sizeof (float));
+                free (sparse);
+                free (windows);
+                rk_graph_destroy (&lattice);
+            }
+}
+
 /* Centralised against complete, 200 steps: how far apart they are at most on the way. */
 static double s_centralised_apart (const char *optimizer, rk_optim_config_t optim)
 {
@@ -404,6 +425,7 @@ int main (void)
         cmocka_unit_test (bits_are_those_of_replicas_one_by_one),
         cmocka_unit_test (bits_do_not_depend_on_what_is_mixed_together),
         cmocka_unit_test (threads_change_no_bit),
+        cmocka_unit_test (windows_give_nearly_the_same),
         cmocka_unit_test (products_give_nearly_the_same),
         cmocka_unit_test (complete_is_centralised),
         cmocka_unit_test (ada_ends_are_ring_and_complete),
