@@ -174,7 +174,9 @@ static rk_err_t s_dispatch (rk_loop_t *loop, rk_packet_t *packet, rk_error_t *er
     if (!handle)
         return rk_error_set (err, RK_EFORMAT, "%s from %s %u is not for this actor", rk_msg_kind_name (msg->kind),
                              rk_actor_kind_name (rk_address_kind (msg->sender)), rk_address_node (msg->sender));
-    if (msg->kind < RK_MSG_HELLO && msg->view != loop->view)
+    /* a state is told by the rounds it has had: it is taken over from one view into another */
+    bool of_view = msg->kind < RK_MSG_HELLO && msg->kind != RK_MSG_HANDOVER_REQUEST && msg->kind != RK_MSG_HANDOVER;
+    if (of_view && msg->view != loop->view)
         return rk_error_set (err, RK_ESTALE, "%s of view %llu, now %llu", rk_msg_kind_name (msg->kind),
                              (unsigned long long) msg->view, (unsigned long long) loop->view);
     return handle (loop->self, packet, err);

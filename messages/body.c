@@ -47,7 +47,7 @@
     N (rounds) N (replica) N (flat_lo) N (n_floats) N (n_planes) N (source) N (exact) N (steps) N (n_good)            \
         N (loss_scale) N (frozen) N (state_only)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
-#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid)
+#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
 #define READY(N, S, L) N (digest)
 #define START(N, S, L) N (first_round)
@@ -64,11 +64,14 @@
             N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)
 #define SAVE_REQUEST(N, S, L) N (round) N (final)
 #define SAVED(N, S, L) N (round) N (digest) S (path)
-#define HEARTBEAT(N, S, L) N (sent_ms)
+#define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)
 #define FAILED(N, S, L) N (node) S (text)
 #define STOP(N, S, L) N (code) S (reason)
 #define PROBE(N, S, L) N (round) N (cluster) N (stage) N (n_tensors) S (names) N (exact)
 #define CONTROL(N, S, L) N (round) N (value)
+#define AGREEMENT(N, S, L)                                                                                            \
+    N (kind) N (about) N (ahead) N (paxos) N (ballot) N (ballot_node) N (accepted) N (accepted_node)      \
+        N (has_value) L (dead, n_dead)
 
 PLAIN_BODY (activation, ACTIVATION)
 PLAIN_BODY (gradient, GRADIENT)
@@ -102,12 +105,20 @@ PLAIN_BODY (failed, FAILED)
 PLAIN_BODY (stop, STOP)
 PLAIN_BODY (probe, PROBE)
 PLAIN_BODY (control, CONTROL)
+PLAIN_BODY (agreement, AGREEMENT)
 
 /* ---- bodies without fields */
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
 {
     (void) msg;
     rk__stopped__init (&body->stopped);
+    return RK_OK;
+}
+
+static rk_err_t s_put_retire (const rk_msg_t *msg, rk_body_t *body)
+{
+    (void) msg;
+    rk__retire__init (&body->retire);
     return RK_OK;
 }
 
@@ -120,15 +131,25 @@ static rk_err_t s_get_nothing (const Rk__Envelope *envelope, rk_wire_arena_t *ar
 /* ---- bodies whose names or lists differ */
 static rk_err_t s_put_plan (const rk_msg_t *msg, rk_body_t *body)
 {
-    rk__plan_proposal__init (&body->plan);
-    body->plan.digest = msg->plan.digest;
+    const rk_plan_msg_t *from = &msg->plan;
+    Rk__PlanProposal *to = &body->plan;
+    rk__plan_proposal__init (to);
+    PUT_N (digest)
+    PUT_N (leader)
+    PUT_N (goes_on)
+    PUT_L (nodes, n_nodes)
     return RK_OK;
 }
 
 static rk_err_t s_get_plan (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
 {
+    const Rk__PlanProposal *from = envelope->plan;
+    rk_plan_msg_t *to = &msg->plan;
     (void) arena;
-    msg->plan.digest = envelope->plan->digest;
+    GET_N (digest)
+    GET_N (leader)
+    GET_N (goes_on)
+    GET_L (nodes, n_nodes)
     return RK_OK;
 }
 
@@ -306,6 +327,8 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (STOP, "Stop", stop),
     ROW (PROBE, "Probe", probe),
     ROW (CONTROL, "Control", control),
+    ROW (AGREEMENT, "Agreement", agreement),
+    [RK_MSG_RETIRE] = {"Retire", RK__ENVELOPE__BODY_RETIRE, s_put_retire, s_get_nothing},
     [RK_MSG_STOPPED] = {"Stopped", RK__ENVELOPE__BODY_STOPPED, s_put_stopped, s_get_nothing},
 };
 

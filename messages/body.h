@@ -47,6 +47,8 @@ typedef struct {
         Rk__Stopped stopped;
         Rk__Probe probe;
         Rk__Control control;
+        Rk__Agreement agreement;
+        Rk__Retire retire;
     };
     void *list;
 } rk_body_t;

@@ -31,7 +31,7 @@
 static rk_err_t s_address (uint32_t address, rk_error_t *err)
 {
     unsigned kind = rk_address_kind (address);
-    RULE (kind >= RK_ACTOR_NODE && kind <= RK_ACTOR_CHECKPOINTER, "address %08x: actor kind %u is none", address, kind);
+    RULE (kind >= RK_ACTOR_NODE && kind <= RK_ACTOR_KEEPER, "address %08x: actor kind %u is none", address, kind);
     return RK_OK;
 }
 
@@ -249,6 +249,14 @@ static rk_err_t s_tied (const rk_msg_t *msg, rk_error_t *err)
     return RK_OK;
 }
 
+static rk_err_t s_agreement (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_agreement_t *a = &msg->agreement;
+    RULE (a->kind <= RK_AGREEMENT_PAXOS, "an agreement of kind %u, at most %d", a->kind, RK_AGREEMENT_PAXOS);
+    RULE (a->paxos < RK_AGREEMENT_N_PAXOS, "step %u of a decision, at most %d", a->paxos, RK_AGREEMENT_N_PAXOS - 1);
+    return s_list ("the dead", a->n_dead, err);
+}
+
 static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_ACTIVATION] = s_activation,
     [RK_MSG_GRADIENT] = s_gradient,
@@ -277,6 +285,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_FAILED] = s_failed,
     [RK_MSG_PROBE] = s_probe,
     [RK_MSG_STOP] = s_stop,
+    [RK_MSG_AGREEMENT] = s_agreement,
 };
 
 rk_err_t rk_check_msg (const rk_msg_t *msg, rk_error_t *err)
@@ -322,7 +331,9 @@ static s_frames_t s_expected (const rk_msg_t *msg)
     case RK_MSG_PROBE:
         return (s_frames_t) {1, 8, 3 * (uint64_t) msg->probe.n_tensors, false};
     case RK_MSG_PLAN:
-        return (s_frames_t) {1, 1, ANY, false};
+        return (s_frames_t) {(uint64_t) 1 + msg->plan.goes_on, 1, ANY, false};
+    case RK_MSG_AGREEMENT:
+        return (s_frames_t) {msg->agreement.has_value, 1, ANY, false};
     default:
         return (s_frames_t) {0, 1, ANY, false};
     }

@@ -15,7 +15,7 @@ const char *rk_actor_kind_name (rk_actor_kind_t kind)
     static const char *const names[] = {
         [RK_ACTOR_NODE] = "node",         [RK_ACTOR_COORDINATOR] = "coordinator", [RK_ACTOR_PROFILER] = "profiler",
         [RK_ACTOR_FEEDER] = "feeder",     [RK_ACTOR_STAGE] = "stage",             [RK_ACTOR_REDUCER] = "reducer",
-        [RK_ACTOR_OBSERVER] = "observer", [RK_ACTOR_CHECKPOINTER] = "checkpointer",
+        [RK_ACTOR_OBSERVER] = "observer", [RK_ACTOR_CHECKPOINTER] = "checkpointer", [RK_ACTOR_KEEPER] = "keeper",
     };
     unsigned i = kind;
     return i < sizeof names / sizeof *names && names[i] ? names[i] : "unknown";

@@ -18,7 +18,7 @@
 /* ---- who: an address is an actor kind and a node id */
 typedef enum {
     RK_ACTOR_NODE = 1, RK_ACTOR_COORDINATOR, RK_ACTOR_PROFILER, RK_ACTOR_FEEDER, RK_ACTOR_STAGE,
-    RK_ACTOR_REDUCER, RK_ACTOR_OBSERVER, RK_ACTOR_CHECKPOINTER
+    RK_ACTOR_REDUCER, RK_ACTOR_OBSERVER, RK_ACTOR_CHECKPOINTER, RK_ACTOR_KEEPER
 } rk_actor_kind_t;
 static inline uint32_t rk_address (rk_actor_kind_t kind, uint32_t node)
 {
@@ -43,7 +43,7 @@ typedef enum {
     RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
-    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL,
+    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL, RK_MSG_AGREEMENT, RK_MSG_RETIRE,
     RK_N_MSG
 } rk_msg_kind_t;
 const char *rk_msg_kind_name (rk_msg_kind_t kind);
@@ -54,6 +54,7 @@ enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2, RK_MB_REPLICA = 3, RK
 enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
 enum { RK_HANDOVER_STAGE = 0, RK_HANDOVER_CHECKPOINT = 1 }; /* source of a Handover */
 #define RK_HANDOVER_PART 262144 /* floats of one Handover's planes, at most */
+enum { RK_AGREEMENT_PAXOS = 3, RK_AGREEMENT_N_PAXOS = 6 }; /* kinds and steps, as cluster/membership.h and cluster/paxos.h number them */
 enum { RK_TIED_SHARE = 0, RK_TIED_VALUES = 1, RK_TIED_ROUND = 2, RK_TIED_MEAN = 3 }; /* what a Tied is */
 
 typedef struct { uint64_t f, round; uint32_t mode, n, dtype, n_tensors; } rk_activation_t;
@@ -71,12 +72,12 @@ typedef struct { uint64_t f, round; } rk_suspect_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; bool state_only; } rk_handover_request_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; uint32_t n_planes, source; bool exact; uint64_t steps, n_good; float loss_scale; bool frozen, state_only; } rk_handover_t;
 typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
-typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid; } rk_welcome_t;
+typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid, process; uint64_t token; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
                  size_t n_layers; const uint64_t *forward_ns, *backward_ns; } rk_node_profile_t;
 typedef struct { size_t n_nodes; const rk_node_profile_t *nodes; } rk_profile_msg_t;
-typedef struct { uint64_t digest; } rk_plan_msg_t;
+typedef struct { uint64_t digest; uint32_t leader; bool goes_on; size_t n_nodes; const uint64_t *nodes; } rk_plan_msg_t;
 typedef struct { uint32_t address; const char *endpoint; } rk_endpoint_t;
 typedef struct { size_t n; const rk_endpoint_t *list; } rk_endpoints_t;
 typedef struct { uint64_t digest; } rk_ready_t;
@@ -94,11 +95,15 @@ typedef struct {
 } rk_report_t;
 typedef struct { uint64_t round; bool final; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path; } rk_saved_t;
-typedef struct { int64_t sent_ms; } rk_heartbeat_t;
+typedef struct { int64_t sent_ms; uint64_t token; bool hears; } rk_heartbeat_t;
 typedef struct { uint32_t node; const char *text; } rk_failed_t;
 typedef struct { uint32_t code; const char *reason; } rk_stop_t;
 typedef struct { uint64_t round; uint32_t cluster, stage, n_tensors; const char *names; bool exact; } rk_probe_t;
 typedef struct { uint64_t round; uint32_t value; } rk_control_msg_t;
+typedef struct {
+    uint32_t kind; uint64_t about, ahead; uint32_t paxos; uint64_t ballot; uint32_t ballot_node; uint64_t accepted; uint32_t accepted_node;
+    bool has_value; size_t n_dead; const uint64_t *dead;
+} rk_agreement_t;
 
 typedef struct {
     rk_msg_kind_t kind;
@@ -114,7 +119,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
-        rk_probe_t probe; rk_control_msg_t control;
+        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement;
     };
 } rk_msg_t;
 

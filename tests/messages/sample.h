@@ -78,7 +78,7 @@ static inline const uint64_t *sample_numbers (sample_t *s, size_t n)
 
 static inline uint32_t sample_address (sample_t *s)
 {
-    return rk_address ((rk_actor_kind_t) (1 + sample_below (s, RK_ACTOR_CHECKPOINTER)), sample_u32 (s));
+    return rk_address ((rk_actor_kind_t) (1 + sample_below (s, RK_ACTOR_KEEPER)), sample_u32 (s));
 }
 
 static inline rk_endpoints_t sample_endpoints (sample_t *s)
@@ -130,9 +130,9 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
                                  sample_text (s, 63)};
         break;
-    case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32}; break;
+    case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64}; break;
     case RK_MSG_PROFILE: m->profile = sample_profile (s); break;
-    case RK_MSG_PLAN: m->plan = (rk_plan_msg_t) {N64}; break;
+    case RK_MSG_PLAN: m->plan = (rk_plan_msg_t) {N64, N32, mode == 1, n, sample_numbers (s, n)}; break;
     case RK_MSG_WIRED: m->wired = sample_endpoints (s); break;
     case RK_MSG_PEERS: m->peers = sample_endpoints (s); break;
     case RK_MSG_READY: m->ready = (rk_ready_t) {N64}; break;
@@ -154,10 +154,13 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1}; break;
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100)}; break;
-    case RK_MSG_HEARTBEAT: m->heartbeat = (rk_heartbeat_t) {(int64_t) N64}; break;
+    case RK_MSG_HEARTBEAT: m->heartbeat = (rk_heartbeat_t) {(int64_t) N64, N64, mode & 1}; break;
     case RK_MSG_FAILED: m->failed = (rk_failed_t) {N32, sample_text (s, 1023)}; break;
     case RK_MSG_PROBE: m->probe = (rk_probe_t) {N64, N32, N32, 1 + sample_below (s, 9), sample_text (s, 60), mode == 1}; break;
     case RK_MSG_CONTROL: m->control = (rk_control_msg_t) {N64, N32}; break;
+    case RK_MSG_AGREEMENT:
+        m->agreement = (rk_agreement_t) {mode, N64, N64, mode, N64, N32, N64, N32, mode & 1, n, sample_numbers (s, n)};
+        break;
     case RK_MSG_STOP: m->stop = (rk_stop_t) {sample_below (s, 256), sample_text (s, 1023)}; break;
     default: break; /* no fields */
     }
@@ -192,7 +195,8 @@ static inline int sample_frames (sample_t *s, const rk_msg_t *m, rk_frame_t *fra
     case RK_MSG_PREDICTION: n = 1, count = (size_t) m->prediction.n * m->prediction.n_classes; break;
     case RK_MSG_TIED: n = (int) m->tied.n_tensors, count = m->tied.n_floats; break;
     case RK_MSG_PROBE: n = 1, unit = 8, count = 3 * m->probe.n_tensors; break;
-    case RK_MSG_PLAN: n = 1, unit = 1; break;
+    case RK_MSG_PLAN: n = 1 + m->plan.goes_on, unit = 1; break;
+    case RK_MSG_AGREEMENT: n = m->agreement.has_value, unit = 1; break;
     default: break;
     }
     for (int i = 0; i < n; i++)

@@ -118,7 +118,7 @@ static void s_refused_values (void **state)
         s_refused_msg (&m, what);                                                                                     \
     } while (0)
     BAD (CREDIT, m.sender = 9, "actor kind 0");
-    BAD (CREDIT, m.sender = rk_address (RK_ACTOR_CHECKPOINTER + 1, 3), "actor kind 9");
+    BAD (CREDIT, m.sender = rk_address (RK_ACTOR_KEEPER + 1, 3), "actor kind 10");
     BAD (ACTIVATION, m.activation.mode = RK_N_MB, "mode 5");
     BAD (ACTIVATION, m.activation.dtype = 2, "dtype 2");
     BAD (ACTIVATION, m.activation.n = 0, "no samples");
@@ -145,6 +145,8 @@ static void s_refused_values (void **state)
     BAD (HANDOVER_REQUEST, m.handover_request.n_floats = RK_HANDOVER_PART + 1, "262145 floats");
     BAD (HANDOVER_REQUEST, (m.handover_request.flat_lo = UINT64_MAX, m.handover_request.n_floats = 1), "1 floats at");
     BAD (HANDOVER, m.handover.n_floats = UINT64_MAX, "floats");
+    BAD (AGREEMENT, m.agreement.kind = 4, "kind 4, at most 3");
+    BAD (AGREEMENT, m.agreement.paxos = 6, "step 6 of a decision");
     BAD (HANDOVER, m.handover.n_planes = RK_WIRE_MAX_FRAMES + 1, "73 planes");
     BAD (HANDOVER, m.handover.source = 2, "source 2");
     BAD (HANDOVER, m.handover.loss_scale = 0, "loss scale 0");
@@ -323,6 +325,7 @@ static void s_names (void **state)
     assert_string_equal (rk_msg_kind_name (RK_N_MSG), "unknown");
     assert_string_equal (rk_msg_kind_name ((rk_msg_kind_t) -1), "unknown");
     assert_string_equal (rk_actor_kind_name (RK_ACTOR_CHECKPOINTER), "checkpointer");
+    assert_string_equal (rk_actor_kind_name (RK_ACTOR_KEEPER), "keeper");
     assert_string_equal (rk_actor_kind_name ((rk_actor_kind_t) 0), "unknown");
     assert_string_equal (rk_actor_kind_name ((rk_actor_kind_t) 255), "unknown");
     for (int kind = 1; kind < RK_N_MSG; kind++)
