@@ -23,6 +23,7 @@ typedef struct {
     size_t n_classes, batch;
     uint64_t seed;
     float lr, momentum;
+    bool clear; /* initial values keep all rectifiers away from their kinks */
     double curve[FIXTURE_STEPS]; /* losses */
     fixture_tensor_t *tensors;
     size_t n_tensors;
@@ -33,15 +34,15 @@ typedef struct {
 int fixture_read (fixture_t *fixture, const char *path);
 void fixture_free (fixture_t *fixture);
 
-/* Initial values of the whole model, and minibatch `step`. */
+/* Initial values of the whole model, and minibatch `step`: values in [-1, 1) or token ids, and labels. */
 void fixture_values (const fixture_t *fixture, const rk_model_t *model, float *flat);
 void fixture_batch (const fixture_t *fixture, const rk_model_t *model, uint64_t step, float *x, int32_t *labels);
 
 /* Tensor `name` of this kind; NULL: the file has none. */
 const fixture_tensor_t *fixture_find (const fixture_t *fixture, const char *kind, const char *name);
 
-/* Largest deviation of the norm and of the sampled entries, as a part of the tensor's root mean square (or of 1e-3 of that
- * of all tensors of its kind, if that is more). */
+/* Largest deviation of the norm and of the sampled entries, as a part of the tensor's root mean square (or of 1e-3, clear
+ * ones 5e-2, of that of all tensors of its kind, if that is more). */
 double fixture_deviation (const fixture_t *fixture, const fixture_tensor_t *tensor, const float *values);
 
 #endif
