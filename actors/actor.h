@@ -73,6 +73,8 @@ bool rk_loop_connected (const rk_loop_t *loop, uint32_t address);
 uint32_t rk_loop_find (const rk_loop_t *loop, rk_actor_kind_t kind); /* a peer of this kind, 0: none */
 /* Remember that `address` is reached by answering this packet's sender (ROUTER routing id). */
 rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *packet) RK_MUST_CHECK;
+/* What this peer says on the DEALER to it is heard, as it is from coordinators: it answers there. */
+rk_err_t rk_loop_listen (rk_loop_t *loop, uint32_t address, rk_error_t *err) RK_MUST_CHECK;
 void rk_loop_forget (rk_loop_t *loop, uint32_t address);
 /* Send to an address: its DEALER, or the learned way back. Fills view, sender, seq. Never blocks.           */
 rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames,

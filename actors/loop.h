@@ -17,6 +17,7 @@ typedef struct {
     zsock_t *dealer;  /* NULL: the learned way back */
     void *socket;     /* of the dealer */
     char *endpoint;   /* ours: opened when first needed; NULL: none, or open already */
+    bool answers;     /* on the DEALER to it */
     int item;         /* of the socket, if it is listened to, else -1 */
     uint64_t seq;     /* last one sent */
     uint64_t bytes;   /* sent */

@@ -43,7 +43,7 @@ rk_err_t rk_loop_list_items (rk_loop_t *loop)
     int n = RK_LOOP_N_FIXED;
     for (size_t i = 0; i < loop->n_peers; i++) {
         rk_loop_peer_t *peer = &loop->peers[i];
-        peer->item = !peer->dealer ? RK_LOOP_INBOX : s_answers (peer->address) ? n++ : -1;
+        peer->item = !peer->dealer ? RK_LOOP_INBOX : peer->answers || s_answers (peer->address) ? n++ : -1;
         if (peer->item >= RK_LOOP_N_FIXED)
             s_list (loop, peer->item, peer->socket);
     }
@@ -165,6 +165,20 @@ rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *pa
     memcpy (peer->routing, packet->routing, packet->n_routing);
     peer->n_routing = packet->n_routing;
     return RK_OK;
+}
+
+rk_err_t rk_loop_listen (rk_loop_t *loop, uint32_t address, rk_error_t *err)
+{
+    rk_loop_peer_t *peer = s_peer (loop, address);
+    if (!peer || peer->answers)
+        return peer ? RK_OK : rk_error_set (err, RK_EPEER, "no way to %s %u", rk_actor_kind_name (rk_address_kind (address)),
+                                            rk_address_node (address));
+    rk_err_t code = peer->endpoint ? s_open_introduced (loop, peer, err) : RK_OK;
+    peer = s_peer (loop, address);
+    peer->answers = code == RK_OK;
+    if (code == RK_OK && rk_loop_list_items (loop) != RK_OK)
+        code = rk_error_set (err, RK_ENOMEM, "no memory to poll %zu peers", loop->n_peers);
+    return code;
 }
 
 void rk_loop_forget (rk_loop_t *loop, uint32_t address)

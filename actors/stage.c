@@ -11,13 +11,15 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_SUSPECT] = rk_stage_on_suspect,
     [RK_MSG_MEAN] = rk_stage_on_mean,
     [RK_MSG_TIED] = rk_stage_on_tied,
+    [RK_MSG_HANDOVER_REQUEST] = rk_stage_on_handover_request,
+    [RK_MSG_HANDOVER] = rk_stage_on_handover,
     [RK_MSG_ROUND_CLOSED] = rk_stage_on_round_closed,
     [RK_MSG_ROUND_COMMITTED] = rk_stage_on_round_committed,
     [RK_MSG_SAVE_REQUEST] = rk_stage_on_save_request,
     [RK_MSG_STOP] = rk_stage_on_stop,
 };
 
-static const rk_command_t s_commands[] = {{NULL, NULL}};
+static const rk_command_t s_commands[] = {{"INSTEAD", rk_stage_take_instead}, {NULL, NULL}};
 
 static const rk_actor_class_t s_class = {
     .kind = RK_ACTOR_STAGE,

@@ -5,7 +5,7 @@
  * sockets: ROUTER inbox (Activation from feeder or previous stage, Gradient/Credit from the next stage, Mean
  *   from its reducer, Tied from the stage that shares a tied tensor) · DEALER to next stage, previous stage or feeder, reducer, checkpointer, coordinator,
  *   observer.
- * in:  Activation, Gradient, Credit, Mean, RoundClosed, RoundCommitted, SaveRequest, Stop
+ * in:  Handover and HandoverRequest (stage_keep.h), Activation, Gradient, Credit, Mean, RoundClosed, RoundCommitted, SaveRequest, Stop
  * out: Activation (downstream), Gradient (upstream), Credit (stage 0 to feeder after a backward; forward-only
  *   minibatches: from the last stage upstream), Snapshot (reducer), Slice (checkpointer), RoundApplied and
  *   Evaluated (coordinator), Report (observer; every 250 ms while busy, once with final=true on Stop, then
@@ -22,12 +22,21 @@
 #include "cluster/plan.h"
 #include "compute/model.h"
 
+/* Who gives floats [lo, hi) of a state to a stage that takes over; connected by the parent. */
+typedef struct {
+    uint32_t address; /* a stage, or the checkpointer */
+    uint32_t replica; /* whose state it is asked for: a cluster of the plan it was trained with */
+    uint64_t lo, hi;
+} rk_stage_donor_t;
+
 typedef struct {
     const rk_plan_t *plan;      /* copied */
     uint32_t node;              /* which stage of the plan: the one of this node */
     const rk_model_t *model;    /* immutable; borrowed for the actor's life */
     const char *bind, *coordinator, *observer;
     const char *initial;        /* safetensors file with the parameters to start from; NULL: by seed */
+    const rk_stage_donor_t *donors; /* copied: who has the state after the plan's first_round rounds; none: first values */
+    size_t n_donors;
     uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
 } rk_stage_config_t;
 /* Mutations for the exactness tests. */
@@ -38,6 +47,7 @@ enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, 
 /* Address of the stage that `stage` of `cluster` shares a tied tensor with: it must be connected to it; 0: none. */
 uint32_t rk_tied_partner (const rk_plan_t *plan, const rk_model_t *model, uint32_t cluster, uint32_t stage);
 
+/* Commands: INSTEAD "LOST OTHER REPLICA": while it takes over, a donor is replaced (stage_keep.h). */
 rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

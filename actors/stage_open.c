@@ -7,7 +7,7 @@
 #include "compute/blas.h"
 
 #define FLOATS_PER_LINE 16
-#define SPARE_VERSIONS 9  /* live, mean, merged, snapshot, one being written, and lent ones on their way back */
+#define SPARE_VERSIONS 14 /* live, mean, merged, snapshot, one being written, kept ones, and lent ones on their way back */
 
 /* ---- identity */
 
@@ -151,7 +151,7 @@ static rk_err_t s_make_vectors (rk_stage_t *self)
     }
     if (self->reducer && rk_settings_bn (&self->plan->settings) == RK_BN_RECALIBRATE)
         complete = complete && (self->measured = rk_arena_memory (bytes + 1));
-    complete = complete && rk_stage_mix_open (self) == RK_OK && rk_stage_probe_open (self) == RK_OK;
+    complete = complete && rk_stage_mix_open (self) == RK_OK && rk_stage_keep_open (self) == RK_OK && rk_stage_probe_open (self) == RK_OK;
     if (self->drained) {
         uint64_t longest = rk_round_longest (self->plan);
         self->dealt = calloc (longest + 1, sizeof *self->dealt);
@@ -226,6 +226,8 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     if (code == RK_OK)
         code = rk_stage_init_live (self, config->initial, err);
     if (code == RK_OK)
+        code = config->n_donors ? rk_stage_take_begin (self, config, err) : rk_stage_keep_end (self, self->plan->first_round, err);
+    if (code == RK_OK)
         code = rk_stage_begin_round (self, self->plan->first_round, err);
     if (code == RK_OK && rk_loop_connected (loop, RK_TO_COORDINATOR)) {
         rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}};
@@ -239,6 +241,7 @@ void rk_stage_close (void *self_)
     rk_stage_t *self = self_;
     for (int i = 0; i < self->n_slots && self->slots; i++)
         rk_stage_release (self, &self->slots[i]);
+    rk_stage_keep_close (self);
     rk_buffer_unref (self->live);
     rk_buffer_unref (self->mean);
     rk_buffer_unref (self->snapshot);

@@ -8,6 +8,7 @@
 #define RK_ACTORS_STAGE_PARTS_H
 #include "actors/buffers.h"
 #include "actors/stage.h"
+#include "actors/stage_keep.h"
 #include "actors/stage_tied.h"
 #include "actors/training.h"
 #include "cluster/lease.h"
@@ -159,6 +160,7 @@ struct rk_stage {
     uint32_t *deal_scratch;
     uint64_t averaging;                  /* the round that is being averaged while snapshot != NULL */
     uint64_t mean_round;                 /* rounds applied so far */
+    rk_stage_keep_t keep;
 
     /* The step that follows a held kernel call (slow nodes), on slot `at`. */
     rk_err_t (*next) (rk_stage_t *self, rk_error_t *err);
@@ -203,6 +205,7 @@ const float *rk_stage_floats (zmq_msg_t *msg, uint32_t dtype, size_t n, float *s
 /* ---- stage_verdict.c */
 rk_err_t rk_stage_make_updates (rk_stage_t *self) RK_MUST_CHECK; /* memory */
 void rk_stage_free_updates (rk_stage_t *self);
+void rk_stage_clear_updates (rk_stage_t *self); /* as if none had begun */
 rk_update_t *rk_stage_update (const rk_stage_t *self); /* that is being summed up */
 float *rk_stage_grads (const rk_stage_t *self);        /* its gradients */
 bool rk_stage_has_room (const rk_stage_t *self);       /* for the gradients of one more backward */

@@ -24,6 +24,9 @@ rk_err_t rk_stage_begin_round (rk_stage_t *self, uint64_t round, rk_error_t *err
 static rk_err_t s_applied (rk_stage_t *self, uint64_t round, double distance, rk_error_t *err)
 {
     self->mean_round = round + 1;
+    rk_err_t code = rk_stage_keep_end (self, round + 1, err);
+    if (code != RK_OK)
+        return code;
     rk_msg_t msg = {.kind = RK_MSG_ROUND_APPLIED, .round_applied = {.round = round, .stage = self->index, .distance = distance}};
     return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
@@ -67,7 +70,7 @@ static rk_err_t s_make_partial (rk_stage_t *self, rk_error_t *err)
 rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
 {
     rk_round_end_t *end = &self->ends[self->round & 1];
-    if (!end->known || self->n_backward < end->count || (self->snapshot && !self->mix.due))
+    if (!end->known || self->keep.take.on || self->n_backward < end->count || (self->snapshot && !self->mix.due))
         return RK_OK;
     rk_err_t code = rk_stage_update (self)->n ? s_make_partial (self, err) : RK_OK;
     if (code != RK_OK || self->n_settled < self->n_closed) /* verdicts are still on their way */
@@ -78,6 +81,8 @@ rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
     if (self->reducer) {
         self->averaging = round;
         code = rk_stage_take_snapshot (self, err);
+        if (code == RK_OK && !self->drained)
+            code = rk_stage_keep_begin (self, err);
         if (code == RK_OK) /* after what the snapshot may have added to the live version */
             code = rk_stage_tied_send_values (self, RK_TIED_ROUND, 0, round, err);
         if (code == RK_OK)
@@ -141,10 +146,13 @@ static void s_apply_slot (rk_stage_t *self, int slot, const uint8_t *mean)
 {
     float *x = self->slot_state[slot];
     const float *snapshot = self->slot_snapshot[slot];
+    float *kept = self->keep.begun ? self->keep.begun->own[RK_PLANE_STATE0 + slot] : NULL;
     for (size_t i = 0; i < self->n_flat; i++) {
         float value;
         memcpy (&value, mean + i * sizeof value, sizeof value);
         x[i] = self->drained ? value : x[i] + (value - snapshot[i]);
+        if (kept)
+            kept[i] = value;
     }
 }
 

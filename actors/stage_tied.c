@@ -58,7 +58,7 @@ static void s_pop (rk_stage_tied_t *tied)
     tied->n--;
 }
 
-void rk_stage_tied_close (rk_stage_t *self)
+void rk_stage_tied_reset (rk_stage_t *self)
 {
     rk_stage_tied_t *tied = &self->tied;
     while (tied->n)
@@ -68,8 +68,15 @@ void rk_stage_tied_close (rk_stage_t *self)
     for (int i = 0; i < tied->n_held; i++)
         zmq_msg_close (&tied->held_frame[i]);
     tied->n_held = 0;
-    free (tied->queue);
-    tied->queue = NULL;
+    tied->held = false;
+    tied->n_forward = tied->n_finished = tied->sent_steps = 0;
+}
+
+void rk_stage_tied_close (rk_stage_t *self)
+{
+    rk_stage_tied_reset (self);
+    free (self->tied.queue);
+    self->tied.queue = NULL;
 }
 
 /* ---- messages */

@@ -40,6 +40,7 @@ typedef struct {
 
 rk_err_t rk_stage_tied_open (rk_stage_t *self) RK_MUST_CHECK; /* after identity; errors: RK_ENOMEM */
 void rk_stage_tied_close (rk_stage_t *self);
+void rk_stage_tied_reset (rk_stage_t *self); /* as if nothing had been said */
 rk_err_t rk_stage_on_tied (void *self, rk_packet_t *packet, rk_error_t *err);
 
 /* ---- owner */

@@ -251,6 +251,14 @@ rk_err_t rk_stage_make_updates (rk_stage_t *self)
     return RK_OK;
 }
 
+void rk_stage_clear_updates (rk_stage_t *self)
+{
+    memset (self->updates, 0, self->n_updates * sizeof *self->updates);
+    for (uint32_t i = 0; i < self->n_grads; i++)
+        memset (self->grads[i], 0, (self->n_flat + self->n_tied) * sizeof (float));
+    self->n_closed = self->n_judged = self->n_settled = 0;
+}
+
 void rk_stage_free_updates (rk_stage_t *self)
 {
     for (uint32_t i = 0; i < self->n_grads && self->grads; i++)

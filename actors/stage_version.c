@@ -62,7 +62,7 @@ rk_err_t rk_stage_step (rk_stage_t *self, float *grads, float grad_scale, uint64
  * but never into a snapshot or a mean.                                                                     */
 rk_err_t rk_stage_own_live (rk_stage_t *self, rk_error_t *err)
 {
-    if (!self->has_stats || (self->live != self->snapshot && self->live != self->mean))
+    if (!self->has_stats || (self->live != self->snapshot && self->live != self->mean && !rk_stage_is_kept (self, self->live)))
         return RK_OK;
     rk_buffer_t *own = rk_stage_take_version (self, err);
     if (!own)

@@ -143,6 +143,10 @@ int64_t rk_stage_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
     int64_t wait_ns = s_report_wait (self, now_ns, code, err);
     if (*code != RK_OK)
         return 0;
+    if (self->keep.take.on) {
+        *code = rk_stage_take_ask (self, err);
+        return wait_ns;
+    }
     if (self->next) {
         if (now_ns < self->hold_until_ns)
             return self->hold_until_ns - now_ns < wait_ns ? self->hold_until_ns - now_ns : wait_ns;

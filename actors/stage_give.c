@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * A kept state, given away part by part to whoever takes over or saves.                                   */
+#include "actors/stage_parts.h"
+
+/* Frames of one part. Versions are lent, they do not change; what is copied every round is copied again. */
+static int s_frames (const rk_stage_t *self, const rk_stage_kept_t *kept, const rk_handover_request_t *want, rk_frame_t *frames)
+{
+    const size_t at = want->flat_lo - self->plan->stages[self->index].flat_lo, bytes = want->n_floats * sizeof (float);
+    int n = 0;
+    for (uint32_t i = want->state_only ? 1 : 0; i < self->keep.n_planes; i++) {
+        const rk_plane_t plane = self->keep.planes[i];
+        rk_buffer_t *version = plane == RK_PLANE_PARAMS ? kept->params : plane == RK_PLANE_MIXTURE ? kept->mixture : NULL;
+        if (version)
+            frames[n++] = (rk_frame_t){.bytes = rk_buffer_floats (version) + at, .size = bytes, .release = rk_buffer_release,
+                                       .hint = rk_buffer_ref (version)};
+        else
+            frames[n++] = (rk_frame_t){.bytes = kept->own[plane] + at, .size = bytes};
+    }
+    return n;
+}
+
+rk_err_t rk_stage_on_handover_request (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_stage_t *self = self_;
+    const rk_handover_request_t *want = &packet->msg.handover_request;
+    const rk_plan_stage_t *own = &self->plan->stages[self->index];
+    const uint32_t asker = packet->msg.sender;
+    if (want->replica != self->cluster || want->flat_lo < own->flat_lo || want->flat_lo + want->n_floats > own->flat_hi)
+        return rk_error_set (err, RK_EFORMAT, "floats %llu + %llu of replica %u are wanted, here are %llu to %llu of %u",
+                             (unsigned long long) want->flat_lo, (unsigned long long) want->n_floats, want->replica,
+                             (unsigned long long) own->flat_lo, (unsigned long long) own->flat_hi, self->cluster);
+    if (packet->n_routing && rk_loop_learn (self->loop, asker, packet) != RK_OK)
+        return rk_error_set (err, RK_ENOMEM, "no memory for who takes over");
+    const rk_stage_kept_t *kept = self->keep.take.on ? NULL : rk_stage_kept (self, want->rounds);
+    const rk_stage_kept_t *last = rk_stage_kept_last (self);
+    rk_frame_t frames[RK_N_PLANES];
+    rk_msg_t msg = {.kind = RK_MSG_HANDOVER,
+                    .handover = {.rounds = want->rounds, .replica = self->cluster, .flat_lo = want->flat_lo,
+                                 .n_floats = want->n_floats, .state_only = want->state_only, .source = RK_HANDOVER_STAGE,
+                                 .exact = true, .loss_scale = 1}};
+    int n = 0;
+    if (kept) {
+        msg.handover.steps = kept->steps;
+        msg.handover.n_good = kept->n_good;
+        msg.handover.loss_scale = kept->loss_scale;
+        msg.handover.frozen = kept->frozen;
+        n = s_frames (self, kept, want, frames);
+    } else
+        msg.handover.rounds = last && last->rounds != want->rounds ? last->rounds : UINT64_MAX;
+    msg.handover.n_planes = (uint32_t) n;
+    rk_err_t code = rk_loop_send (self->loop, asker, &msg, frames, n, err);
+    if (code == RK_EPEER) /* whoever asked has gone: not our concern */
+        return rk_error_set (err, RK_ESTALE, "who wanted a handover is gone");
+    return code;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * A stage gives its state away part by part and takes one over part by part: the same bits come out of any cut. */
+#include "tests/actors/mock_peer.h"
+#include "tests/support/rig.h"
+
+#define WIDTH 1024 /* a layer of it has more than four parts */
+#define ROUNDS 5
+#define PLANES 3   /* adam */
+
+typedef struct {
+    rk_model_t *model;
+    rk_plan_t *plan;
+    rk_actor_t *stage;
+    uint64_t lo, hi;
+    mock_peer_t coordinator, asker, donor[3];
+} scene_t;
+
+static void s_ok (rk_err_t code, const rk_error_t *err)
+{
+    if (code != RK_OK)
+        fail_msg ("%s: %s", rk_strerror (code), err->text);
+}
+
+/* The float that every donor has at `at` of the model: no two alike. */
+static float s_value (uint32_t plane, uint64_t at)
+{
+    return (float) (at % 1000003) + 0.25f * (float) (plane + 1);
+}
+
+static void s_plan (scene_t *s)
+{
+    memset (s, 0, sizeof *s);
+    s->model = rk_model_new (rk_shape_3 (1, 28, 28));
+    int at = rk_model_flatten (s->model, "flatten", 0);
+    at = rk_model_linear (s->model, "a", at, WIDTH, true);
+    at = rk_model_linear (s->model, "b", at, WIDTH, true);
+    at = rk_model_linear (s->model, "c", at, 10, true);
+    rk_model_softmax_xent (s->model, "loss", at);
+    rk_error_t err;
+    s_ok (rk_model_seal (s->model, &err), &err);
+    rig_config_t config = {.model = s->model, .data = rig_data (), .n_clusters = 1, .counts = {2}, .cuts = (uint32_t[]) {0, 2}};
+    rig_settings (&config.settings);
+    config.settings.train_batch = 8;
+    snprintf (config.settings.train_optimizer, sizeof config.settings.train_optimizer, "adam");
+    config.settings.train_momentum = 0;
+    s->plan = rig_plan (&config);
+    s->lo = s->plan->stages[1].flat_lo;
+    s->hi = s->plan->stages[1].flat_hi;
+    assert_true (s->hi - s->lo > 4 * RK_HANDOVER_PART);
+}
+
+/* The second of two stages; donors: it takes over from mocks. */
+static void s_open (scene_t *s, const rk_stage_donor_t *donors, size_t n_donors)
+{
+    rk_error_t err;
+    if (n_donors)
+        s_ok (rk_plan_set_cursor (s->plan, ROUNDS, 4 * ROUNDS, 0, &err), &err);
+    mock_open (&s->coordinator, rk_address (RK_ACTOR_COORDINATOR, 0), s->plan->view);
+    const rk_stage_config_t config = {.plan = s->plan, .node = 1, .model = s->model, .coordinator = s->coordinator.endpoint,
+                                      .donors = donors, .n_donors = n_donors};
+    s_ok (rk_stage_new (&s->stage, &config, &err), &err);
+    mock_connect (&s->coordinator, s->stage);
+    mock_receive (&s->coordinator, RK_MSG_READY);
+    mock_open (&s->asker, rk_address (RK_ACTOR_CHECKPOINTER, 0), s->plan->view);
+    mock_connect (&s->asker, s->stage);
+    s_ok (rk_actor_connect (s->stage, s->asker.sender, s->asker.endpoint, &err), &err);
+}
+
+static void s_close (scene_t *s)
+{
+    rk_actor_stop (&s->stage);
+    for (int i = 0; i < 3; i++)
+        mock_close (&s->donor[i]);
+    mock_close (&s->asker);
+    mock_close (&s->coordinator);
+    rk_plan_destroy (&s->plan);
+    rk_model_destroy (&s->model);
+}
+
+static const rk_handover_t *s_ask (scene_t *s, rk_handover_request_t want)
+{
+    mock_send (&s->asker, (rk_msg_t){.kind = RK_MSG_HANDOVER_REQUEST, .handover_request = want}, NULL, 0);
+    return &mock_receive (&s->asker, RK_MSG_HANDOVER)->handover;
+}
+
+/* Questions may overtake the last answers, which come over other sockets. */
+static void s_wait_taken (scene_t *s)
+{
+    int64_t end_ns = rk_now_ns () + MOCK_WAIT_MS * INT64_C (1000000);
+    while (s_ask (s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = s->lo, .n_floats = 1})->rounds != ROUNDS)
+        if (rk_now_ns () > end_ns)
+            fail_msg ("nothing was taken over");
+}
+
+static void gives_any_range (void **state)
+{
+    (void) state;
+    scene_t s;
+    s_plan (&s);
+    s_open (&s, NULL, 0);
+    float *want = calloc (s.hi - s.lo + 1, sizeof *want), got;
+    rk_model_init (s.model, s.plan->settings.run_seed, (int) s.plan->stages[1].first, (int) s.plan->stages[1].last, want);
+    for (uint64_t lo = s.lo; lo < s.hi; lo += 77773) {
+        uint64_t n = s.hi - lo < 100001 ? s.hi - lo : 100001;
+        const rk_handover_t *h = s_ask (&s, (rk_handover_request_t){.flat_lo = lo, .n_floats = n});
+        assert_true (h->rounds == 0 && h->flat_lo == lo && h->n_floats == n && h->exact && h->steps == 0);
+        assert_int_equal (h->n_planes, PLANES);
+        assert_memory_equal (zmq_msg_data (&s.asker.packet->frame[0]), want + (lo - s.lo), n * sizeof *want);
+        memcpy (&got, zmq_msg_data (&s.asker.packet->frame[PLANES - 1]), sizeof got);
+        assert_true (got == 0); /* no step yet */
+    }
+    assert_int_equal (s_ask (&s, (rk_handover_request_t){.flat_lo = s.lo, .n_floats = 9, .state_only = true})->n_planes, PLANES - 1);
+    const rk_handover_t *h = s_ask (&s, (rk_handover_request_t){.rounds = 3, .flat_lo = s.lo, .n_floats = 9});
+    assert_true (h->n_planes == 0 && h->rounds == 0); /* not to be had */
+    /* not its own: no answer, so the next answer is the next question's */
+    const rk_handover_request_t bad[] = {{.flat_lo = s.lo - 1, .n_floats = 2}, {.flat_lo = s.hi - 1, .n_floats = 2},
+                                         {.flat_lo = s.lo, .n_floats = 1, .replica = 1}};
+    for (size_t i = 0; i < 3; i++)
+        mock_send (&s.asker, (rk_msg_t){.kind = RK_MSG_HANDOVER_REQUEST, .handover_request = bad[i]}, NULL, 0);
+    assert_int_equal (s_ask (&s, (rk_handover_request_t){.flat_lo = s.hi, .n_floats = 0})->flat_lo, s.hi);
+    free (want);
+    s_close (&s);
+}
+
+static void s_answer (mock_peer_t *donor, const rk_handover_request_t *want)
+{
+    static float planes[PLANES][RK_HANDOVER_PART];
+    rk_frame_t frames[PLANES];
+    for (uint32_t p = 0; p < PLANES; p++) {
+        for (uint64_t i = 0; i < want->n_floats; i++)
+            planes[p][i] = s_value (p, want->flat_lo + i);
+        frames[p] = (rk_frame_t){.bytes = planes[p], .size = want->n_floats * sizeof (float)};
+    }
+    const rk_msg_t msg = {.kind = RK_MSG_HANDOVER,
+                          .handover = {.rounds = want->rounds, .replica = want->replica, .flat_lo = want->flat_lo,
+                                       .n_floats = want->n_floats, .n_planes = PLANES, .exact = true, .steps = 42, .loss_scale = 1}};
+    mock_send (donor, msg, frames, PLANES);
+}
+
+/* Three donors; the last one dies with its answers owed, the first gives the rest, once. */
+static void takes_over_from_several (void **state)
+{
+    (void) state;
+    scene_t s;
+    rk_error_t err;
+    s_plan (&s);
+    uint64_t a = s.lo + 70001, b = a + 3 * RK_HANDOVER_PART + 5;
+    rk_stage_donor_t donors[3] = {{.lo = b, .hi = s.hi}, {.lo = s.lo, .hi = a}, {.lo = a, .hi = b, .replica = 0}};
+    for (uint32_t i = 0; i < 3; i++)
+        donors[i].address = rk_address (RK_ACTOR_STAGE, 10 + i);
+    s_open (&s, donors, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        mock_open (&s.donor[i], donors[i].address, s.plan->view);
+        mock_connect (&s.donor[i], s.stage);
+        s_ok (rk_actor_connect (s.stage, s.donor[i].sender, s.donor[i].endpoint, &err), &err);
+    }
+    assert_true (s_ask (&s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = s.lo, .n_floats = 1})->n_planes == 0); /* not yet */
+    rk_handover_request_t want[4];
+    for (int i = 0; i < 4; i++) /* all it may have under way */
+        want[i] = mock_receive (&s.donor[2], RK_MSG_HANDOVER_REQUEST)->handover_request;
+    assert_true (want[0].flat_lo == a && want[0].rounds == ROUNDS && want[3].n_floats == 5);
+    s_answer (&s.donor[2], &want[0]);
+    s_answer (&s.donor[1], &mock_receive (&s.donor[1], RK_MSG_HANDOVER_REQUEST)->handover_request);
+    s_answer (&s.donor[1], &want[3]); /* not its own: dropped */
+    mock_receive (&s.donor[0], RK_MSG_HANDOVER_REQUEST);
+    want[0] = s.donor[0].packet->msg.handover_request;
+    char word[64];
+    snprintf (word, sizeof word, "%u %u 0", donors[2].address, donors[0].address);
+    s_ok (rk_actor_command (s.stage, "INSTEAD", word, &err), &err);
+    s_answer (&s.donor[0], &want[0]);
+    uint64_t left = s.hi - s.lo - want[0].n_floats - (a - s.lo) - RK_HANDOVER_PART;
+    while (left > 0) {
+        rk_handover_request_t more = mock_receive (&s.donor[0], RK_MSG_HANDOVER_REQUEST)->handover_request;
+        assert_true (more.n_floats <= left); /* nothing is asked for twice */
+        s_answer (&s.donor[0], &more);
+        left -= more.n_floats;
+    }
+    s_wait_taken (&s);
+    for (uint64_t lo = s.lo; lo < s.hi; lo += RK_HANDOVER_PART / 3) {
+        uint64_t n = s.hi - lo < RK_HANDOVER_PART / 3 ? s.hi - lo : RK_HANDOVER_PART / 3;
+        const rk_handover_t *h = s_ask (&s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = lo, .n_floats = n});
+        assert_true (h->rounds == ROUNDS && h->n_planes == PLANES && h->steps == 42);
+        for (uint32_t p = 0; p < PLANES; p++) {
+            const float *got = zmq_msg_data (&s.asker.packet->frame[p]);
+            for (uint64_t i = 0; i < n; i++) {
+                float value;
+                memcpy (&value, got + i, sizeof value);
+                if (value != s_value (p, lo + i))
+                    fail_msg ("plane %u, float %llu: %g", p, (unsigned long long) (lo + i), (double) value);
+            }
+        }
+    }
+    s_close (&s);
+}
+
+/* Donors that leave a hole, overlap the neighbour's range or run backwards are refused before anything starts. */
+static void bad_donors_are_refused (void **state)
+{
+    (void) state;
+    scene_t s;
+    s_plan (&s);
+    const rk_stage_donor_t bad[][2] = {{{.lo = s.lo, .hi = s.hi - 1}, {.lo = s.lo, .hi = s.lo}},
+                                       {{.lo = s.lo - 1, .hi = s.hi}, {.lo = s.lo, .hi = s.lo}},
+                                       {{.lo = s.hi, .hi = s.lo}, {.lo = s.lo, .hi = s.hi}}};
+    for (size_t i = 0; i < 3; i++) {
+        rk_error_t err = {0};
+        rk_actor_t *stage = NULL;
+        const rk_stage_config_t config = {.plan = s.plan, .node = 1, .model = s.model, .donors = bad[i], .n_donors = 2};
+        assert_int_equal (rk_stage_new (&stage, &config, &err), RK_EINVAL);
+        assert_non_null (strstr (err.text, "donor"));
+    }
+    rk_plan_destroy (&s.plan);
+    rk_model_destroy (&s.model);
+}
+
+/* A donor that has another state, or one of other settings, is named. */
+static void a_donor_without_it_is_named (void **state)
+{
+    (void) state;
+    for (int wrong = 0; wrong < 2; wrong++) {
+        scene_t s;
+        s_plan (&s);
+        const rk_stage_donor_t donor = {.address = rk_address (RK_ACTOR_CHECKPOINTER, 0), .lo = s.lo, .hi = s.hi};
+        s_open (&s, &donor, 1);
+        rk_handover_request_t want = mock_receive (&s.asker, RK_MSG_HANDOVER_REQUEST)->handover_request;
+        const rk_msg_t msg = {.kind = RK_MSG_HANDOVER,
+                              .handover = {.rounds = wrong ? ROUNDS : 3, .flat_lo = want.flat_lo, .n_floats = want.n_floats,
+                                           .loss_scale = 1}};
+        mock_send (&s.asker, msg, NULL, 0);
+        const rk_failed_t *failed = &mock_receive (&s.coordinator, RK_MSG_FAILED)->failed;
+        assert_non_null (strstr (failed->text, wrong ? "0 vectors, 3 are needed" : "not to be had from checkpointer 0, which has that after 3"));
+        s_close (&s);
+    }
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (gives_any_range),
+        cmocka_unit_test (takes_over_from_several),
+        cmocka_unit_test (bad_donors_are_refused),
+        cmocka_unit_test (a_donor_without_it_is_named),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
