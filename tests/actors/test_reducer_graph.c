@@ -24,6 +24,7 @@ typedef struct {
     float *sent[MOST];        /* n_planes x the stage's range */
     size_t n[MOST];           /* floats of the range */
     int frozen;               /* replica, or -1 */
+    uint64_t bytes[MOST];     /* sent since the start, as the newest mean says */
     /* what every replica should have: n_planes x n_flat by replica; push-sum's state */
     float *values[MOST], *mixed[MOST], *mass[MOST], *last[MOST];
     double weight[MOST];
@@ -46,6 +47,8 @@ typedef struct {
     const char *graph, *transport;
     uint32_t n, most_stages, n_layers, corrupt;
     bool planes, short_pass, large;
+    uint32_t n_floats, rounds_of_pass; /* of a small model of two layers; 0: as the fixture has */
+    double k0, gamma;
 } case_t;
 
 static rk_plan_t *s_plan (uint64_t *x, const rk_model_info_t *model, const case_t *c)
@@ -61,6 +64,8 @@ static rk_plan_t *s_plan (uint64_t *x, const rk_model_info_t *model, const case_
     settings.average_optimizer_state = c->planes;
     snprintf (settings.average_graph, sizeof settings.average_graph, "%s", c->graph);
     settings.average_push_sum = strcmp (c->graph, "directed") == 0;
+    settings.average_k0 = c->k0 > 0 ? c->k0 : settings.average_k0;
+    settings.average_gamma = c->gamma > 0 ? c->gamma : settings.average_gamma;
     fixture_layout (x, model->n_layers, c->n, c->most_stages, counts, cuts);
     s_ok (rk_plan_by_hand (&plan, VIEW, model, &settings, c->n, counts, cuts, NULL, &err), &err);
     return plan;
@@ -76,7 +81,11 @@ static void s_open (net_t *net, const case_t *c)
         model.layers[1].flat_at = 300016;
         model.info.n_flat = 700032;
     }
-    model.info.train_samples = c->short_pass ? 2 * c->n : 60000; /* rounds of a pass: 2, or more than are tested */
+    if (c->n_floats) {
+        model.layers[1].flat_at = c->n_floats / 2;
+        model.info.n_flat = c->n_floats;
+    }
+    model.info.train_samples = c->rounds_of_pass ? c->rounds_of_pass * c->n : c->short_pass ? 2 * c->n : 60000; /* rounds of a pass: 2, or more than are tested */
     *net = (net_t){.plan = s_plan (&x, &model.info, c), .n_planes = c->planes ? 2 : 1, .frozen = -1};
     const rk_plan_t *plan = net->plan;
     s_ok (rk_exchange_graph (&net->graph, plan, &err), &err);
@@ -223,6 +232,7 @@ static size_t s_count_wrong (net_t *net, uint32_t i, uint64_t round, const rk_ex
     const rk_msg_t *msg = mock_receive (&net->stages[i], RK_MSG_MEAN);
     rk_packet_t *packet = net->stages[i].packet;
     assert_int_equal (msg->mean.round, round);
+    net->bytes[i] = msg->mean.bytes_sent;
     assert_int_equal (msg->mean.merged, exchange->mix && exchange->merge);
     assert_int_equal (packet->n_frames, net->n_planes + msg->mean.merged);
     uint32_t r = s_cluster (plan, i);
@@ -351,6 +361,31 @@ static void push_sum_keeps_the_mass (void **state)
 static void large_segments_travel_in_parts (void **state)
 {
     assert_int_equal (s_rounds (&(case_t){.graph = "ring", .transport = "tcp", .n = 3, .most_stages = 2, .n_layers = 2, .large = true}, 2), 0);
+}
+
+/* What a round sends is the model to each neighbour and to the own stage, and headers: so nothing goes over a link that
+ * Ada has dropped (ada.md §9.4, 7 and 12).                                                                  */
+static void bytes_are_degree_times_model (void **state)
+{
+    enum { FLOATS_OF_MODEL = 4096, ROUNDS = 3, REPLICAS = 9, HEADER = 128 };
+    const uint64_t model = FLOATS_OF_MODEL * sizeof (float);
+    net_t net;
+    s_open (&net, &(case_t){.graph = "ada", .transport = "tcp", .n = REPLICAS, .most_stages = 1, .n_layers = 2,
+                            .n_floats = FLOATS_OF_MODEL, .rounds_of_pass = ROUNDS, .k0 = 6, .gamma = 2});
+    assert_int_equal (net.plan->n_segments, 1);
+    for (uint64_t pass = 0; pass < 4; pass++) {
+        const uint64_t k = pass < 2 ? 6 - 2 * pass : 2;
+        uint64_t before[REPLICAS];
+        assert_int_equal (s_round (&net, pass * ROUNDS), 0);
+        memcpy (before, net.bytes, sizeof before);
+        assert_int_equal (s_round (&net, pass * ROUNDS + 1), 0);
+        for (uint32_t r = 0; r < REPLICAS; r++) {
+            const uint64_t sent = net.bytes[r] - before[r]; /* to k neighbours; the mean of the round before */
+            assert_true (sent > (k + 1) * model && sent <= (k + 1) * (model + HEADER));
+        }
+        assert_int_equal (s_round (&net, pass * ROUNDS + 2), 0);
+    }
+    s_close (&net);
 }
 
 /* ---- one reducer of four on a ring, its neighbours scripted */
@@ -482,6 +517,7 @@ int main (void)
         cmocka_unit_test (nobody_mixes_a_frozen_replica_in),
         cmocka_unit_test (push_sum_keeps_the_mass),
         cmocka_unit_test (large_segments_travel_in_parts),
+        cmocka_unit_test (bytes_are_degree_times_model),
         cmocka_unit_test (another_control_record_is_never_mixed),
         cmocka_unit_test (strangers_repeats_and_wrong_rounds_do_no_harm),
     };
