@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-# Findings 1 to 3: quality against scale, connections and spectrum, spread against quality; two applications, every
+# Findings 1 to 3: quality against scale, connections and spectrum, spread against quality; three applications, every
 # host with the same learning rate at a scale. A pass has the same samples at every scale, so steps fall as n grows.
 run.passes = 4
 train
@@ -14,8 +14,8 @@ dbench
     eval_samples = 2000
     jitter = 0.1
 grid
+    model.name = softmax, mlp-tiny, lenet5
     run.seed = 1, 2, 3
-    model.name = softmax, lenet5
     dbench.replicas = 96, 8, 24, 48
     average.graph = complete dbench.centralised=on, complete, exponential, torus, ring, lattice degree=4, ada k0=10 gamma=2
     dbench.lr_rule = linear

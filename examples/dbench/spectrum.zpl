@@ -3,7 +3,6 @@
 # mixed radix, each by the way that sends least; dense early, dense late and uniform at the same mean degree. What a
 # final merge would give is the accuracy of the mean model.
 run.passes = 4
-model.name = lenet5
 train
     batch = 8
     lr = 0.01
@@ -18,5 +17,6 @@ dbench
     jitter = 0.1
     exchange = cheapest
 grid
+    model.name = mlp-tiny, lenet5
     run.seed = 1, 2, 3
     average.graph = ada k0=16 gamma=4, mixed-radix group=6, complete dbench.centralised=on, ada k0=4 gamma=-4 degree=16 label=dense-late, lattice degree=10 label=uniform, ada-spread k0=16 gamma=4, ada k0=16 degree=16 control=on control_settle=5, ada-spread k0=16 degree=16 control=on control_settle=5, lattice degree=4, torus, spread degree=4, lattice degree=8, spread degree=8, one-peer-exponential, ring global_every=20
