@@ -3,8 +3,6 @@
 
 #define AVERAGING_COPIES 3 /* snapshot, mean, last committed mean */
 #define STATE_COPIES 2     /* of each slot that is averaged: snapshot and mean */
-#define KEPT_VERSIONS 1    /* the state after the round before; that after the last one is the mean */
-#define KEPT_STATES 2      /* of each slot: after the last two rounds */
 
 static uint64_t s_cut_bytes (const rk_model_info_t *model, uint32_t cut)
 {
@@ -36,7 +34,7 @@ void rk_memory_of (rk_memory_t *out, const rk_memory_sums_t *sums, const rk_sett
         .versions = in_flight * params, /* each minibatch out may pin its own */
         .gradients = rk_settings_gradients (settings, sums->first, in_flight) * params,
         .optimizer = slots * params,
-        .averaging = (AVERAGING_COPIES + KEPT_VERSIONS + KEPT_STATES * slots + (settings->average_optimizer_state ? STATE_COPIES * slots : 0)) * params,
+        .averaging = (AVERAGING_COPIES + (settings->average_optimizer_state ? STATE_COPIES * slots : 0)) * params,
         .activations = (recompute ? 1 : in_flight) * sums->stash,
         .scratch = sums->grads + sums->work,
         /* What came in stays until the backward, with or without recompute; activations down, gradients up,
