@@ -204,7 +204,7 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     const rk_coordinator_config_t *config = arg_config;
     self->loop = loop;
     self->leads = config->join == NULL;
-    self->kind = config->kind;
+    self->kind = config->kind; /* follower: RK_RUN_PROFILE, or it takes what comes */
     self->n_processes = config->n_processes;
     self->n_forward_only = config->n_forward_only;
     self->patience_ms = config->patience_ms;
@@ -235,6 +235,7 @@ static void s_close (void *arg)
     rk_lease_table_destroy (&self->leases);
     rk_plan_destroy (&self->given);
     rk_plan_destroy (&self->plan);
+    rk_links_table_clear (&self->links);
     rk_profiles_clear (&self->profiles);
     rk_roster_clear (&self->roster);
     rk_member_destroy (&self->member);
@@ -246,6 +247,8 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_WELCOME] = rk_coordinator_on_welcome,
     [RK_MSG_PROFILE_REQUEST] = rk_coordinator_on_profile_request,
     [RK_MSG_PROFILE] = rk_coordinator_on_profile,
+    [RK_MSG_LINK_REQUEST] = rk_coordinator_on_link_request,
+    [RK_MSG_LINK_MEASURED] = rk_coordinator_on_link_measured,
     [RK_MSG_PLAN] = rk_coordinator_on_plan,
     [RK_MSG_WIRED] = rk_coordinator_on_wired,
     [RK_MSG_PEERS] = rk_coordinator_on_peers,

@@ -28,7 +28,8 @@
 #include "actors/actor.h"
 #include "cluster/plan.h"
 
-typedef enum { RK_RUN_TRAIN = 0, RK_RUN_EVAL, RK_RUN_PREDICT } rk_run_kind_t;
+/* PROFILE: measured and told, then it is over; the parent gets the table (Profile). */
+typedef enum { RK_RUN_TRAIN = 0, RK_RUN_EVAL, RK_RUN_PREDICT, RK_RUN_PROFILE } rk_run_kind_t;
 
 typedef struct {
     const rk_settings_t *settings; /* leader: of the run; follower: NULL, it gets them from the leader */

@@ -28,6 +28,8 @@ static const char *s_unwelcome (const rk_coordinator_t *self, const rk_hello_t *
         return self->n_processes ? "all nodes of this run have joined already" : "this run takes no other nodes";
     if (strcmp (hello->software, RK_COORDINATOR_SOFTWARE) != 0)
         return "it runs another version of rookery; both must be the same";
+    if (hello->profile_only && self->kind != RK_RUN_PROFILE)
+        return "this run trains; a fleet that is only measured is led by rookery profile --listen";
     return NULL;
 }
 
@@ -105,7 +107,8 @@ static void s_hello (rk_coordinator_t *self)
     rk_msg_t msg = {.kind = RK_MSG_HELLO,
                     .hello = {.name = self->name, .control = rk_loop_endpoint (self->loop), .host = host.id,
                               .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_best (true),
-                              .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE}};
+                              .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE,
+                              .profile_only = self->kind == RK_RUN_PROFILE}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &msg, NULL, 0);
 }
 
@@ -244,11 +247,19 @@ void rk_coordinator_after_profile (rk_coordinator_t *self)
         s_request (self, process);
     if (!rk_roster_all (&self->roster, RK_STEP_PROFILED))
         return;
-    rk_fleet_t fleet = {.nodes = self->profiles.nodes, .n_nodes = self->profiles.n};
+    if (rk_coordinator_measure_links (self))
+        return;
+    if (self->kind == RK_RUN_PROFILE) {
+        rk_coordinator_send_table (self, true);
+        rk_coordinator_end (self, RK_OK, "measured");
+        return;
+    }
+    rk_fleet_t fleet;
     rk_plan_t *plan = NULL;
     rk_error_t err = {RK_OK, ""};
-    rk_err_t rc =
-        rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster, self->settings.run_precision == RK_PRECISION_BF16), &err);
+    rk_err_t rc = rk_profiles_fleet (&self->profiles, &fleet, &err);
+    if (!rc)
+        rc = rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster, self->settings.run_precision == RK_PRECISION_BF16), &err);
     if (rc)
         rk_coordinator_end (self, rc, "%s", err.text);
     else
@@ -262,8 +273,9 @@ static rk_err_t s_take_profile (rk_coordinator_t *self, uint32_t process, const 
     rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm,
                             .ram_bytes = p->ram_bytes, .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns,
                             .backward_ns = p->backward_ns};
-    snprintf (profile.name, sizeof profile.name, "%s", p->name);
-    return rk_profiles_add (&self->profiles, &profile, p->n_layers, err);
+    snprintf (profile.name, sizeof profile.name, "%s", p->name[0] ? p->name : self->roster.list[process].name);
+    rk_err_t rc = rk_profiles_add (&self->profiles, &profile, p->n_layers, err);
+    return rc ? rc : rk_links_table_add (&self->links, p->node, rk_address (RK_ACTOR_PROFILER, process), p->endpoint, err);
 }
 
 rk_err_t rk_coordinator_on_profile (void *arg, rk_packet_t *packet, rk_error_t *err)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a coordinator, shared by its files: coordinator.c (class, clock), coordinator_known.c (who is
- * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
+ * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_measure.c (links), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
  * coordinator_pass.c (EVALUATE, SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
+#include "actors/coordinator_links.h"
 #include "cluster/control.h"
 #include "cluster/panel.h"
 #include "cluster/lease.h"
@@ -54,6 +55,7 @@ typedef struct rk_coordinator {
     rk_roster_t roster;        /* leader */
     rk_member_t *member;       /* the other coordinators this one hears from, by process number */
     rk_profiles_t profiles;    /* leader */
+    rk_links_table_t links;    /* leader */
     uint32_t *hosted;          /* addresses of this process's own actors, as its parent wired them */
     size_t n_hosted;
     bool parent_ready;         /* the parent has connected them all */
@@ -122,6 +124,11 @@ rk_err_t rk_coordinator_relay_up (rk_coordinator_t *self, rk_packet_t *packet, r
 
 /* ---- steps from one state to the next */
 void rk_coordinator_after_profile (rk_coordinator_t *self);
+/* Coordinator_measure.c: measures the links that are not measured; true: that is under way, and after it
+ * rk_coordinator_after_profile comes again.                                                               */
+bool rk_coordinator_measure_links (rk_coordinator_t *self);
+/* The whole table to the other processes, and with to_parent to the own parent. */
+void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent);
 void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan); /* takes the plan */
 void rk_coordinator_check_ready (rk_coordinator_t *self); /* this process */
 void rk_coordinator_step_ready (rk_coordinator_t *self, uint32_t process, uint64_t digest);
@@ -152,7 +159,7 @@ rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator
     rk_coordinator_on_profile_request, rk_coordinator_on_profile, rk_coordinator_on_plan, rk_coordinator_on_wired,
     rk_coordinator_on_peers, rk_coordinator_on_start, rk_coordinator_on_lease_request, rk_coordinator_on_lease_grant,
     rk_coordinator_on_for_stages, rk_coordinator_on_round_applied, rk_coordinator_on_evaluated, rk_coordinator_on_saved,
-    rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped;
+    rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped;
 void rk_coordinator_on_parent_ready (rk_coordinator_t *self);
 
 #endif

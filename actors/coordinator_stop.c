@@ -92,6 +92,8 @@ static void s_missing (rk_coordinator_t *self, char *text, size_t size)
                            rk_roster_all (&self->roster, RK_STEP_WIRED) ? RK_STEP_READY : RK_STEP_WIRED, text, size);
     else if (self->state == RK_STATE_STOPPING && stage)
         snprintf (text, size, "the stage on node %u", rk_address_node (stage->address));
+    else if (self->state == RK_STATE_PROFILE && self->links.probing)
+        snprintf (text, size, "the measuring of links");
     else if (self->leads && step[self->state])
         rk_roster_missing (&self->roster, step[self->state], text, size);
     else if (self->leads && self->state == RK_STATE_RUN && self->next_close > rk_lease_committed (self->leases))

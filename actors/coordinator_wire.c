@@ -4,7 +4,7 @@
 #include "cluster/exchange.h"
 
 /* ---- the leader proposes */
-static void s_send_table (rk_coordinator_t *self)
+void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent)
 {
     rk_node_profile_t *nodes = calloc (self->profiles.n, sizeof *nodes);
     if (!nodes) /* without the table followers take the plan as it is */
@@ -22,8 +22,14 @@ static void s_send_table (rk_coordinator_t *self)
                                        .forward_ns = p->forward_ns,
                                        .backward_ns = p->backward_ns};
     }
-    rk_msg_t msg = {.kind = RK_MSG_PROFILE, .profile = {self->profiles.n, nodes}};
-    rk_coordinator_to_others (self, &msg, NULL, 0);
+    uint64_t *links = rk_links_pack (&self->profiles);
+    rk_msg_t msg = {.kind = RK_MSG_PROFILE, .profile = {self->profiles.n, nodes, links ? (uint32_t) self->profiles.n_links : 0}};
+    rk_frame_t frame = {.bytes = links, .size = self->profiles.n_links * 4 * sizeof *links};
+    if (to_parent)
+        rk_coordinator_to_parent (self, &msg, &frame, links != NULL);
+    if (links || !self->profiles.n_links) /* half a table would make another plan */
+        rk_coordinator_to_others (self, &msg, &frame, links != NULL);
+    free (links);
     free (nodes);
 }
 
@@ -79,10 +85,12 @@ void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan)
     self->plan = plan;
     rk_loop_set_view (self->loop, plan->view);
     rk_coordinator_enter (self, RK_STATE_WIRING);
-    if (self->n_processes && self->n_processes != plan->n_nodes) {
-        rk_coordinator_end (self, RK_EPLAN, "the plan is for %u nodes, %u joined", plan->n_nodes, self->n_processes);
-        return;
-    }
+    for (uint32_t i = 0; i < plan->n_nodes; i++) /* some that joined may be left idle */
+        if (rk_coordinator_host_of (self, plan->nodes[i]) == UINT32_MAX) {
+            rk_coordinator_end (self, RK_EPLAN, "the plan has node %u, which is none of the %u that joined", plan->nodes[i],
+                                self->n_processes);
+            return;
+        }
     size_t size = rk_plan_encode (plan, NULL, 0);
     uint8_t *bytes = malloc (size);
     rk_err_t rc = bytes ? s_prepare (self, &err) : rk_error_set (&err, RK_ENOMEM, "%zu bytes of plan", size);
@@ -91,7 +99,7 @@ void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan)
     else {
         rk_plan_encode (plan, bytes, size);
         if (self->profiles.n)
-            s_send_table (self);
+            rk_coordinator_send_table (self, false);
         s_send_plan (self, bytes, size);
     }
     free (bytes);

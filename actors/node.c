@@ -74,7 +74,7 @@ static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *
         snprintf (profile.name, sizeof profile.name, "%s", p->name);
         rc = rk_profiles_add (&self->table, &profile, p->n_layers, err);
     }
-    return rc;
+    return rc ? rc : rk_links_unpack (&self->table, packet, err);
 }
 
 static rk_err_t s_on_peers (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)

@@ -29,9 +29,11 @@ static rk_err_t s_plan_again (rk_node_t *self, rk_error_t *err)
 {
     if (!self->table.n)
         return RK_OK;
-    rk_fleet_t fleet = {.nodes = self->table.nodes, .n_nodes = self->table.n};
+    rk_fleet_t fleet;
     rk_plan_t *plan = NULL;
-    rk_err_t rc = rk_model_info_new (&self->info, self->model, &self->settings, self->plan->train_samples,
+    rk_err_t rc = rk_profiles_fleet (&self->table, &fleet, err);
+    if (!rc)
+        rc = rk_model_info_new (&self->info, self->model, &self->settings, self->plan->train_samples,
                                      self->plan->test_samples, err);
     if (!rc)
         rc = rk_plan_make (&plan, self->plan->view, &fleet, self->info, &self->settings, self->plan->kernels, err);

@@ -139,6 +139,11 @@ rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err)
     rk_profiler_config_t config = {.process = self->follows ? self->node + 1 : 0, .coordinator = self->coordinator,
                                    .settings = &self->settings, .model = self->model, .nodes = nodes};
     config.n_nodes = s_profiled_nodes (self, nodes);
+    char bind[RK_NODE_ENDPOINT];
+    if (self->follows) { /* others measure their links to this process: by tcp, as data will go */
+        rk_endpoint_unique (bind, sizeof bind, rk_node_transport (self), self->host);
+        config.bind = bind;
+    }
     rk_actor_t *profiler = NULL;
     rk_err_t rc = rk_profiler_new (&profiler, &config, err);
     return rc ? rc : rk_node_keep (self, profiler, NULL, false, err);

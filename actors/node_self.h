@@ -4,6 +4,7 @@
  * thread: the caller of rk_node_run.                                                                      */
 #ifndef RK_ACTORS_NODE_SELF_H
 #define RK_ACTORS_NODE_SELF_H
+#include "actors/coordinator_links.h"
 #include "actors/modelinfo.h"
 #include "actors/node.h"
 #include "cluster/profiles.h"

@@ -13,10 +13,11 @@ void rk_loop_plumb (rk_loop_t *loop, zsock_t *sock, void *raw)
     zmq_setsockopt (raw, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-/* Coordinators answer on the DEALER that asked; nobody else does. */
+/* Coordinators and profilers answer on the DEALER that asked; nobody else does. */
 static bool s_answers (uint32_t address)
 {
-    return address == RK_TO_COORDINATOR || rk_address_kind (address) == RK_ACTOR_COORDINATOR;
+    return address == RK_TO_COORDINATOR || rk_address_kind (address) == RK_ACTOR_COORDINATOR ||
+           rk_address_kind (address) == RK_ACTOR_PROFILER;
 }
 
 static void s_list (rk_loop_t *loop, int at, void *socket)

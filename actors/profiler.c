@@ -3,8 +3,10 @@
 
 #include "actors/host.h"
 #include "actors/modelinfo.h"
+#include "actors/profiler_links.h"
 
 #define BUDGET_MS 1500
+#define MOST_MESSAGE_BYTES (1u << 20)
 
 typedef struct {
     rk_loop_t *loop;
@@ -14,6 +16,8 @@ typedef struct {
     rk_profiler_node_t *nodes;
     uint32_t n_nodes;
     int64_t budget_ns;
+    bool bound;              /* other processes can reach it */
+    rk_profiler_links_t links;
 } self_t;
 
 /* What was measured, before declared speeds. */
@@ -58,7 +62,8 @@ static void s_declare (const self_t *self, const figures_t *figures, const rk_pr
                                .gemm_mflops = figures->gemm_mflops * ppm / 1000000,
                                .n_layers = figures->n_layers,
                                .forward_ns = times,
-                               .backward_ns = times + figures->n_layers};
+                               .backward_ns = times + figures->n_layers,
+                               .endpoint = self->bound ? rk_loop_endpoint (self->loop) : ""};
 }
 
 static rk_err_t s_answer (self_t *self, const figures_t *figures, rk_error_t *err)
@@ -87,12 +92,24 @@ static rk_err_t s_build (const self_t *self, const rk_profile_request_t *request
     return rk_model_by_name (built, self->settings.model_name, shape, request->n_classes, err);
 }
 
+/* Others reach the inbox; the own coordinator answers on the DEALER to it, where nobody else can. */
+static rk_err_t s_only_coordinator (const rk_packet_t *packet, rk_error_t *err)
+{
+    if (packet->n_routing || rk_address_kind (packet->msg.sender) != RK_ACTOR_COORDINATOR)
+        return rk_error_set (err, RK_EFORMAT, "%s from %08x, not the own coordinator", rk_msg_kind_name (packet->msg.kind),
+                             packet->msg.sender);
+    return RK_OK;
+}
+
 /* A measurement that fails ends the run: without it there is no plan. */
 static rk_err_t s_on_request (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     self_t *self = arg;
     rk_model_t *built = NULL;
     figures_t figures = {0};
+    rk_err_t stranger = s_only_coordinator (packet, err);
+    if (stranger)
+        return stranger;
     rk_err_t rc = self->model ? RK_OK : s_build (self, &packet->msg.profile_request, &built, err);
     if (!rc)
         rc = s_measure (self, self->model ? self->model : built, &figures, err);
@@ -101,6 +118,32 @@ static rk_err_t s_on_request (void *arg, rk_packet_t *packet, rk_error_t *err)
     free (figures.times);
     rk_model_destroy (&built);
     return rc == RK_EFORMAT ? RK_EINVAL : rc;
+}
+
+/* ---- links */
+static rk_err_t s_on_link_request (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = arg;
+    rk_err_t stranger = s_only_coordinator (packet, err);
+    return stranger ? stranger : rk_profiler_links_request (&self->links, &packet->msg.link_request, err);
+}
+
+static rk_err_t s_on_link_probe (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = arg;
+    return rk_profiler_links_probe (&self->links, packet, err);
+}
+
+static rk_err_t s_on_link_echo (void *arg, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = arg;
+    return rk_profiler_links_echo (&self->links, &packet->msg, err);
+}
+
+static int64_t s_work (void *arg, int64_t now_ns, rk_err_t *code, rk_error_t *err)
+{
+    self_t *self = arg;
+    return rk_profiler_links_work (&self->links, now_ns, code, err);
 }
 
 /* ---- class */
@@ -118,6 +161,10 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     if (!self->nodes || !config->n_nodes)
         return rk_error_set (err, self->nodes ? RK_EINVAL : RK_ENOMEM, "a profiler for %u nodes", config->n_nodes);
     memcpy (self->nodes, config->nodes, config->n_nodes * sizeof *self->nodes);
+    self->bound = config->bind != NULL;
+    rk_err_t rc = rk_profiler_links_open (&self->links, loop, config->link_patience_ms, err);
+    if (rc)
+        return rc;
     rk_msg_t ready = {.kind = RK_MSG_READY};
     return rk_loop_send (loop, RK_TO_COORDINATOR, &ready, NULL, 0, err);
 }
@@ -127,17 +174,22 @@ static void s_close (void *arg)
     self_t *self = arg;
     free (self->nodes);
     self->nodes = NULL;
+    rk_profiler_links_close (&self->links);
 }
 
 static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_PROFILE_REQUEST] = s_on_request,
+    [RK_MSG_LINK_REQUEST] = s_on_link_request,
+    [RK_MSG_LINK_PROBE] = s_on_link_probe,
+    [RK_MSG_LINK_ECHO] = s_on_link_echo,
 };
 
 static const rk_actor_class_t s_class = {
-    .kind = RK_ACTOR_PROFILER, .self_size = sizeof (self_t), .open = s_open, .close = s_close, .on = s_on};
+    .kind = RK_ACTOR_PROFILER, .self_size = sizeof (self_t), .open = s_open, .close = s_close, .work = s_work, .on = s_on};
 
 rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *config, rk_error_t *err)
 {
-    rk_actor_plumbing_t plumbing = {.coordinator = config->coordinator, .node = config->process};
+    rk_actor_plumbing_t plumbing = {.bind = config->bind, .coordinator = config->coordinator, .node = config->process,
+                                    .max_message_bytes = MOST_MESSAGE_BYTES};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);
 }

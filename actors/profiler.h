@@ -2,6 +2,8 @@
  * Profiler: one per process; measures this machine with the run's own model when asked, and answers for all
  * virtual nodes of the process, their declared speed and memory applied. Integers only.
  * in:  ProfileRequest (coordinator), once registered with Ready      out: Profile (coordinator)
+ *      LinkRequest (coordinator)                                     out: LinkProbe (another profiler), LinkMeasured (coordinator)
+ *      LinkProbe (another profiler)                                  out: LinkEcho, LinkProbe (that one)
  * Each layer runs alone as a slice of one layer at the run's batch: once to warm up, then as often as the
  * budget allows; the median of the thread's own CPU time counts, which other processes disturb least.     */
 #ifndef RK_ACTORS_PROFILER_H
@@ -19,12 +21,14 @@ typedef struct {
 
 typedef struct {
     uint32_t process;
+    const char *bind;                 /* where other processes' profilers reach it; NULL: there are none */
     const char *coordinator;
     const rk_settings_t *settings;    /* copied */
     const rk_model_t *model;          /* borrowed; NULL: built by name for the request's shape */
     const rk_profiler_node_t *nodes;  /* copied */
     uint32_t n_nodes;
     int64_t budget_ms;                /* of one measurement; 0: 1500 */
+    int64_t link_patience_ms;         /* for a word from the other end of a link; 0: 10000 */
 } rk_profiler_config_t;
 rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 

@@ -46,9 +46,13 @@
 #define HANDOVER(N, S, L)                                                                                             \
     N (rounds) N (replica) N (flat_lo) N (n_floats) N (n_planes) N (source) N (exact) N (steps) N (n_good)            \
         N (loss_scale) N (frozen) N (state_only)
-#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software)
+#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software) N (profile_only)
 #define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
+#define LINK_REQUEST(N, S, L) N (from) N (to) N (address) S (endpoint)
+#define LINK_PROBE(N, S, L) N (what) N (seq) N (total)
+#define LINK_ECHO(N, S, L) N (what) N (seq) N (bytes_per_s)
+#define LINK_MEASURED(N, S, L) N (from) N (to) N (bytes_per_s) N (back_bytes_per_s) N (rtt_ns)
 #define READY(N, S, L) N (digest)
 #define START(N, S, L) N (first_round)
 #define LEASE_REQUEST(N, S, L) N (cluster) N (n)
@@ -106,6 +110,10 @@ PLAIN_BODY (stop, STOP)
 PLAIN_BODY (probe, PROBE)
 PLAIN_BODY (control, CONTROL)
 PLAIN_BODY (agreement, AGREEMENT)
+PLAIN_BODY (link_request, LINK_REQUEST)
+PLAIN_BODY (link_probe, LINK_PROBE)
+PLAIN_BODY (link_echo, LINK_ECHO)
+PLAIN_BODY (link_measured, LINK_MEASURED)
 
 /* ---- bodies without fields */
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
@@ -193,6 +201,7 @@ static void s_put_node (const rk_node_profile_t *from, Rk__NodeProfile *to)
 {
     rk__node_profile__init (to);
     PUT_N (node) PUT_S (name) PUT_N (host) PUT_N (cores) PUT_N (speed_ppm) PUT_N (ram_bytes) PUT_N (gemm_mflops)
+    PUT_S (endpoint)
     PUT_L (forward_ns, n_layers)
     PUT_L (backward_ns, n_layers)
 }
@@ -201,6 +210,7 @@ static rk_err_t s_put_profile (const rk_msg_t *msg, rk_body_t *body)
 {
     size_t n = msg->profile.n_nodes;
     rk__profile__init (&body->profile);
+    body->profile.n_links = msg->profile.n_links;
     if (n == 0)
         return RK_OK;
     void **nodes = s_pointers (body, n, sizeof (Rk__NodeProfile));
@@ -218,6 +228,7 @@ static rk_err_t s_get_node (const Rk__NodeProfile *from, rk_node_profile_t *to)
     if (from->n_forward_ns != from->n_backward_ns)
         return RK_EFORMAT;
     GET_N (node) GET_S (name) GET_N (host) GET_N (cores) GET_N (speed_ppm) GET_N (ram_bytes) GET_N (gemm_mflops)
+    GET_S (endpoint)
     GET_L (forward_ns, n_layers)
     GET_L (backward_ns, n_layers)
     return RK_OK;
@@ -230,6 +241,7 @@ static rk_err_t s_get_profile (const Rk__Envelope *envelope, rk_wire_arena_t *ar
     rk_err_t rc = nodes ? RK_OK : RK_EFORMAT;
     for (size_t i = 0; !rc && i < from->n_nodes; i++)
         rc = s_get_node (from->nodes[i], &nodes[i]);
+    msg->profile.n_links = from->n_links;
     msg->profile.n_nodes = from->n_nodes;
     msg->profile.nodes = nodes;
     return rc;
@@ -329,6 +341,10 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (CONTROL, "Control", control),
     ROW (AGREEMENT, "Agreement", agreement),
     [RK_MSG_RETIRE] = {"Retire", RK__ENVELOPE__BODY_RETIRE, s_put_retire, s_get_nothing},
+    ROW (LINK_REQUEST, "LinkRequest", link_request),
+    ROW (LINK_PROBE, "LinkProbe", link_probe),
+    ROW (LINK_ECHO, "LinkEcho", link_echo),
+    ROW (LINK_MEASURED, "LinkMeasured", link_measured),
     [RK_MSG_STOPPED] = {"Stopped", RK__ENVELOPE__BODY_STOPPED, s_put_stopped, s_get_nothing},
 };
 

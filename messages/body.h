@@ -49,6 +49,10 @@ typedef struct {
         Rk__Control control;
         Rk__Agreement agreement;
         Rk__Retire retire;
+        Rk__LinkRequest link_request;
+        Rk__LinkProbe link_probe;
+        Rk__LinkEcho link_echo;
+        Rk__LinkMeasured link_measured;
     };
     void *list;
 } rk_body_t;

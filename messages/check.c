@@ -176,8 +176,30 @@ static rk_err_t s_profile (const rk_msg_t *msg, rk_error_t *err)
         rc = s_list ("layers", msg->profile.nodes[i].n_layers, err);
         if (!rc)
             rc = rk_text_check ("name", msg->profile.nodes[i].name, MAX_NAME, false, err);
+        if (!rc)
+            rc = rk_text_check ("endpoint", msg->profile.nodes[i].endpoint, MAX_ENDPOINT, false, err);
     }
     return rc;
+}
+
+static rk_err_t s_link_request (const rk_msg_t *msg, rk_error_t *err)
+{
+    rk_err_t rc = s_address (msg->link_request.address, err);
+    return rc ? rc : rk_text_check ("endpoint", msg->link_request.endpoint, MAX_ENDPOINT, false, err);
+}
+
+static rk_err_t s_link_probe (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_link_probe_t *p = &msg->link_probe;
+    RULE (p->what <= RK_LINK_WANT, "probe of kind %u, at most %d", p->what, RK_LINK_WANT);
+    RULE (p->total <= RK_LINK_MOST_BYTES, "burst of %llu bytes, at most %u", (unsigned long long) p->total, RK_LINK_MOST_BYTES);
+    return RK_OK;
+}
+
+static rk_err_t s_link_echo (const rk_msg_t *msg, rk_error_t *err)
+{
+    RULE (msg->link_echo.what <= RK_LINK_BURST, "echo of kind %u, at most %d", msg->link_echo.what, RK_LINK_BURST);
+    return RK_OK;
 }
 
 static rk_err_t s_endpoints (const rk_msg_t *msg, rk_error_t *err)
@@ -286,6 +308,9 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_PROBE] = s_probe,
     [RK_MSG_STOP] = s_stop,
     [RK_MSG_AGREEMENT] = s_agreement,
+    [RK_MSG_LINK_REQUEST] = s_link_request,
+    [RK_MSG_LINK_PROBE] = s_link_probe,
+    [RK_MSG_LINK_ECHO] = s_link_echo,
 };
 
 rk_err_t rk_check_msg (const rk_msg_t *msg, rk_error_t *err)
@@ -330,6 +355,10 @@ static s_frames_t s_expected (const rk_msg_t *msg)
         return (s_frames_t) {msg->tied.n_tensors, 4, msg->tied.n_floats, false};
     case RK_MSG_PROBE:
         return (s_frames_t) {1, 8, 3 * (uint64_t) msg->probe.n_tensors, false};
+    case RK_MSG_PROFILE:
+        return (s_frames_t) {msg->profile.n_links > 0, 8, 4 * (uint64_t) msg->profile.n_links, false};
+    case RK_MSG_LINK_PROBE:
+        return (s_frames_t) {1, 1, ANY, false};
     case RK_MSG_PLAN:
         return (s_frames_t) {(uint64_t) 1 + msg->plan.goes_on, 1, ANY, false};
     case RK_MSG_AGREEMENT:

@@ -44,6 +44,7 @@ typedef enum {
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
     RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL, RK_MSG_AGREEMENT, RK_MSG_RETIRE,
+    RK_MSG_LINK_REQUEST, RK_MSG_LINK_PROBE, RK_MSG_LINK_ECHO, RK_MSG_LINK_MEASURED,
     RK_N_MSG
 } rk_msg_kind_t;
 const char *rk_msg_kind_name (rk_msg_kind_t kind);
@@ -56,6 +57,8 @@ enum { RK_HANDOVER_STAGE = 0, RK_HANDOVER_CHECKPOINT = 1 }; /* source of a Hando
 #define RK_HANDOVER_PART 262144 /* floats of one Handover's planes, at most */
 enum { RK_AGREEMENT_PAXOS = 3, RK_AGREEMENT_N_PAXOS = 6 }; /* kinds and steps, as cluster/membership.h and cluster/paxos.h number them */
 enum { RK_TIED_SHARE = 0, RK_TIED_VALUES = 1, RK_TIED_ROUND = 2, RK_TIED_MEAN = 3 }; /* what a Tied is */
+enum { RK_LINK_PING = 0, RK_LINK_BURST = 1, RK_LINK_WANT = 2 };    /* what a LinkProbe is */
+#define RK_LINK_MOST_BYTES (32u << 20)                             /* of a burst */
 
 typedef struct { uint64_t f, round; uint32_t mode, n, dtype, n_tensors; } rk_activation_t;
 typedef struct { uint64_t f, round; uint32_t n, dtype, n_tensors; } rk_gradient_t;
@@ -71,12 +74,16 @@ typedef struct { uint64_t step; bool skip; float grad_scale, loss_scale; } rk_ve
 typedef struct { uint64_t f, round; } rk_suspect_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; bool state_only; } rk_handover_request_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; uint32_t n_planes, source; bool exact; uint64_t steps, n_good; float loss_scale; bool frozen, state_only; } rk_handover_t;
-typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; } rk_hello_t;
+typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; bool profile_only; } rk_hello_t;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid, process; uint64_t token; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
-                 size_t n_layers; const uint64_t *forward_ns, *backward_ns; } rk_node_profile_t;
-typedef struct { size_t n_nodes; const rk_node_profile_t *nodes; } rk_profile_msg_t;
+                 size_t n_layers; const uint64_t *forward_ns, *backward_ns; const char *endpoint; } rk_node_profile_t;
+typedef struct { size_t n_nodes; const rk_node_profile_t *nodes; uint32_t n_links; } rk_profile_msg_t;
+typedef struct { uint32_t from, to, address; const char *endpoint; } rk_link_request_t;
+typedef struct { uint32_t what; uint64_t seq, total; } rk_link_probe_t;
+typedef struct { uint32_t what; uint64_t seq, bytes_per_s; } rk_link_echo_t;
+typedef struct { uint32_t from, to; uint64_t bytes_per_s, back_bytes_per_s, rtt_ns; } rk_link_measured_t;
 typedef struct { uint64_t digest; uint32_t leader; bool goes_on; size_t n_nodes; const uint64_t *nodes; } rk_plan_msg_t;
 typedef struct { uint32_t address; const char *endpoint; } rk_endpoint_t;
 typedef struct { size_t n; const rk_endpoint_t *list; } rk_endpoints_t;
@@ -120,6 +127,7 @@ typedef struct {
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
         rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement;
+        rk_link_request_t link_request; rk_link_probe_t link_probe; rk_link_echo_t link_echo; rk_link_measured_t link_measured;
     };
 } rk_msg_t;
 

@@ -49,7 +49,7 @@ static inline void list_profile (listing_t *out, const rk_profile_msg_t *p)
 {
     for (size_t i = 0; i < p->n_nodes; i++) {
         const rk_node_profile_t *b = &p->nodes[i];
-        U (node) T (name) U (host) U (cores) U (speed_ppm) U (ram_bytes) U (gemm_mflops)
+        U (node) T (name) U (host) U (cores) U (speed_ppm) U (ram_bytes) U (gemm_mflops) T (endpoint)
         list_numbers (out, "forward_ns", b->forward_ns, b->n_layers);
         list_numbers (out, "backward_ns", b->backward_ns, b->n_layers);
     }
@@ -74,9 +74,9 @@ static inline void list_body (listing_t *out, const rk_msg_t *m)
         BODY (HANDOVER_REQUEST, handover_request, U (rounds) U (replica) U (flat_lo) U (n_floats) U (state_only))
         BODY (HANDOVER, handover, U (rounds) U (replica) U (flat_lo) U (n_floats) U (n_planes) U (source) U (exact)
               U (steps) U (n_good) D (loss_scale) U (frozen) U (state_only))
-        BODY (HELLO, hello, T (name) T (control) U (host) U (cores) U (pid) T (kernels) U (ram_bytes) T (software))
+        BODY (HELLO, hello, T (name) T (control) U (host) U (cores) U (pid) T (kernels) U (ram_bytes) T (software) U (profile_only))
         BODY (WELCOME, welcome, U (node) T (settings) U (leader) U (host) U (pid) U (process) U (token))
-        BODY (PROFILE, profile, list_profile (out, b);)
+        BODY (PROFILE, profile, list_profile (out, b); U (n_links))
         BODY (PLAN, plan, U (digest) U (leader) U (goes_on) list_numbers (out, "nodes", b->nodes, b->n_nodes);)
         BODY (WIRED, wired, list_endpoints (out, b);)
         BODY (PEERS, peers, list_endpoints (out, b);)
@@ -103,6 +103,10 @@ static inline void list_body (listing_t *out, const rk_msg_t *m)
         BODY (CONTROL, control, U (round) U (value))
         BODY (AGREEMENT, agreement, U (kind) U (about) U (ahead) U (paxos) U (ballot) U (ballot_node) U (accepted)
               U (accepted_node) U (has_value) list_numbers (out, "dead", b->dead, b->n_dead);)
+        BODY (LINK_REQUEST, link_request, U (from) U (to) U (address) T (endpoint))
+        BODY (LINK_PROBE, link_probe, U (what) U (seq) U (total))
+        BODY (LINK_ECHO, link_echo, U (what) U (seq) U (bytes_per_s))
+        BODY (LINK_MEASURED, link_measured, U (from) U (to) U (bytes_per_s) U (back_bytes_per_s) U (rtt_ns))
     default: break; /* no fields */
     }
 }

@@ -11,7 +11,7 @@
 
 typedef struct { /* what the pointers of a sample point into */
     uint64_t state;
-    char text[SAMPLE_LIST + 8][1200];
+    char text[2 * SAMPLE_LIST + 8][1200];
     size_t n_text;
     uint64_t numbers[2 * SAMPLE_LIST * SAMPLE_LIST];
     size_t n_numbers;
@@ -95,8 +95,8 @@ static inline rk_profile_msg_t sample_profile (sample_t *s)
     for (size_t i = 0; i < n; i++)
         s->nodes[i] = (rk_node_profile_t) {
             sample_u32 (s), sample_text (s, 31), sample_u64 (s), sample_u32 (s), sample_u32 (s), sample_u64 (s),
-            sample_u64 (s), n_layers, sample_numbers (s, n_layers), sample_numbers (s, n_layers)};
-    return (rk_profile_msg_t) {n, s->nodes};
+            sample_u64 (s), n_layers, sample_numbers (s, n_layers), sample_numbers (s, n_layers), sample_text (s, 200)};
+    return (rk_profile_msg_t) {n, s->nodes, sample_below (s, 3) * 7};
 }
 
 static inline void sample_body (sample_t *s, rk_msg_t *m)
@@ -128,7 +128,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_SUSPECT: m->suspect = (rk_suspect_t) {N64, N64}; break;
     case RK_MSG_HELLO:
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
-                                 sample_text (s, 63)};
+                                 sample_text (s, 63), mode == 1};
         break;
     case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64}; break;
     case RK_MSG_PROFILE: m->profile = sample_profile (s); break;
@@ -161,6 +161,10 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_AGREEMENT:
         m->agreement = (rk_agreement_t) {mode, N64, N64, mode, N64, N32, N64, N32, mode & 1, n, sample_numbers (s, n)};
         break;
+    case RK_MSG_LINK_REQUEST: m->link_request = (rk_link_request_t) {N32, N32, sample_address (s), sample_text (s, 255)}; break;
+    case RK_MSG_LINK_PROBE: m->link_probe = (rk_link_probe_t) {mode, N64, sample_below (s, 32 << 20)}; break;
+    case RK_MSG_LINK_ECHO: m->link_echo = (rk_link_echo_t) {mode & 1, N64, N64}; break;
+    case RK_MSG_LINK_MEASURED: m->link_measured = (rk_link_measured_t) {N32, N32, N64, N64, N64}; break;
     case RK_MSG_STOP: m->stop = (rk_stop_t) {sample_below (s, 256), sample_text (s, 1023)}; break;
     default: break; /* no fields */
     }
@@ -197,6 +201,8 @@ static inline int sample_frames (sample_t *s, const rk_msg_t *m, rk_frame_t *fra
     case RK_MSG_PROBE: n = 1, unit = 8, count = 3 * m->probe.n_tensors; break;
     case RK_MSG_PLAN: n = 1 + m->plan.goes_on, unit = 1; break;
     case RK_MSG_AGREEMENT: n = m->agreement.has_value, unit = 1; break;
+    case RK_MSG_PROFILE: n = m->profile.n_links > 0, unit = 8, count = 4 * m->profile.n_links; break;
+    case RK_MSG_LINK_PROBE: n = 1, unit = 1; break;
     default: break;
     }
     for (int i = 0; i < n; i++)

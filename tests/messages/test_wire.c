@@ -124,6 +124,10 @@ static void s_refused_values (void **state)
     BAD (ACTIVATION, m.activation.n = 0, "no samples");
     BAD (ACTIVATION, m.activation.n_tensors = 0, "without tensors");
     BAD (ACTIVATION, m.activation.n_tensors = RK_WIRE_MAX_FRAMES, "72 tensors");
+    BAD (LINK_PROBE, m.link_probe.what = 3, "kind 3");
+    BAD (LINK_PROBE, m.link_probe.total = RK_LINK_MOST_BYTES + 1, "burst of 33554433 bytes");
+    BAD (LINK_ECHO, m.link_echo.what = 2, "kind 2");
+    BAD (LINK_REQUEST, m.link_request.address = 9, "actor kind 0");
     BAD (TIED, m.tied.what = 4, "kind 4");
     BAD (TIED, m.tied.n_tensors = 3, "tied tensors");
     BAD (GRADIENT, m.gradient.dtype = 77, "dtype 77");
