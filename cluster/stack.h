@@ -43,10 +43,18 @@ typedef struct {
     bool mix_state;        /* the optimiser's state too, by the same W */
     rk_stack_order_t order;
     rk_stack_mixing_t mixing;
+    bool quasi_global;     /* momentum follows what the neighbourhood did (sgd with momentum) */
+    bool tracking;         /* gradient tracking: y is mixed beside the rows (sgd without momentum) */
+    bool push_sum;         /* for graphs whose matrix is not doubly stochastic */
+    const char *shard;     /* data.shard: NULL or "leased", "fixed", "dirichlet" with alpha (cluster/shard.h) */
+    double alpha;
     uint32_t delay;        /* gradients are taken at the point `delay` updates ago, not before the last mixing */
     rk_quadratic_t quadratic;
     rk_pool_t *pool;       /* borrowed; NULL: the calling thread */
 } rk_stack_config_t;
+
+/* Which of quasi_global, tracking and push_sum go with what, and with the graph. errors: RK_EINVAL. */
+rk_err_t rk_stack_orders_check (const rk_stack_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
 typedef struct rk_stack rk_stack_t;
 
@@ -63,7 +71,7 @@ typedef struct {
 rk_err_t rk_stack_predict (const rk_stack_config_t *config, rk_stack_need_t *need, rk_error_t *err) RK_MUST_CHECK;
 
 /* Minibatch of replica i in step s of a pass: number s n + i of that pass's permutation. The rest that does not
- * fill a step is dropped. "quadratic": 1024 steps a pass.                                                 */
+ * fill a step is dropped; with shards it is number s of replica i. "quadratic": 1024 steps a pass.                                                 */
 uint64_t rk_stack_per_pass (const rk_stack_t *stack);
 
 /* One step is local, then mix. local: gradient of every replica at its own row and the optimiser's step of it.

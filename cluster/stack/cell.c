@@ -53,7 +53,8 @@ rk_err_t rk_cell_make (const rk_cell_t *cell, const rk_data_t *data, rk_pool_t *
         .optim = {.momentum = (float) s->train_momentum, .nesterov = s->train_nesterov, .weight_decay = (float) s->train_weight_decay,
                   .beta1 = (float) s->train_beta1, .beta2 = (float) s->train_beta2, .epsilon = (float) s->train_epsilon,
                   .trust = (float) s->train_trust, .exempt = (rk_exempt_t) s->train_exempt},
-        .mix_state = cell->mix_state, .order = (rk_stack_order_t) cell->order, .mixing = (rk_stack_mixing_t) cell->mixing,
+        .quasi_global = cell->momentum == 1, .tracking = cell->tracking, .push_sum = cell->push_sum, .shard = s->data_shard,
+        .alpha = s->data_alpha, .mix_state = cell->mix_state, .order = (rk_stack_order_t) cell->order, .mixing = (rk_stack_mixing_t) cell->mixing,
         .delay = cell->delay, .quadratic = cell->quadratic, .pool = pool};
     return RK_OK;
 }
@@ -79,10 +80,19 @@ rk_err_t rk_cell_check (const rk_cell_t *cell, rk_error_t *err)
         code = rk_settings_check (&cell->settings, err);
     if (!code)
         code = s_graph (cell, &graph, err);
-    if (!code && !rk_graph_is_doubly_stochastic (graph))
-        code = rk_error_set (err, RK_EINVAL, "average.graph = %s is not doubly stochastic: the mean would move; stacked "
-                             "replicas do not do push-sum", cell->graph_name);
+    const bool doubly = code || rk_graph_is_doubly_stochastic (graph);
+    if (!code && !doubly && !cell->push_sum)
+        code = rk_error_set (err, RK_EINVAL, "average.graph = %s is not doubly stochastic: it needs average.push_sum = on",
+                             cell->graph_name);
+    if (!code && doubly && cell->push_sum)
+        code = rk_error_set (err, RK_EINVAL, "average.push_sum = on with average.graph = %s: only directed needs it", cell->graph_name);
     rk_graph_destroy (&graph);
+    rk_cell_made_t made = {0};
+    if (!code)
+        code = rk_cell_make (cell, NULL, NULL, &made, err);
+    if (!code)
+        code = rk_stack_orders_check (&made.stack, err);
+    rk_graph_destroy (&made.graph);
     uint32_t values[RK_CONTROL_LADDER], n_values;
     const rk_graph_config_t config = rk_cell_graph (cell);
     if (!code && cell->control && !cell->probe_every)

@@ -24,6 +24,8 @@ typedef struct {
     uint32_t order, mixing; /* rk_stack_order_t, rk_stack_mixing_t */
     uint32_t exchange;      /* 0: direct, 1: cheapest (cluster/traffic.h) */
     bool mix_state, final_merge;
+    uint32_t momentum;      /* 0: local, 1: quasi-global */
+    bool tracking, push_sum;
     uint32_t lr_rule, lr_batch; /* rk_lr_rule_t; global batch that train.lr is meant for */
     uint32_t steps;       /* most steps of a pass; 0: all */
     uint32_t probe_every, eval_replicas, eval_samples;

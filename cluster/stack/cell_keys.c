@@ -23,6 +23,7 @@ typedef struct {
 
 static const char *const s_orders[] = {"atc", "awc", NULL}, *const s_mixings[] = {"sparse", "dense", "auto", NULL};
 static const char *const s_exchanges[] = {"direct", "cheapest", NULL};
+static const char *const s_momenta[] = {"local", "quasi-global", NULL};
 static const char *const s_rules[] = {"none", "linear", "sqrt", "graph", NULL};
 
 #define MEMBER(name) offsetof (rk_cell_t, name), sizeof (((rk_cell_t *) 0)->name)
@@ -61,6 +62,9 @@ static const s_row_t s_rows[] = {
     {"average.every", INTEGER (every, 1, 1000000000), "1", "steps between two mixings"},
     {"average.order", WORD (order, s_orders, "atc | awc"), "atc", "adapt then combine, or combine while adapting"},
     {"average.optimizer_state", SWITCH (mix_state), "off", "mix momentum and its like too"},
+    {"average.momentum", WORD (momentum, s_momenta, "local | quasi-global"), "local", "quasi-global: momentum of what the neighbourhood did"},
+    {"average.tracking", SWITCH (tracking), "off", "gradient tracking, for replicas with unlike data; sgd without momentum"},
+    {"average.push_sum", SWITCH (push_sum), "off", "weights for graphs that are not doubly stochastic: directed"},
     {"average.degree", INTEGER (graph.degree, 0, 65536), "0", "connections of a lattice and the like; 0: its default"},
     {"average.probability", REAL (graph.probability, 0, 1), "0", "of a link, erdos-renyi; 0: its default"},
     {"average.k0", REAL (graph.k0, 0, 65536), "0", "Ada: connections in the first pass; 0: 10"},

@@ -155,5 +155,6 @@ rk_err_t rk_stack_local (rk_stack_t *self, uint64_t t, float lr, rk_loss_t *loss
         s_centralised_update (self, t, lr);
     self->snapshot_is_old = false;
     self->n_steps = t + 1;
+    self->orders.lr_sum += (double) lr;
     return RK_OK;
 }

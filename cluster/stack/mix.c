@@ -222,12 +222,18 @@ void rk_stack_mix (rk_stack_t *self, const rk_graph_time_t *at)
     const bool many = n_edges > (size_t) n * (n / 8 + 1);
     if (!m.one_row && (self->config.mixing == RK_MIXING_DENSE || (self->config.mixing == RK_MIXING_AUTO && many)))
         m.dense = s_fill_matrix (self);
-    if (self->snapshot)
+    rk_stack_orders_before (self);
+    if (self->orders.mass)
+        s_mix_matrix (&m, self->orders.mass, NULL);
+    else if (self->snapshot)
         s_mix_matrix (&m, self->snapshot, self->x);
     else
         s_mix_matrix (&m, self->x, NULL);
     for (int s = 0; self->config.mix_state && s < self->n_state; s++)
         s_mix_matrix (&m, self->state[s], NULL);
+    if (self->orders.y)
+        s_mix_matrix (&m, self->orders.y, NULL);
+    rk_stack_orders_after (self, m.one_row);
     self->mixed_at = self->n_steps;
     self->snapshot_is_old = true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The problem "a model of compute/models on a data set": one slice per worker, whose parameters are a row. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cluster/stack/stack_parts.h"
@@ -86,6 +87,39 @@ static rk_err_t s_open_worker (rk_stack_t *self, rk_stack_worker_t *w, rk_error_
     return rk_slice_new (&w->slice, &slice, err);
 }
 
+/* Shards are cut as a run of actors cuts them: the part of a plan that says how large they are. */
+rk_err_t rk_stack_open_shards (rk_stack_t *self, rk_error_t *err)
+{
+    const rk_stack_config_t *c = &self->config;
+    rk_plan_t *plan = calloc (1, sizeof *plan);
+    if (!plan)
+        return rk_error_set (err, RK_ENOMEM, "no memory for a plan");
+    rk_settings_default (&plan->settings);
+    snprintf (plan->settings.data_shard, sizeof plan->settings.data_shard, "%s", c->shard ? c->shard : "leased");
+    plan->settings.data_alpha = c->alpha;
+    plan->settings.run_seed = c->seed;
+    plan->settings.train_batch = (uint32_t) c->batch;
+    plan->n_clusters = c->n;
+    plan->minibatches_per_pass = self->per_pass * c->n;
+    plan->train_samples = plan->minibatches_per_pass * c->batch;
+    rk_err_t rc = RK_OK;
+    if (self->model && rk_shard_is_on (&plan->settings)) {
+        self->shards = calloc (c->n, sizeof (rk_shard_t *));
+        rc = self->shards ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %u shards", c->n);
+        for (uint32_t i = 0; !rc && i < c->n; i++)
+            rc = rk_shard_new (&self->shards[i], plan, i, c->data, err);
+    }
+    free (plan);
+    return rc;
+}
+
+void rk_stack_close_shards (rk_stack_t *self)
+{
+    for (uint32_t i = 0; self->shards && i < self->config.n; i++)
+        rk_shard_destroy (&self->shards[i]);
+    free (self->shards);
+}
+
 static void s_init (rk_stack_t *self, float *row)
 {
     rk_model_init (self->model, self->config.seed, 0, rk_model_n_layers (self->model), row);
@@ -99,8 +133,11 @@ static rk_err_t s_forward (rk_stack_t *self, rk_stack_worker_t *w, uint64_t f, c
     const float *in[] = {w->x};
     rk_forward_t forward = {.mode = RK_MODE_TRAIN, .f = f, .flat = flat, .stats = stats, .in = in, .labels = w->labels,
                             .loss = loss};
-    forward.n = rk_data_batch (self->config.data, RK_SPLIT_TRAIN, self->config.seed, f / of_pass, f % of_pass,
-                               self->config.batch, w->x, w->labels);
+    if (self->shards)
+        forward.n = rk_shard_batch (self->shards[f % of_pass % self->config.n], f, w->x, w->labels);
+    else
+        forward.n = rk_data_batch (self->config.data, RK_SPLIT_TRAIN, self->config.seed, f / of_pass, f % of_pass,
+                                   self->config.batch, w->x, w->labels);
     return rk_slice_forward (w->slice, &forward, err);
 }
 

@@ -15,7 +15,7 @@ static bool s_is_awc (const rk_stack_t *self)
 
 static size_t s_n_matrices (const rk_stack_t *self)
 {
-    return 1 + (size_t) self->n_state + s_is_awc (self) + (self->config.delay ? self->config.delay + 1 : 0);
+    return 1 + rk_stack_orders_matrices (&self->config) + (size_t) self->n_state + s_is_awc (self) + (self->config.delay ? self->config.delay + 1 : 0);
 }
 
 static size_t s_edges_most (const rk_stack_t *self)
@@ -71,8 +71,6 @@ static rk_err_t s_check (const rk_stack_config_t *c, rk_error_t *err)
                              RK_GRAPH_MAX_N);
     if (c->graph && rk_graph_n (c->graph) != c->n)
         return rk_error_set (err, RK_EINVAL, "a graph of %u replicas for %u", rk_graph_n (c->graph), c->n);
-    if (c->graph && !rk_graph_is_doubly_stochastic (c->graph))
-        return rk_error_set (err, RK_EINVAL, "the graph's matrix is not doubly stochastic: the mean would move");
     return RK_OK;
 }
 
@@ -82,6 +80,9 @@ static rk_err_t s_describe (rk_stack_t *self, const rk_stack_config_t *config, r
     if (rc)
         return rc;
     self->config = *config;
+    rc = rk_stack_orders_check (config, err);
+    if (rc)
+        return rc;
     self->app = strcmp (config->model, "quadratic") ? &rk_stack_network : &rk_stack_quadratic;
     self->n_rows = config->graph ? config->n : 1;
     self->n_workers = rk_pool_n_threads (config->pool);
@@ -100,7 +101,7 @@ static rk_err_t s_describe (rk_stack_t *self, const rk_stack_config_t *config, r
 }
 
 /* Pages of 2 MB where the system gives them: a panel touches a page of every row. */
-static float *s_matrix (uint64_t rows, size_t d)
+float *rk_stack_matrix (uint64_t rows, size_t d)
 {
     const size_t bytes = rows * d * sizeof (float), page = (size_t) 2 << 20;
     if (bytes < 8 * page)
@@ -133,15 +134,15 @@ static bool s_allocate_worker (rk_stack_t *self, rk_stack_worker_t *w)
 static bool s_allocate (rk_stack_t *self)
 {
     const rk_stack_config_t *c = &self->config;
-    bool complete = (self->x = s_matrix (self->n_rows, self->d)) && (self->losses = calloc (c->n, sizeof *self->losses));
+    bool complete = (self->x = rk_stack_matrix (self->n_rows, self->d)) && (self->losses = calloc (c->n, sizeof *self->losses));
     for (int s = 0; s < self->n_state; s++)
-        complete = complete && (self->state[s] = s_matrix (self->n_rows, self->d));
+        complete = complete && (self->state[s] = rk_stack_matrix (self->n_rows, self->d));
     if (c->delay)
-        complete = complete && (self->history = s_matrix ((uint64_t) self->n_rows * (c->delay + 1), self->d));
+        complete = complete && (self->history = rk_stack_matrix ((uint64_t) self->n_rows * (c->delay + 1), self->d));
     if (!c->graph)
-        complete = complete && (self->partial = s_matrix (RK_STACK_MAX_BLOCKS, self->d));
+        complete = complete && (self->partial = rk_stack_matrix (RK_STACK_MAX_BLOCKS, self->d));
     if (s_is_awc (self))
-        complete = complete && (self->snapshot = s_matrix (self->n_rows, self->d));
+        complete = complete && (self->snapshot = rk_stack_matrix (self->n_rows, self->d));
     if (c->graph)
         complete = complete && (self->edges = calloc (s_edges_most (self), sizeof *self->edges)) &&
                    (self->edges_at = calloc (c->n + (size_t) 1, sizeof *self->edges_at)) &&
@@ -149,7 +150,7 @@ static bool s_allocate (rk_stack_t *self)
                    (self->hearers = calloc (s_hearers_most (self), sizeof *self->hearers));
     if (s_may_be_dense (self))
         complete = complete && (self->matrix = rk_arena_memory ((size_t) c->n * c->n * sizeof (float)));
-    complete = complete && (self->workers = calloc (self->n_workers, sizeof *self->workers));
+    complete = complete && rk_stack_orders_open (self) && (self->workers = calloc (self->n_workers, sizeof *self->workers));
     for (size_t w = 0; complete && w < self->n_workers; w++)
         complete = s_allocate_worker (self, &self->workers[w]);
     return complete;
@@ -171,10 +172,16 @@ rk_err_t rk_stack_new (rk_stack_t **stack_p, const rk_stack_config_t *config, rk
         rk_stack_destroy (&self);
         return rc;
     }
+    rc = rk_stack_open_shards (self, err);
+    if (rc) {
+        rk_stack_destroy (&self);
+        return rc;
+    }
     self->app->init (self, self->x);
     for (uint32_t i = 1; i < self->n_rows; i++)
         memcpy (rk_stack_at (self, self->x, i), self->x, self->d * sizeof (float));
     self->snapshot_is_old = true;
+    rk_stack_orders_begin (self);
     *stack_p = self;
     return RK_OK;
 }
@@ -200,6 +207,8 @@ void rk_stack_destroy (rk_stack_t **stack_p)
     for (size_t w = 0; self->workers && w < self->n_workers; w++)
         s_free_worker (&self->workers[w]);
     free (self->workers);
+    rk_stack_orders_close (self);
+    rk_stack_close_shards (self);
     rk_model_destroy (&self->model);
     free (self->x);
     for (int s = 0; s < RK_OPTIM_MAX_SLOTS; s++)

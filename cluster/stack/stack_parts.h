@@ -2,6 +2,7 @@
  * What the files of cluster/stack share. Private to them.                                             */
 #ifndef RK_CLUSTER_STACK_PARTS_H
 #define RK_CLUSTER_STACK_PARTS_H
+#include "cluster/shard.h"
 #include "cluster/stack.h"
 
 #define RK_STACK_CHUNK 1024       /* columns whose sums over rows are made at once */
@@ -47,6 +48,18 @@ typedef struct {
     uint32_t peer, who; /* bit k: row i + k hears it; 0: the end */
 } rk_stack_hearers_t;
 
+/* What the orders of training keep from one mixing to the next; matrices are (n, d), NULL when not asked for. */
+#define RK_STACK_PUSH_MOST 4096 /* edges of a row, push-sum */
+typedef struct {
+    float *before;    /* the rows when the round began */
+    float *start;     /* quasi-global: momentum then */
+    float *y, *change; /* tracking: the followed mean, as mixed last; what the local steps did last */
+    float *mass;      /* push-sum */
+    double *weight;   /* push-sum: (2 n), the rows' weights and room for the next */
+    double lr_sum;    /* of the local steps since */
+    uint64_t n_mixed;
+} rk_stack_orders_t;
+
 struct rk_stack {
     rk_stack_config_t config;
     const rk_stack_app_t *app;
@@ -77,7 +90,24 @@ struct rk_stack {
     rk_stack_hearers_t *hearers;       /* peers of rows that are mixed four at a time */
     rk_stack_hearers_t **four;         /* (n) those of rows i .. i + 3; NULL: row i is mixed alone */
     float *matrix;                     /* (n, n), dense mixing */
+    rk_stack_orders_t orders;
+    rk_shard_t **shards;               /* (n) or NULL: minibatches are anybody's */
 };
+
+/* (rows, d) floats, zero; in large pages where the system gives them. */
+float *rk_stack_matrix (uint64_t rows, size_t d);
+
+/* ---- orders.c */
+size_t rk_stack_orders_matrices (const rk_stack_config_t *config);
+bool rk_stack_orders_open (rk_stack_t *self);
+void rk_stack_orders_begin (rk_stack_t *self);
+void rk_stack_orders_close (rk_stack_t *self);
+void rk_stack_orders_before (rk_stack_t *self);
+void rk_stack_orders_after (rk_stack_t *self, bool exact); /* exact: the mean of all was formed */
+
+/* ---- network.c: which samples are whose */
+rk_err_t rk_stack_open_shards (rk_stack_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_stack_close_shards (rk_stack_t *self);
 
 /* Every row i of out (rows `step` floats apart) = scale x the sum of rows i - side .. i + side of the panel, mod n: what
  * a ring lattice asks for, in three additions a row instead of 2 side. Windows are cut at multiples of their length:

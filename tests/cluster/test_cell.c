@@ -135,7 +135,6 @@ static void wrong_keys_are_refused (void **state)
         rk_err_t code;
         const char *word;
     } wrong[] = {{"dbench.replicas", "0", RK_EINVAL, "1 <= N <= 65536"}, {"dbench.replicas", "2.5", RK_EINVAL, "2.5"},
-                 {"dbench.jitter", "-1", RK_EINVAL, "0 <= x <= 1"},      {"dbench.lr_rule", "cubic", RK_EINVAL, "linear"},
                  {"dbench.replica", "8", RK_ENOTFOUND, "dbench.replicas"}, {"average.order", "acw", RK_EINVAL, "awc"},
                  {"dbench.label", "a b", RK_EINVAL, "letters"},          {"train.lr", "fast", RK_EINVAL, "train.lr"},
                  {"fleet.node", "a 1 1", RK_ENOTFOUND, "no key"},        {"dbench.centralised", "yes", RK_EINVAL, "on | off"}};
@@ -165,6 +164,11 @@ static void wrong_cells_are_refused (void **state)
     s_refused (CELL ("average.graph", "rings"), "ring");
     s_refused (CELL ("average.graph", "hypercube", "dbench.replicas", "12"), "12");
     s_refused (CELL ("average.graph", "directed"), "doubly stochastic");
+    s_refused (CELL ("average.graph", "ring", "average.push_sum", "on"), "directed");
+    s_refused (CELL ("average.graph", "ring", "average.tracking", "on", "train.momentum", "0.9"), "without momentum");
+    s_refused (CELL ("average.graph", "ring", "average.momentum", "quasi-global", "train.momentum", "0"), "momentum");
+    s_refused (CELL ("average.graph", "ring", "average.momentum", "quasi-global", "train.momentum", "0.9", "average.order", "awc"), "atc");
+    s_refused (CELL ("dbench.centralised", "on", "average.tracking", "on", "train.momentum", "0"), "centralised");
     s_refused (CELL ("model.name", "mlp-tinny"), "mlp-tiny");
     s_refused (CELL ("average.graph", "ada", "average.k0", "4", "average.gamma", "-2"), "average.degree");
     s_refused (CELL ("average.graph", "ring", "average.control", "on"), "ring");
