@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Checkpointer: one in the leading process; gathers the Slices of cluster 0 for a committed round and writes
- * a layer-keyed safetensors file in the background (atomic, hashed, the last K kept), plus plan.json once.
- * Also gathers Predictions in order of f for `rookery predict`.
- * in:  Slice (stages of cluster 0), Prediction (last stages), Stop
+ * Checkpointer: one in the leading process. A save: gathers every stage's state after a committed round and writes a
+ * layer-keyed safetensors file in the background (atomic, hashed, the last K kept). A resumed run: gives every stage
+ * its state from such a file. Also plan.json, and Predictions in order of f for `rookery predict`.
+ * in:  SaveRequest (coordinator), Slice and Handover (stages), HandoverRequest (stages of a resumed run), Prediction
+ *      (last stages), Stop
  * After Stop it finishes what has begun, then says DONE to its parent (FAILED if predictions are missing).
- * out: Saved (coordinator): path and params_digest of the mean = xxh64 over the per-tensor xxh64 in flat
- *      order of trainable tensors, so it does not depend on the cuts.                                        */
+ * out: HandoverRequest (stages), Handover, Saved (coordinator): path and params_digest of the mean = xxh64 over the
+ *      per-tensor xxh64 in flat order of trainable tensors, so it does not depend on the cuts; or why it was not saved:
+ *      a full disc ends no run.                                                                            */
 #ifndef RK_ACTORS_CHECKPOINTER_H
 #define RK_ACTORS_CHECKPOINTER_H
 #include "actors/actor.h"
@@ -19,6 +21,7 @@ typedef struct {
     const char *bind, *coordinator, *observer;
     const char *run_dir;     /* NULL or "": digest only, no file */
     uint32_t keep;           /* checkpoints kept, 0: 2 */
+    const char *resume;      /* the checkpoint that the plan goes on from; NULL: none */
     const char *predictions; /* file to write predictions to, "-": stdout, NULL: none */
     bool predictions_json;   /* one JSON object per sample instead of CSV */
     uint64_t n_predictions;  /* minibatches expected: after Stop it waits a moment for the missing ones */

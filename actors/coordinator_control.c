@@ -104,6 +104,16 @@ void rk_coordinator_control_hear (rk_coordinator_t *self, const rk_round_applied
         self->control->distance[(applied->round & 1) * self->plan->n_stages + applied->stage] = applied->distance;
 }
 
+char *rk_coordinator_control_text (const rk_coordinator_t *self)
+{
+    const rk_coordinator_control_t *control = self->control;
+    size_t n = control ? rk_control_write (control->records, control->n_records, NULL, 0) : 0;
+    char *text = control && n < MOST_FILE ? malloc (n + 1) : NULL;
+    if (text)
+        rk_control_write (control->records, control->n_records, text, n + 1);
+    return text;
+}
+
 /* Told when it comes into force: replayed records are kept like decided ones. */
 static void s_tell (rk_coordinator_t *self, const rk_control_record_t *record)
 {

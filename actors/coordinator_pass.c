@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0
- * EVALUATE and SAVE: forward-only minibatches at the end of a pass (or as the whole run), then a checkpoint. */
+ * EVALUATE: forward-only minibatches at the end of a pass (or as the whole run). */
 #include "actors/coordinator_self.h"
 
 /* ---- evaluation */
@@ -49,41 +49,7 @@ rk_err_t rk_coordinator_on_evaluated (void *arg, rk_packet_t *packet, rk_error_t
     return RK_OK;
 }
 
-/* ---- checkpoint */
-static void s_ask_save (rk_coordinator_t *self, uint64_t n_rounds, bool final)
-{
-    const rk_plan_cluster_t *cluster = &self->plan->clusters[0];
-    for (uint32_t s = 0; s < cluster->n_stages; s++) {
-        rk_msg_t msg = {.kind = RK_MSG_SAVE_REQUEST, .save_request = {n_rounds - 1, final}};
-        rk_coordinator_to_node (self, RK_ACTOR_STAGE, self->plan->stages[cluster->first_stage + s].node, &msg);
-    }
-}
-
-static bool s_has_checkpointer (rk_coordinator_t *self)
-{
-    return rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER)) != NULL;
-}
-
-static void s_end (rk_coordinator_t *self)
-{
-    if (self->interrupted)
-        rk_coordinator_end (self, RK_ECANCELED, "interrupted");
-    else
-        rk_coordinator_end (self, RK_OK, "done");
-}
-
-/* The last checkpoint of a run, then the end. With no round committed there is nothing to save. */
-void rk_coordinator_save_and_end (rk_coordinator_t *self)
-{
-    uint64_t n_rounds = rk_lease_committed (self->leases);
-    if (!n_rounds || !s_has_checkpointer (self)) {
-        s_end (self);
-        return;
-    }
-    rk_coordinator_enter (self, RK_STATE_SAVE);
-    s_ask_save (self, n_rounds, true);
-}
-
+/* ---- the end of an evaluation */
 void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
 {
     rk_evaluation_part_t sum = rk_evaluation_sum (&self->panel.model);
@@ -104,25 +70,8 @@ void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
         rk_coordinator_save_and_end (self);
         return;
     }
-    if (s_has_checkpointer (self))
-        s_ask_save (self, n_rounds, false);
+    rk_coordinator_save_now (self);
     rk_lease_hold (self->leases, false);
     rk_coordinator_enter (self, RK_STATE_RUN);
     rk_coordinator_serve (self);
-}
-
-rk_err_t rk_coordinator_on_saved (void *arg, rk_packet_t *packet, rk_error_t *err)
-{
-    rk_coordinator_t *self = arg;
-    rk_origin_t origin = rk_coordinator_origin (self, packet);
-    if (!self->leads || origin.kind != RK_FROM_LOCAL ||
-        rk_address_kind (origin.known->address) != RK_ACTOR_CHECKPOINTER)
-        return rk_coordinator_refuse (packet, "only the checkpointer says that", err);
-    rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
-    if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
-        rk_coordinator_send (self, RK_TO_OBSERVER, &packet->msg, NULL, 0);
-    rk_coordinator_progress (self);
-    if (self->state == RK_STATE_SAVE && packet->msg.saved.round + 1 == rk_lease_committed (self->leases))
-        s_end (self);
-    return RK_OK;
 }

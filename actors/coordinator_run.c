@@ -14,6 +14,7 @@ void rk_coordinator_begin_run (rk_coordinator_t *self)
     else {
         rk_coordinator_enter (self, RK_STATE_RUN);
         rk_coordinator_control_begin (self);
+        rk_coordinator_save_begin (self);
         rk_coordinator_serve (self);
     }
 }
@@ -128,15 +129,13 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     s_to_stages (self, &msg);
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
-    /* Interrupted while this round was averaged: some stages have saved it, some the one before. */
-    if (self->state == RK_STATE_SAVE) {
-        rk_coordinator_save_and_end (self);
+    if (self->state != RK_STATE_RUN) /* interrupted while this round was averaged: the one before is saved */
         return RK_OK;
-    }
     if (rk_round_ends_pass (self->plan, applied->round)) {
         rk_coordinator_begin_evaluation (self);
         return RK_OK;
     }
+    rk_coordinator_save_if_due (self);
     rk_coordinator_serve (self);
     return RK_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a coordinator, shared by its files: coordinator.c (class, clock), coordinator_known.c (who is
  * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_measure.c (links), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
- * coordinator_pass.c (EVALUATE, SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
+ * coordinator_pass.c (EVALUATE), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
@@ -35,6 +35,13 @@ typedef struct {
 } rk_known_t;
 
 typedef struct rk_coordinator_control rk_coordinator_control_t;
+
+/* The save asked for last. */
+typedef struct {
+    bool under_way, final, again; /* again: one was wanted meanwhile */
+    uint64_t round, last_round;
+    int64_t last_ms;
+} rk_coordinator_save_t;
 
 typedef struct rk_coordinator {
     rk_loop_t *loop;
@@ -72,6 +79,7 @@ typedef struct rk_coordinator {
     uint64_t *counts, *samples;/* leader: n_clusters, scratch of RoundClosed */
     uint64_t next_close;       /* first round not announced as closed */
     rk_panel_t panel;
+    rk_coordinator_save_t save; /* leader */
     rk_coordinator_control_t *control; /* leader; NULL: no control records */
     /* time */
     rk_state_t state;
@@ -136,6 +144,9 @@ void rk_coordinator_begin_run (rk_coordinator_t *self);
 void rk_coordinator_serve (rk_coordinator_t *self);
 void rk_coordinator_begin_evaluation (rk_coordinator_t *self);
 void rk_coordinator_finish_evaluation (rk_coordinator_t *self);
+void rk_coordinator_save_begin (rk_coordinator_t *self);  /* the clock of saves starts */
+void rk_coordinator_save_if_due (rk_coordinator_t *self); /* a round has committed, before the next one is granted */
+void rk_coordinator_save_now (rk_coordinator_t *self);    /* or when the one under way is done */
 void rk_coordinator_save_and_end (rk_coordinator_t *self);
 uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t cluster, uint32_t most, uint64_t *f, uint32_t *mode);
 /* The run ends: RK_OK done; else why. The first reason stays. */
@@ -149,6 +160,7 @@ void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *
 /* ---- coordinator_control.c; all do nothing without control records */
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
 void rk_coordinator_control_close (rk_coordinator_t *self);
+char *rk_coordinator_control_text (const rk_coordinator_t *self); /* records so far; owner: the caller frees; NULL: none */
 void rk_coordinator_control_begin (rk_coordinator_t *self);
 uint32_t rk_coordinator_control_at (const rk_coordinator_t *self, uint64_t round);
 void rk_coordinator_control_hear (rk_coordinator_t *self, const rk_round_applied_t *applied);

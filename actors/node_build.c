@@ -142,6 +142,7 @@ static rk_err_t s_build_checkpointer (rk_node_t *self, rk_error_t *err)
                                        .coordinator = self->coordinator, .observer = self->observer,
                                        .run_dir = train ? self->settings.run_dir : NULL, .predictions = c->predictions,
                                        .predictions_json = c->predictions_json,
+                                       .keep = self->settings.save_keep,
                                        .n_predictions = c->kind == RK_RUN_PREDICT ? self->n_forward_only : 0};
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_checkpointer_new (&actor, &config, err);
@@ -256,7 +257,7 @@ static rk_err_t s_connect_stage (rk_node_t *self, const rk_endpoints_t *peers, u
     const uint32_t partner = rk_tied_partner (plan, self->model, cluster, stage);
     if (!rc && partner)
         rc = s_connect (self, peers, from, partner, err);
-    if (!rc && (cluster == 0 || last)) /* slices come from cluster 0, predictions from every last stage */
+    if (!rc) /* slices come from every stage, predictions from the last ones */
         rc = s_connect (self, peers, from, rk_address (RK_ACTOR_CHECKPOINTER, 0), err);
     return rc;
 }

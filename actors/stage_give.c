@@ -31,7 +31,7 @@ rk_err_t rk_stage_on_handover_request (void *self_, rk_packet_t *packet, rk_erro
                              (unsigned long long) own->flat_lo, (unsigned long long) own->flat_hi, self->cluster);
     if (packet->n_routing && rk_loop_learn (self->loop, asker, packet) != RK_OK)
         return rk_error_set (err, RK_ENOMEM, "no memory for who takes over");
-    const rk_stage_kept_t *kept = self->keep.take.on ? NULL : rk_stage_kept (self, want->rounds);
+    rk_stage_kept_t *kept = self->keep.take.on ? NULL : rk_stage_kept (self, want->rounds);
     const rk_stage_kept_t *last = rk_stage_kept_last (self);
     rk_frame_t frames[RK_N_PLANES];
     rk_msg_t msg = {.kind = RK_MSG_HANDOVER,
@@ -45,6 +45,8 @@ rk_err_t rk_stage_on_handover_request (void *self_, rk_packet_t *packet, rk_erro
         msg.handover.loss_scale = kept->loss_scale;
         msg.handover.frozen = kept->frozen;
         n = s_frames (self, kept, want, frames);
+        kept->n_given += want->n_floats;
+        kept->pinned = kept->pinned && kept->n_given < self->n_flat;
     } else
         msg.handover.rounds = last && last->rounds != want->rounds ? last->rounds : UINT64_MAX;
     msg.handover.n_planes = (uint32_t) n;

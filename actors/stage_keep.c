@@ -70,6 +70,13 @@ rk_stage_kept_t *rk_stage_kept_last (rk_stage_t *self)
     return last;
 }
 
+void rk_stage_pin (rk_stage_t *self, rk_stage_kept_t *kept)
+{
+    for (int i = 0; i < RK_STAGE_KEPT; i++)
+        self->keep.kept[i].pinned = &self->keep.kept[i] == kept;
+    kept->n_given = 0;
+}
+
 bool rk_stage_is_kept (const rk_stage_t *self, const rk_buffer_t *version)
 {
     for (int i = 0; i < RK_STAGE_KEPT; i++)

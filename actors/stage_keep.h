@@ -16,6 +16,7 @@ typedef struct rk_stage rk_stage_t;
 
 typedef struct {
     bool full, pinned;               /* pinned: being saved */
+    uint64_t n_given;                /* floats, since it was pinned */
     uint64_t rounds;                 /* committed when this was the state */
     rk_buffer_t *params, *mixture;
     float *own[RK_N_PLANES];         /* n_flat each: the planes that are copied */
@@ -62,6 +63,8 @@ rk_err_t rk_stage_keep_begin (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_stage_keep_end (rk_stage_t *self, uint64_t rounds, rk_error_t *err) RK_MUST_CHECK;
 rk_stage_kept_t *rk_stage_kept (rk_stage_t *self, uint64_t rounds); /* NULL: not here (any more) */
 rk_stage_kept_t *rk_stage_kept_last (rk_stage_t *self);             /* NULL: none yet */
+/* It stays until all of it has been given away, or another one is pinned. */
+void rk_stage_pin (rk_stage_t *self, rk_stage_kept_t *kept);
 bool rk_stage_is_kept (const rk_stage_t *self, const rk_buffer_t *version);
 /* Back to a kept state, whatever is under way here: minibatches are dropped, gradients cleared, round `rounds` begins.
  * errors: RK_ENOTFOUND.                                                                                   */

@@ -222,15 +222,22 @@ rk_err_t rk_stage_on_save_request (void *self_, rk_packet_t *packet, rk_error_t 
     rk_err_t code = s_expect_coordinator (packet, err);
     if (code != RK_OK || self->stopped)
         return code;
-    size_t bytes = self->n_flat * sizeof (float);
-    int n = 1 + self->training.optim->n_slots;
+    const rk_save_request_t *save = &packet->msg.save_request;
+    rk_stage_kept_t *kept = rk_stage_kept (self, save->round + 1);
+    if (!kept)
+        return rk_error_set (err, RK_ESTALE, "round %llu is to be saved, which is not kept here", (unsigned long long) save->round);
+    const uint32_t checkpointer = rk_loop_find (self->loop, RK_ACTOR_CHECKPOINTER);
+    if (checkpointer)
+        code = rk_loop_listen (self->loop, checkpointer, err); /* it asks for the state in answer to the Slice */
+    if (code != RK_OK)
+        return code;
+    rk_stage_pin (self, kept);
+    const bool merged = self->merged && self->mean_round == kept->rounds; /* measured since, perhaps */
+    rk_buffer_t *model = merged ? self->merged : kept->mixture ? kept->mixture : kept->params;
     rk_msg_t msg = {.kind = RK_MSG_SLICE,
-                    .slice = {.round = self->mean_round ? self->mean_round - 1 : packet->msg.save_request.round, .stage = self->index,
-                              .flat_lo = self->plan->stages[self->index].flat_lo, .n_floats = self->n_flat,
-                              .n_planes = (uint32_t) n, .steps = self->n_steps}};
-    rk_frame_t frames[MAX_PLANES]; /* copied by the socket: training goes on meanwhile */
-    frames[0] = (rk_frame_t){.bytes = rk_stage_model (self)->bytes, .size = bytes};
-    for (int i = 1; i < n; i++)
-        frames[i] = (rk_frame_t){.bytes = self->slot_state[i - 1], .size = bytes};
-    return rk_loop_send (self->loop, rk_loop_find (self->loop, RK_ACTOR_CHECKPOINTER), &msg, frames, n, err);
+                    .slice = {.round = save->round, .stage = self->index, .flat_lo = self->plan->stages[self->index].flat_lo,
+                              .n_floats = self->n_flat, .n_planes = save->model, .steps = kept->steps,
+                              .merged = merged || !self->mix.guarded}};
+    rk_frame_t frame = {.bytes = model->bytes, .size = self->n_flat * sizeof (float)}; /* merged may be measured again: copied */
+    return rk_loop_send (self->loop, checkpointer, &msg, &frame, save->model, err);
 }

@@ -89,6 +89,8 @@ typedef struct {
     uint32_t n_layout;                         /* 0: planned */
     char net_transport[16];                    /* inproc | ipc | tcp */
     char net_listen[RK_SETTINGS_TEXT];
+    uint64_t save_every, save_seconds; /* rounds, seconds between checkpoints within a pass; 0: none */
+    uint32_t save_keep;
 } rk_settings_t;
 
 void rk_settings_default (rk_settings_t *s);

@@ -36,7 +36,7 @@
     N (round) N (segment) N (plane) N (step) N (piece) N (offset) N (n_floats) N (total) N (mixing) N (control)       \
         N (push) N (frozen)
 #define MEAN(N, S, L) N (round) N (n_planes) N (bytes_sent) N (merged) N (distance)
-#define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps)
+#define SLICE(N, S, L) N (round) N (stage) N (flat_lo) N (n_floats) N (n_planes) N (steps) N (merged)
 #define PREDICTION(N, S, L) N (f) N (n) N (n_classes)
 #define TIED(N, S, L) N (what) N (f) N (round) N (n_tensors) N (n_floats)
 #define NORM(N, S, L) N (step) N (squares) N (loss_scale)
@@ -66,8 +66,8 @@
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
             N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)
-#define SAVE_REQUEST(N, S, L) N (round) N (final)
-#define SAVED(N, S, L) N (round) N (digest) S (path)
+#define SAVE_REQUEST(N, S, L) N (round) N (final) N (model) S (control)
+#define SAVED(N, S, L) N (round) N (digest) S (path) S (error)
 #define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)
 #define FAILED(N, S, L) N (node) S (text)
 #define STOP(N, S, L) N (code) S (reason)

@@ -243,7 +243,13 @@ static rk_err_t s_evaluated (const rk_msg_t *msg, rk_error_t *err)
 
 static rk_err_t s_saved (const rk_msg_t *msg, rk_error_t *err)
 {
-    return rk_text_check ("path", msg->saved.path, MAX_PATH, false, err);
+    rk_err_t rc = rk_text_check ("path", msg->saved.path, MAX_PATH, false, err);
+    return rc ? rc : rk_text_check ("error", msg->saved.error, MAX_LINE, false, err);
+}
+
+static rk_err_t s_save_request (const rk_msg_t *msg, rk_error_t *err)
+{
+    return rk_text_check ("control", msg->save_request.control, MAX_SETTINGS, true, err);
 }
 
 static rk_err_t s_probe (const rk_msg_t *msg, rk_error_t *err)
@@ -303,6 +309,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_LEASE_GRANT] = s_lease_grant,
     [RK_MSG_ROUND_CLOSED] = s_round_closed,
     [RK_MSG_EVALUATED] = s_evaluated,
+    [RK_MSG_SAVE_REQUEST] = s_save_request,
     [RK_MSG_SAVED] = s_saved,
     [RK_MSG_FAILED] = s_failed,
     [RK_MSG_PROBE] = s_probe,

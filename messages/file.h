@@ -14,6 +14,13 @@ rk_err_t rk_file_create (rk_file_t **file_p, const char *path, rk_error_t *err) 
 /* Append. errors: RK_EIO; afterwards only discard makes sense. */
 rk_err_t rk_file_write (rk_file_t *file, const void *bytes, size_t n, rk_error_t *err) RK_MUST_CHECK;
 
+/* At any place: bytes [at, at + n). Room is made on the disc beforehand, so that a full one is known at once; what is
+ * not written is zero. errors: RK_EIO.                                                                     */
+rk_err_t rk_file_reserve (rk_file_t *file, size_t n, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_file_put (rk_file_t *file, size_t at, const void *bytes, size_t n, rk_error_t *err) RK_MUST_CHECK;
+/* The first n bytes as they are now, to be read; valid until commit or discard. errors: RK_EIO. */
+rk_err_t rk_file_map (rk_file_t *file, size_t n, const void **bytes_p, rk_error_t *err) RK_MUST_CHECK;
+
 /* Make it durable and put it in place; *file_p is NULL afterwards. errors: RK_EIO: the path still holds what
  * it held before, unless the text says that only the folder could not be flushed.                           */
 rk_err_t rk_file_commit (rk_file_t **file_p, rk_error_t *err) RK_MUST_CHECK;

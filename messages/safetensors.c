@@ -205,6 +205,21 @@ static rk_err_t s_check_cover (rk_st_file_t *file, const s_context_t *c)
     return RK_OK;
 }
 
+/* A file with a digest has exactly these bytes; one without is somebody else's. */
+static rk_err_t s_check_digest (const rk_st_file_t *file, const s_context_t *c)
+{
+    char text[RK_ST_DIGEST_DIGITS + 1];
+    const char *named = rk_st_metadata (file, RK_ST_DIGEST);
+    size_t at = rk_st_digest_at (file->map, file->size - file->n_data);
+    if (!named)
+        return RK_OK;
+    if (at)
+        rk_st_digest_of (file->map, file->size, at, text);
+    if (!at || strcmp (text, named))
+        return rk_error_set (c->err, RK_EFORMAT, "%s: its bytes are not those it was written with: it is damaged", c->path);
+    return RK_OK;
+}
+
 rk_err_t rk_st_open (rk_st_file_t **file_p, const char *path, rk_error_t *err)
 {
     s_context_t context = {path, err};
@@ -218,6 +233,8 @@ rk_err_t rk_st_open (rk_st_file_t **file_p, const char *path, rk_error_t *err)
         rc = s_read_entries (file, &context);
     if (!rc)
         rc = s_check_cover (file, &context);
+    if (!rc)
+        rc = s_check_digest (file, &context);
     if (rc)
         rk_st_close (&file);
     else

@@ -12,6 +12,13 @@
 #define RK_ST_MAX_DIMS 4
 #define RK_ST_MAX_BYTES ((size_t) INT64_MAX / 2) /* of data: offsets are JSON integers */
 
+#define RK_ST_DIGEST_DIGITS 16
+
+/* Where the digits of the digest are in a file that begins with these bytes (length, header); 0: it names none. */
+size_t rk_st_digest_at (const void *bytes, size_t size);
+/* xxh64 of the file with those digits counted as zeros, as text. */
+void rk_st_digest_of (const void *bytes, size_t size, size_t digits_at, char text[RK_ST_DIGEST_DIGITS + 1]);
+
 /* Product of the dimensions (1 without any); false when it, in bytes of f32, is too large for a file. */
 static inline bool rk_st_count (const size_t *dim, int n_dims, size_t *count)
 {

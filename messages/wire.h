@@ -66,7 +66,7 @@ typedef struct { uint64_t f, round; uint32_t mode; } rk_credit_t;
 typedef struct { uint64_t round; uint32_t n_planes; uint64_t weight, total; uint32_t control; bool frozen; } rk_snapshot_t;
 typedef struct { uint64_t round; uint32_t segment, plane, step, piece; uint64_t offset, n_floats, total; bool mixing; uint32_t control; double push; bool frozen; } rk_chunk_t;
 typedef struct { uint64_t round; uint32_t n_planes; uint64_t bytes_sent; bool merged; double distance; } rk_mean_t;
-typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uint32_t n_planes; uint64_t steps; } rk_slice_msg_t;
+typedef struct { uint64_t round; uint32_t stage; uint64_t flat_lo, n_floats; uint32_t n_planes; uint64_t steps; bool merged; } rk_slice_msg_t;
 typedef struct { uint64_t f; uint32_t n, n_classes; } rk_prediction_t;
 typedef struct { uint32_t what; uint64_t f, round; uint32_t n_tensors; uint64_t n_floats; } rk_tied_t;
 typedef struct { uint64_t step; double squares; float loss_scale; } rk_norm_t;
@@ -100,8 +100,8 @@ typedef struct {
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
         dropped, rss_bytes, dispatch_ns, n_counted, skipped; uint32_t pid;
 } rk_report_t;
-typedef struct { uint64_t round; bool final; } rk_save_request_t;
-typedef struct { uint64_t round, digest; const char *path; } rk_saved_t;
+typedef struct { uint64_t round; bool final, model; const char *control; } rk_save_request_t;
+typedef struct { uint64_t round, digest; const char *path, *error; } rk_saved_t;
 typedef struct { int64_t sent_ms; uint64_t token; bool hears; } rk_heartbeat_t;
 typedef struct { uint32_t node; const char *text; } rk_failed_t;
 typedef struct { uint32_t code; const char *reason; } rk_stop_t;

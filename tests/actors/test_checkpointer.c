@@ -95,15 +95,63 @@ static void s_stop (subject_t *s)
     rk_plan_destroy (&s->plan);
 }
 
+static void s_send_as (subject_t *s, rk_actor_kind_t kind, uint32_t node, rk_msg_t msg, const rk_frame_t *frames, int n)
+{
+    s->peer.sender = rk_address (kind, node);
+    mock_send (&s->peer, msg, frames, n);
+}
+
 static void s_send_slice (subject_t *s, const fixture_t *f, uint32_t stage, uint64_t round)
 {
     const rk_plan_stage_t *part = &s->plan->stages[stage];
     size_t n = part->flat_hi - part->flat_lo;
-    rk_frame_t frames[2] = {{.bytes = f->planes[0] + part->flat_lo, .size = n * sizeof (float)},
-                            {.bytes = f->planes[1] + part->flat_lo, .size = n * sizeof (float)}};
+    rk_frame_t frame = {.bytes = f->planes[0] + part->flat_lo, .size = n * sizeof (float)};
     rk_msg_t msg = {.kind = RK_MSG_SLICE,
-                    .slice = {.round = round, .stage = stage, .flat_lo = part->flat_lo, .n_floats = n, .n_planes = 2, .steps = 7}};
-    mock_send (&s->peer, msg, frames, 2);
+                    .slice = {.round = round, .stage = stage, .flat_lo = part->flat_lo, .n_floats = n, .n_planes = 1, .steps = 7, .merged = true}};
+    s_send_as (s, RK_ACTOR_STAGE, part->node, msg, &frame, 1);
+}
+
+static void s_send_request (subject_t *s, uint64_t round)
+{
+    s_send_as (s, RK_ACTOR_COORDINATOR, 0, (rk_msg_t){.kind = RK_MSG_SAVE_REQUEST, .save_request = {.round = round, .control = "0 3\n"}}, NULL, 0);
+}
+
+/* A stage of adam's kind answers with its second plane: what the optimiser keeps. */
+static void s_answer (subject_t *s, const fixture_t *f, const rk_handover_request_t *want, uint32_t node)
+{
+    assert_true (want->state_only);
+    rk_frame_t frame = {.bytes = f->planes[1] + want->flat_lo, .size = want->n_floats * sizeof (float)};
+    rk_msg_t msg = {.kind = RK_MSG_HANDOVER,
+                    .handover = {.rounds = want->rounds, .replica = want->replica, .flat_lo = want->flat_lo, .n_floats = want->n_floats,
+                                 .n_planes = 1, .exact = true, .steps = 7, .loss_scale = 1, .state_only = true}};
+    s_send_as (s, RK_ACTOR_STAGE, node, msg, &frame, 1);
+}
+
+static uint32_t s_node_at (const subject_t *s, uint64_t at)
+{
+    for (uint32_t i = 0; i < s->plan->n_stages; i++)
+        if (at >= s->plan->stages[i].flat_lo && at < s->plan->stages[i].flat_hi)
+            return s->plan->stages[i].node;
+    return s->plan->stages[s->plan->n_stages - 1].node;
+}
+
+/* Answers what is asked for until the checkpointer says how it went. */
+static const rk_saved_t *s_saved (subject_t *s, const fixture_t *f)
+{
+    rk_packet_t *packet = s->peer.packet;
+    for (;;) {
+        zmq_pollitem_t items[] = {{.socket = zsock_resolve (s->peer.dealer), .events = ZMQ_POLLIN},
+                                  {.socket = zsock_resolve (s->peer.inbox), .events = ZMQ_POLLIN}};
+        if (zmq_poll (items, 2, MOCK_WAIT_MS) <= 0)
+            fail_msg ("neither asked nor saved");
+        if ((items[0].revents & ZMQ_POLLIN) && rk_wire_receive (items[0].socket, false, packet, NULL) == RK_OK &&
+            packet->msg.kind == RK_MSG_HANDOVER_REQUEST) {
+            rk_handover_request_t want = packet->msg.handover_request;
+            s_answer (s, f, &want, s_node_at (s, want.flat_lo));
+        }
+        if ((items[1].revents & ZMQ_POLLIN) && rk_wire_receive (items[1].socket, true, packet, NULL) == RK_OK && packet->msg.kind == RK_MSG_SAVED)
+            return &packet->msg.saved;
+    }
 }
 
 static const uint32_t s_whole[] = {0}, s_thirds[] = {0, 2, 4};
@@ -115,7 +163,8 @@ static uint64_t s_digest (const fixture_t *f, uint32_t n_stages, const uint32_t 
     s_start (&s, f, n_stages, cuts, (rk_checkpointer_config_t){.run_dir = run_dir});
     for (uint32_t stage = n_stages; stage-- > 0;)
         s_send_slice (&s, f, stage, 0);
-    uint64_t digest = mock_receive (&s.peer, RK_MSG_SAVED)->saved.digest;
+    s_send_request (&s, 0); /* in any order */
+    uint64_t digest = s_saved (&s, f)->digest;
     s_stop (&s);
     return digest;
 }
@@ -158,7 +207,8 @@ static void test_file_is_keyed_by_layer (void **state)
     }
     assert_string_equal (rk_st_metadata (file, "model"), "mlp");
     assert_string_equal (rk_st_metadata (file, "rounds"), "1");
-    assert_string_equal (rk_st_metadata (file, "optimizer_steps"), "7");
+    assert_non_null (strstr (rk_st_metadata (file, "replica.0"), "steps=00000000000000000007"));
+    assert_string_equal (rk_st_metadata (file, "control"), "0 3\n");
     assert_non_null (rk_st_metadata (file, "settings"));
     rk_st_close (&file);
 }
@@ -169,8 +219,9 @@ static void test_keeps_the_latest (void **state)
     subject_t s = {0};
     s_start (&s, f, 1, s_whole, (rk_checkpointer_config_t){.run_dir = f->folder, .keep = 2});
     for (uint64_t round = 0; round < 4; round++) {
+        s_send_request (&s, round);
         s_send_slice (&s, f, 0, round);
-        assert_int_equal (mock_receive (&s.peer, RK_MSG_SAVED)->saved.round, round);
+        assert_int_equal (s_saved (&s, f)->round, round);
     }
     s_stop (&s);
     for (uint64_t rounds = 1; rounds <= 4; rounds++) {
@@ -189,41 +240,50 @@ static void test_wrong_slices_are_refused (void **state)
     rk_frame_t frame = {.bytes = bad, .size = 64};
     rk_msg_t msg = {.kind = RK_MSG_SLICE, .slice = {.stage = 0, .n_floats = 16, .n_planes = 1}};
     s_send_slice (&s, f, 0, 5);
-    mock_send (&s.peer, msg, &frame, 1); /* not the range of stage 0 */
+    s_send_as (&s, RK_ACTOR_STAGE, 0, msg, &frame, 1); /* not the range of stage 0 */
     msg.slice.stage = 9;
-    mock_send (&s.peer, msg, &frame, 1); /* no such stage */
+    s_send_as (&s, RK_ACTOR_STAGE, 0, msg, &frame, 1); /* no such stage */
+    s_send_request (&s, 5);
+    s_send_request (&s, 4); /* an older round */
+    s_send_as (&s, RK_ACTOR_STAGE, 0, (rk_msg_t){.kind = RK_MSG_SAVE_REQUEST, .save_request = {.round = 9}}, NULL, 0); /* no coordinator */
+    s_send_as (&s, RK_ACTOR_STAGE, 0, (rk_msg_t){.kind = RK_MSG_HANDOVER, .handover = {.loss_scale = 1}}, NULL, 0); /* not asked */
+    s_send_as (&s, RK_ACTOR_STAGE, 0, (rk_msg_t){.kind = RK_MSG_HANDOVER_REQUEST, .handover_request = {.n_floats = 1}}, NULL, 0); /* none */
     f->planes[0] = bad;
     s_send_slice (&s, f, 0, 5); /* twice */
     s_send_slice (&s, f, 0, 4); /* an older round */
     f->planes[0] = good;
     s_send_slice (&s, f, 2, 5);
     s_send_slice (&s, f, 1, 5);
-    const rk_msg_t *saved = mock_receive (&s.peer, RK_MSG_SAVED);
-    assert_int_equal (saved->saved.round, 5);
-    assert_true (saved->saved.digest == rk_checkpoint_digest (f->model, good));
+    const rk_saved_t *saved = s_saved (&s, f);
+    assert_int_equal (saved->round, 5);
+    assert_true (saved->digest == rk_checkpoint_digest (f->model, good));
     s_stop (&s);
     free (bad);
 }
 
-/* A folder that cannot be written: an error for the parent and the coordinator, the old file as it was. */
+/* A file that cannot be written: the coordinator is told why, the old file is as it was, the next save works. */
 static void test_failed_save_replaces_nothing (void **state)
 {
     fixture_t *f = *state;
-    char path[RK_CHECKPOINT_PATH], word[32];
+    char path[RK_CHECKPOINT_PATH];
     s_digest (f, 1, s_whole, f->folder);
     assert_int_equal (rk_checkpoint_latest (f->folder, path, NULL), RK_OK);
     struct stat before, after;
     assert_int_equal (stat (path, &before), 0);
     subject_t s = {0};
-    s_start (&s, f, 1, s_whole, (rk_checkpointer_config_t){.run_dir = f->folder});
+    s_start (&s, f, 1, s_whole, (rk_checkpointer_config_t){.run_dir = f->folder, .keep = 9});
     /* a folder in the way of the file's name: works for root too, whom permissions do not stop */
     char blocked[RK_CHECKPOINT_PATH];
     rk_checkpoint_path (f->folder, 2, blocked);
     assert_int_equal (mkdir (blocked, 0700), 0);
+    s_send_request (&s, 1);
     s_send_slice (&s, f, 0, 1);
-    mock_receive (&s.peer, RK_MSG_FAILED);
-    assert_int_equal (mock_said (s.actor, word), RK_EIO);
-    assert_string_equal (word, "FAILED");
+    const rk_saved_t *saved = s_saved (&s, f);
+    assert_true (saved->round == 1 && strstr (saved->error, blocked));
+    assert_string_equal (saved->path, "");
+    s_send_request (&s, 2);
+    s_send_slice (&s, f, 0, 2);
+    assert_string_equal (s_saved (&s, f)->error, "");
     s_stop (&s);
     assert_int_equal (stat (path, &after), 0);
     assert_true (before.st_ino == after.st_ino && before.st_size == after.st_size);

@@ -260,8 +260,12 @@ case_bad_run_folder () {
     cp "$latest" good
     for size in 0 4 100 10000; do # cut short
         head -c $size good >"$latest"
-        expect 1 'checkpoint-' "$rookery" eval run --quiet
+        expect 0 "CHECKPOINT-DAMAGED $latest.*the one before it is taken" "$rookery" eval run --quiet
+        expect 1 "$latest" "$rookery" eval run --quiet --checkpoint "$latest"
     done
+    mkdir old && mv run/checkpoint-* old && cp "$latest" run 2>/dev/null || cp "old/${latest#run/}" run
+    expect 1 'none of its 1 checkpoints can be read' "$rookery" eval run --quiet
+    rm run/checkpoint-* && mv old/* run
     cp good "$latest"
     "$rookery" eval run --quiet >out
     sed -i 's/mlp-tiny/cnn-tiny/' run/settings.zpl
@@ -271,7 +275,8 @@ case_bad_run_folder () {
     expect 1 'no checkpoint' "$rookery" eval run --quiet
 }
 
-# A full disc: the run fails, the checkpoint that was there stays as it was, nothing half-written remains.
+# A full disc: training goes on to its end, every save that fails says why, and the run fails with its last one; the
+# checkpoint that was there stays as it was, nothing half-written remains.
 case_full_disc () {
     mkdir disc
     mount -t tmpfs -o size=300k none disc 2>/dev/null || exit 77
@@ -283,7 +288,10 @@ case_full_disc () {
     dd if=/dev/zero of=disc/filler bs=1k 2>/dev/null || true
     wait $pid || code=$?
     [ $code = 1 ] || fail "exit code $code: $(cat err)"
-    grep -q 'No space left' err || fail "$(cat err)"
+    grep -q 'NOT-SAVED.*No space left' err || fail "$(cat err)"
+    grep -q 'the last checkpoint was not written.*No space left' err || fail "$(cat err)"
+    [ "$(grep -c NOT-SAVED err)" -gt 3 ] || fail "$(cat err)"
+    ! ls disc/run/*.tmp.* 2>/dev/null || fail 'a half-written file is left'
     rm disc/filler
     "$rookery" eval disc/run --quiet | grep -q 'test accuracy'
 }

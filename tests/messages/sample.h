@@ -115,7 +115,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
                                  fabs (sample_f64 (s)), mode == 2};
         break;
     case RK_MSG_MEAN: m->mean = (rk_mean_t) {N64, tensors, N64, mode == 1, sample_f64 (s)}; break;
-    case RK_MSG_SLICE: m->slice = (rk_slice_msg_t) {N64, N32, N64 >> 1, sample_below (s, 999), tensors, N64}; break;
+    case RK_MSG_SLICE: m->slice = (rk_slice_msg_t) {N64, N32, N64 >> 1, sample_below (s, 999), tensors, N64, mode == 1}; break;
     case RK_MSG_HANDOVER_REQUEST: m->handover_request = (rk_handover_request_t) {N64, N32, N64 >> 1, n, mode == 1}; break;
     case RK_MSG_HANDOVER:
         m->handover = (rk_handover_t) {N64, N32, N64 >> 1, sample_below (s, 99), tensors - 1, sample_below (s, 2), mode == 1,
@@ -152,8 +152,8 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         m->report = (rk_report_t) {N32, N32, mode & 1, N64, N64, sample_f64 (s), N64, N64, N64, N64,
                                    N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N64, N32};
         break;
-    case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1}; break;
-    case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100)}; break;
+    case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1, mode == 2, sample_text (s, 900)}; break;
+    case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100), sample_text (s, 1000)}; break;
     case RK_MSG_HEARTBEAT: m->heartbeat = (rk_heartbeat_t) {(int64_t) N64, N64, mode & 1}; break;
     case RK_MSG_FAILED: m->failed = (rk_failed_t) {N32, sample_text (s, 1023)}; break;
     case RK_MSG_PROBE: m->probe = (rk_probe_t) {N64, N32, N32, 1 + sample_below (s, 9), sample_text (s, 60), mode == 1}; break;

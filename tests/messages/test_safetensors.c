@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include "messages/safetensors.h"
 #include "tests/fuzz/fuzz.h"
@@ -50,7 +51,7 @@ static size_t s_slurp (char *bytes, size_t size)
 /* The bytes by hand: length, JSON padded to a multiple of 8, data without gaps. */
 static void s_golden (void **state)
 {
-    static const char json[] = "{\"__metadata__\":{\"round\":\"7\",\"a\\\"b\":\"\xc3\xa9\"},"
+    static const char json[] = "{\"__metadata__\":{\"xxh64\":\"0000000000000000\",\"round\":\"7\",\"a\\\"b\":\"\xc3\xa9\"},"
                                "\"conv1.weight\":{\"dtype\":\"F32\",\"shape\":[2,1,3],\"data_offsets\":[0,24]},"
                                "\"b\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[24,28]},"
                                "\"none\":{\"dtype\":\"F32\",\"shape\":[0,5],\"data_offsets\":[28,28]}}";
@@ -63,11 +64,81 @@ static void s_golden (void **state)
     assert_int_equal (n, 8 + padded + 28);
     assert_int_equal ((unsigned char) got[0] | (unsigned char) got[1] << 8, padded);
     assert_memory_equal (got + 2, "\0\0\0\0\0\0", 6);
+    uint64_t digest = strtoull (got + 8 + 26, NULL, 16);
+    memset (got + 8 + 26, '0', 16); /* as it is counted in the digest itself */
     assert_memory_equal (got + 8, json, n_json);
+    assert_true (digest == XXH64 (got, n, 0));
     for (size_t i = n_json; i < padded; i++)
         assert_int_equal (got[8 + i], ' ');
     assert_memory_equal (got + 8 + padded, weight, 24);
     assert_memory_equal (got + 8 + padded + 24, &b, 4);
+}
+
+/* Part by part in any order: the same bytes as at once. */
+static void s_draft (void **state)
+{
+    static float data[3][5000];
+    static char whole[70000], parts[70000];
+    const char *const metadata[] = {"digest", "0123", "b", "x"};
+    rk_st_tensor_t tensors[3] = {{"a", 1, {5000}, data[0], 5000}, {"b", 2, {50, 100}, data[1], 5000}, {"c", 1, {0}, NULL, 0}};
+    for (size_t i = 0; i < 5000; i++)
+        data[0][i] = (float) i, data[1][i] = -(float) i;
+    const char *const told[] = {"digest", "abcd", "b", "x"};
+    assert_int_equal (rk_st_write (s_path (), tensors, 3, told, 2, NULL), RK_OK);
+    size_t n = s_slurp (whole, sizeof whole);
+    rk_st_draft_t *draft = NULL;
+    rk_error_t err = {0};
+    assert_int_equal (rk_st_draft_new (&draft, s_path (), tensors, 3, metadata, 2, &err), RK_OK);
+    for (size_t at = 4900 / 7 * 7; at < 5000; at -= 7)
+        for (size_t t = 0; t < 2; t++)
+            assert_int_equal (rk_st_draft_put (draft, t, at, data[t] + at, at + 7 > 5000 ? 5000 - at : 7, &err), RK_OK);
+    for (size_t t = 0; t < 2; t++)
+        assert_int_equal (rk_st_draft_put (draft, t, 4900, data[t] + 4900, 100, &err), RK_OK);
+    const float *seen = NULL;
+    assert_int_equal (rk_st_draft_look (draft, 1, &seen, &err), RK_OK);
+    float last;
+    memcpy (&last, seen + 4999, sizeof last);
+    assert_true (last == -4999);
+    assert_int_equal (rk_st_draft_put (draft, 1, 4999, data[1], 2, &err), RK_EINVAL);
+    assert_int_equal (rk_st_draft_put (draft, 3, 0, data[1], 0, &err), RK_EINVAL);
+    assert_int_equal (rk_st_draft_tell (draft, "digest", "abc", &err), RK_EINVAL);
+    assert_int_equal (rk_st_draft_tell (draft, "none", "abc", &err), RK_EINVAL);
+    assert_int_equal (rk_st_draft_tell (draft, "digest", "abcd", &err), RK_OK);
+    assert_int_equal (rk_st_draft_commit (&draft, &err), RK_OK);
+    assert_null (draft);
+    assert_int_equal (s_slurp (parts, sizeof parts), n);
+    assert_memory_equal (parts, whole, n);
+    assert_int_equal (rk_st_draft_new (&draft, s_path (), tensors, 1, NULL, 0, &err), RK_OK);
+    rk_st_draft_discard (&draft); /* the old file is still there, and nothing else */
+    assert_int_equal (s_slurp (parts, sizeof parts), n);
+    assert_int_equal (folder_count (&s_folder, 0), 1);
+}
+
+/* Any bit that is not as it was written is noticed. */
+static void s_damage (void **state)
+{
+    const char *const metadata[] = {"round", "7"};
+    const float data[40] = {1, 2, 3};
+    rk_st_tensor_t tensor = {"a", 1, {40}, data, 40};
+    char bytes[1024];
+    assert_int_equal (rk_st_write (s_path (), &tensor, 1, metadata, 1, NULL), RK_OK);
+    size_t n = s_slurp (bytes, sizeof bytes);
+    for (size_t i = 0; i < 8 * n; i++) {
+        rk_st_file_t *file = NULL;
+        rk_error_t err = {0};
+        bytes[i / 8] ^= (char) (1 << i % 8);
+        int fd = open (s_path (), O_WRONLY);
+        assert_int_equal (write (fd, bytes, n), n);
+        close (fd);
+        rk_err_t code = rk_st_open (&file, s_path (), &err);
+        /* only a file that names no digest any more is taken for somebody else's */
+        if (code == RK_OK)
+            assert_null (rk_st_metadata (file, RK_ST_DIGEST));
+        rk_st_close (&file);
+        bytes[i / 8] ^= (char) (1 << i % 8);
+        if (i / 8 >= 8 + 26 + 17 || i / 8 < 8)
+            assert_int_not_equal (code, RK_OK);
+    }
 }
 
 static void s_round_trip (void **state)
@@ -319,6 +390,7 @@ static void s_mutations (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test (s_draft),        cmocka_unit_test (s_damage),
         cmocka_unit_test (s_golden),       cmocka_unit_test (s_round_trip),  cmocka_unit_test (s_empty_file),
         cmocka_unit_test (s_write_refuses), cmocka_unit_test (s_read_refuses), cmocka_unit_test (s_bad_lengths),
         cmocka_unit_test (s_foreign),      cmocka_unit_test (s_mutations),

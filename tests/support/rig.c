@@ -74,7 +74,7 @@ static void s_on_applied (rig_t *rig, const rk_round_applied_t *applied)
     rig->committed++;
     rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {.round = applied->round}};
     s_send_all (rig, msg);
-    rk_msg_t save = {.kind = RK_MSG_SAVE_REQUEST, .save_request = {.round = applied->round}};
+    rk_msg_t save = {.kind = RK_MSG_SAVE_REQUEST, .save_request = {.round = applied->round, .model = true}};
     s_send_stages (rig, save);
 }
 
