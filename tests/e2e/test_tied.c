@@ -15,6 +15,7 @@
 #define TEST 19
 #define LENGTH 12
 #define TOKENS 23
+#define CLIP 0.05 /* far below any norm here: every update is clipped */
 
 static float s_x[(TRAIN + TEST) * LENGTH];
 static int32_t s_next[(TRAIN + TEST) * LENGTH];
@@ -107,6 +108,63 @@ static void window_one_is_the_plain_loop (void **state)
     assert_true (s_equals_plain (3, "ipc", "sgd", RK_CORRUPT_NONE));
 }
 
+/* Every way of judging an update, whose norm counts the sum of both shares once and whose verdict both stages obey. */
+static const struct {
+    const char *what, *optimizer;
+    double clip, loss_scale;
+    uint32_t update_every;
+    rk_nonfinite_t nonfinite;
+} s_judged[] = {{"clipping", "sgd", CLIP, 1, 1, RK_NONFINITE_STOP},         {"clipping adam", "adam", CLIP, 1, 1, RK_NONFINITE_STOP},
+                {"scaling", "sgd", 0, 1024, 1, RK_NONFINITE_STOP},          {"scaling as it goes", "adamw", CLIP, 0, 1, RK_NONFINITE_STOP},
+                {"clipping sums of three", "sgd", CLIP, 1, 3, RK_NONFINITE_STOP}, {"skipping", "lamb", 0, 1, 1, RK_NONFINITE_SKIP}};
+
+static rig_config_t s_judged_config (size_t i, uint32_t n_stages, uint32_t in_flight)
+{
+    rig_config_t config = s_config (1, &n_stages, in_flight);
+    rk_settings_t *s = &config.settings;
+    s->train_clip = s_judged[i].clip;
+    s->train_loss_scale = s_judged[i].loss_scale;
+    s->train_nonfinite = s_judged[i].nonfinite;
+    s->pipeline_update_every = s_judged[i].update_every;
+    snprintf (s->train_optimizer, sizeof s->train_optimizer, "%s", s_judged[i].optimizer);
+    return config;
+}
+
+/* Parameters of a run and of the plain loop; whether they are the same. */
+static bool s_runs_as (const rig_config_t *config, const rig_config_t *plain)
+{
+    rig_result_t result;
+    rig_run (config, &result);
+    float *expected = rig_plain (plain, result.minibatches);
+    const bool equal = memcmp (expected, result.mean[0], result.plan->n_flat * sizeof *expected) == 0;
+    free (expected);
+    rig_clear (&result);
+    return equal;
+}
+
+static void judged_updates_are_the_plain_loop (void **state)
+{
+    for (size_t i = 0; i < sizeof s_judged / sizeof *s_judged; i++) {
+        rig_config_t config = s_judged_config (i, i % 2 ? 2 : 3, 1), unclipped = config;
+        config.transport = i == 3 ? "tcp" : "inproc";
+        unclipped.settings.train_clip = 0;
+        if (!s_runs_as (&config, &config))
+            fail_msg ("%s: not the plain loop", s_judged[i].what);
+        if (s_judged[i].clip > 0 && s_runs_as (&config, &unclipped))
+            fail_msg ("%s: nothing was clipped", s_judged[i].what);
+    }
+}
+
+/* A share that is lost changes norm and step, a norm that is lost the verdict. */
+static void a_wrong_verdict_is_seen (void **state)
+{
+    for (int corrupt = 0; corrupt < 2; corrupt++) {
+        rig_config_t config = s_judged_config (0, 3, 1);
+        config.corrupt = corrupt ? RK_CORRUPT_LOST_SHARE : RK_CORRUPT_LOST_NORM;
+        assert_false (s_runs_as (&config, &config));
+    }
+}
+
 static void a_lost_share_is_seen (void **state)
 {
     assert_false (s_equals_plain (3, "inproc", "sgd", RK_CORRUPT_LOST_SHARE));
@@ -131,11 +189,13 @@ static void more_in_flight_is_the_same_on_every_transport (void **state)
 {
     static const struct {
         uint32_t n_clusters, counts[3], in_flight, update_every;
-    } cases[] = {{1, {3}, 3, 1}, {1, {4}, 2, 1}, {1, {3}, 3, 3}, {2, {3, 2}, 2, 1}, {3, {2, 1, 3}, 3, 1}};
+        double clip;
+    } cases[] = {{1, {3}, 3, 1, 0}, {1, {4}, 2, 1, CLIP}, {1, {3}, 3, 3, CLIP}, {2, {3, 2}, 2, 1, 0}, {3, {2, 1, 3}, 3, 1, CLIP}};
     const size_t bytes = rk_model_slice_len (s_gpt, 0, rk_model_n_layers (s_gpt)) * sizeof (float);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rig_config_t config = s_config (cases[i].n_clusters, cases[i].counts, cases[i].in_flight);
         config.settings.pipeline_update_every = cases[i].update_every;
+        config.settings.train_clip = cases[i].clip;
         float *one = s_drained (&config);
         config.transport = "tcp";
         float *two = s_drained (&config);
@@ -162,6 +222,8 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (window_one_is_the_plain_loop),
         cmocka_unit_test (a_lost_share_is_seen),
+        cmocka_unit_test (judged_updates_are_the_plain_loop),
+        cmocka_unit_test (a_wrong_verdict_is_seen),
         cmocka_unit_test (more_in_flight_is_the_same_on_every_transport),
         cmocka_unit_test (overlapped_runs_agree_with_themselves),
     };
