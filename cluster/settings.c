@@ -6,13 +6,18 @@
 
 #include "compute/data/augment.h"
 
-static const rk_setting_row_t *s_find (const char *key)
+/* Looks from row *hint on, which then is the one behind it: listings are in the table's order. */
+static const rk_setting_row_t *s_find (const char *key, size_t *hint)
 {
     size_t n_rows;
     const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
-    for (size_t i = 0; i < n_rows; i++)
-        if (strcmp (rows[i].key, key) == 0)
-            return &rows[i];
+    for (size_t n = 0; n < n_rows; n++) {
+        const rk_setting_row_t *row = &rows[(*hint + n) % n_rows];
+        if (strcmp (row->key, key) == 0) {
+            *hint = (size_t) (row - rows) + 1;
+            return row;
+        }
+    }
     return NULL;
 }
 
@@ -49,10 +54,15 @@ static unsigned s_key_distance (const char *wrong, const char *key)
 static const char *s_nearest (const char *key)
 {
     size_t n_rows, best = 0;
+    unsigned least = 0;
     const rk_setting_row_t *rows = rk_setting_rows (&n_rows);
-    for (size_t i = 1; i < n_rows; i++)
-        if (s_key_distance (key, rows[i].key) < s_key_distance (key, rows[best].key))
+    for (size_t i = 0; i < n_rows; i++) {
+        const unsigned distance = s_key_distance (key, rows[i].key);
+        if (i == 0 || distance < least) {
+            least = distance;
             best = i;
+        }
+    }
     return rows[best].key;
 }
 
@@ -85,9 +95,9 @@ static bool s_trim (const char *value, char text[RK_SETTINGS_VALUE])
     return true;
 }
 
-rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, rk_error_t *err)
+static rk_err_t s_set (rk_settings_t *s, const char *key, const char *value, size_t *hint, rk_error_t *err)
 {
-    const rk_setting_row_t *row = s_find (key);
+    const rk_setting_row_t *row = s_find (key, hint);
     if (!row)
         return rk_error_set (err, RK_ENOTFOUND, "no key \"%.48s\"; the nearest is %s", key, s_nearest (key));
     char text[RK_SETTINGS_VALUE];
@@ -96,6 +106,12 @@ rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, 
                              RK_SETTINGS_VALUE - 1);
     rk_err_t code = row->kind->parse (s, row, text, err);
     return code == RK_OK ? RK_OK : rk_error_wrap (err, code, "%s", key);
+}
+
+rk_err_t rk_settings_set (rk_settings_t *s, const char *key, const char *value, rk_error_t *err)
+{
+    size_t hint = 0;
+    return s_set (s, key, value, &hint, err);
 }
 
 static bool s_is_complete (const rk_settings_t *s)
@@ -270,7 +286,7 @@ size_t rk_settings_write (const rk_settings_t *s, char *text, size_t size)
     return n;
 }
 
-static rk_err_t s_read_line (rk_settings_t *s, const char *line, size_t n, rk_error_t *err)
+static rk_err_t s_read_line (rk_settings_t *s, const char *line, size_t n, size_t *hint, rk_error_t *err)
 {
     char text[64 + RK_SETTINGS_VALUE];
     if (n >= sizeof text || memchr (line, 0, n))
@@ -284,7 +300,7 @@ static rk_err_t s_read_line (rk_settings_t *s, const char *line, size_t n, rk_er
     while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
     *end = 0;
-    return rk_settings_set (s, text + strspn (text, " \t"), equals + 1, err);
+    return s_set (s, text + strspn (text, " \t"), equals + 1, hint, err);
 }
 
 rk_err_t rk_settings_read (rk_settings_t *s, const char *text, size_t size, rk_error_t *err)
@@ -292,10 +308,11 @@ rk_err_t rk_settings_read (rk_settings_t *s, const char *text, size_t size, rk_e
     rk_settings_t fresh;
     rk_settings_default (&fresh);
     unsigned line = 1;
+    size_t hint = 0;
     for (size_t at = 0; at < size; line++) {
         const char *newline = memchr (text + at, '\n', size - at);
         size_t n = newline ? (size_t) (newline - text) - at : size - at;
-        rk_err_t code = n > 0 ? s_read_line (&fresh, text + at, n, err) : RK_OK;
+        rk_err_t code = n > 0 ? s_read_line (&fresh, text + at, n, &hint, err) : RK_OK;
         if (code != RK_OK)
             return rk_error_wrap (err, code, "line %u", line);
         at += n + 1;
