@@ -150,7 +150,7 @@ static size_t s_tied_at (const rk_slice_t *self)
     return (tie->owner >= self->plan.first ? tie->offset : rk_model_flat_at (model, self->plan.last)) - base;
 }
 
-/* What is the same for every call of layer i. */
+/* What is the same for every call of layer i but the forward's, which keeps elsewhere what will be made again. */
 static rk_layer_call_t s_call (const rk_slice_t *self, const s_buffers_t *b, int i, const float *flat)
 {
     const rk_layer_t *layer = rk_model_layer (self->plan.model, self->plan.first + i);
@@ -163,7 +163,7 @@ static rk_layer_call_t s_call (const rk_slice_t *self, const s_buffers_t *b, int
         .seed = self->seed,
         .f = b->context->f,
         .params = flat + (layer->flat_at - rk_model_flat_at (self->plan.model, self->plan.first)),
-        .save = s_write (self, b, self->plan.layers[i].save),
+        .save = s_write (self, b, self->plan.layers[i].back_save),
         .tied = rk_layer_has (layer, RK_IS_TIED) ? flat + s_tied_at (self) : NULL,
     };
 }
@@ -230,6 +230,7 @@ static void s_forward_layer (const rk_slice_t *self, const s_buffers_t *b, int i
         call.x[k] = s_read (self, b, p->x[k]);
     /* A view of the caller's input keeps its place, which only a copy would write. */
     call.y = p->y.region == RK_AT_IN ? (float *) (uintptr_t) call.x[0] : s_write (self, b, p->y);
+    call.save = s_write (self, b, p->save);
     call.work = s_write (self, b, p->work_forward);
     call.mode = forward->mode;
     if (forward->stats)

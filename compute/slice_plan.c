@@ -35,8 +35,10 @@ static void s_resolve_all (rk_slice_plan_t *plan)
             s_resolve (&plan->backward, &p->gx[k].sum);
         }
         s_resolve (&plan->forward, &p->y);
+        s_resolve (&plan->forward, &p->save);
         s_resolve (&plan->forward, &p->work_forward);
         s_resolve (&plan->backward, &p->back_y);
+        s_resolve (&plan->backward, &p->back_save);
         s_resolve (&plan->backward, &p->gy);
         s_resolve (&plan->backward, &p->work_replay);
         s_resolve (&plan->backward, &p->work_input);

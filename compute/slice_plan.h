@@ -38,7 +38,7 @@ typedef struct {
     bool backward;                              /* has any gradient to compute */
     rk_place_t gy;
     rk_gx_plan_t gx[RK_LAYER_MAX_IN];
-    rk_place_t save;    /* in the stash */
+    rk_place_t save, back_save; /* in the forward, and in the backward and a replay: the stash, unless it is replayed */
     size_t stash_elems; /* of the kept value this layer wrote last, per sample */
     size_t grad_elems;  /* of its gy, kept for backward_params in the workspace */
     rk_place_t work_forward, work_replay, work_input, work_params;

@@ -151,6 +151,18 @@ static rk_err_t s_place_group (rk_slice_plan_t *plan, s_group_t *group)
     return rc;
 }
 
+/* A layer that runs again fills what it keeps for the backward again, too. */
+static rk_err_t s_place_save (rk_slice_plan_t *plan, int i, size_t bytes)
+{
+    rk_layer_plan_t *p = &plan->layers[i];
+    if (!p->replay) {
+        p->save = p->back_save = s_place_in_stash (plan, bytes);
+        return RK_OK;
+    }
+    rk_err_t rc = s_place_in_work (&plan->forward, bytes, i, i, &p->save);
+    return rc ? rc : s_place_in_work (&plan->backward, bytes, i, rk_time_params (plan, i), &p->back_save);
+}
+
 static rk_err_t s_place_scratch (rk_slice_plan_t *plan, int i)
 {
     rk_layer_plan_t *p = &plan->layers[i];
@@ -159,8 +171,9 @@ static rk_err_t s_place_scratch (rk_slice_plan_t *plan, int i)
     layer->type->need (layer, plan->batch, &need);
     if (plan->no_scratch)
         need.work_bytes = 0;
-    p->save = s_place_in_stash (plan, need.save_bytes);
-    rk_err_t rc = s_place_in_work (&plan->forward, need.work_bytes, i, i, &p->work_forward);
+    rk_err_t rc = s_place_save (plan, i, need.save_bytes);
+    if (!rc)
+        rc = s_place_in_work (&plan->forward, need.work_bytes, i, i, &p->work_forward);
     if (!rc && p->replay)
         rc = s_place_in_work (&plan->backward, need.work_bytes, i, i, &p->work_replay);
     const int input = rk_time_input (plan, i), params = rk_time_params (plan, i);
