@@ -2,16 +2,13 @@
  * What a stage tells about itself, and its orderly end. */
 #include "actors/stage_parts.h"
 
+#include <sys/resource.h>
+
+/* The most that this process ever held. */
 static uint64_t s_rss_bytes (void)
 {
-    unsigned long pages = 0, resident = 0;
-    FILE *file = fopen ("/proc/self/statm", "r");
-    if (!file)
-        return 0;
-    if (fscanf (file, "%lu %lu", &pages, &resident) != 2)
-        resident = 0;
-    fclose (file);
-    return (uint64_t) resident * (uint64_t) sysconf (_SC_PAGESIZE);
+    struct rusage usage;
+    return getrusage (RUSAGE_SELF, &usage) ? 0 : (uint64_t) usage.ru_maxrss * 1024;
 }
 
 /* Waiting for messages since the first minibatch; a declared wait is not idling. */

@@ -84,6 +84,12 @@ double rk_process_cpu_s (void)
     return s_seconds (own.ru_utime) + s_seconds (own.ru_stime) + s_seconds (children.ru_utime) + s_seconds (children.ru_stime);
 }
 
+double rk_bench_peak_mb (void)
+{
+    struct rusage usage;
+    return getrusage (RUSAGE_SELF, &usage) ? 0 : rk_bench_round ((double) usage.ru_maxrss * 1024 / 1e6, 10);
+}
+
 void rk_meter_begin (rk_meter_t *meter)
 {
     *meter = (rk_meter_t){s_busy_s (), rk_process_cpu_s (), rk_now_ns ()};

@@ -49,6 +49,7 @@ rk_err_t rk_bench_machine (const rk_args_t *args, rk_bench_machine_t *machine, r
  * per second of CPU time, percent of the peak that is, peak, threads, kernels.                           */
 json_t *rk_bench_add_speed (json_t *figure, const rk_bench_machine_t *machine, double flops, rk_bench_times_t *times);
 
+double rk_bench_peak_mb (void); /* the most memory that this process ever held */
 int64_t rk_bench_cpu_ns (void); /* CPU time of all threads of this process */
 
 /* Which share of this process's CPU time goes into products (GEMM and convolution, their packing included),
@@ -58,6 +59,16 @@ double rk_bench_share_end (void); /* percent; 0 if the time was too short for on
 
 /* The settings' data, or made-up data if it is not there. */
 rk_err_t rk_bench_data (rk_data_t **data_p, const rk_settings_t *settings, rk_error_t *err) RK_MUST_CHECK;
+
+/* A model and the data it reads, made up if the usual ones are not there: --model, --batch (64), and those of
+ * rk_bench_machine.                                                                                       */
+typedef struct {
+    rk_settings_t settings;
+    uint64_t batch;
+    rk_bench_machine_t machine;
+    rk_data_t *data; /* the caller's to close */
+} rk_bench_work_t;
+rk_err_t rk_bench_work (const rk_args_t *args, rk_bench_work_t *work, rk_error_t *err) RK_MUST_CHECK;
 
 /* A figure: one JSON line with --json, else "name value, name value" for people. Takes `figure`. */
 void rk_bench_put (const rk_args_t *args, json_t *figure);

@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0
  * y = a + b: where a residual branch joins.                                                          */
 #include "compute/kernels/vec.h"
-#include "compute/layer.h"
+#include "compute/layers/pair.h"
 
 extern const rk_layer_type_t rk_layer_add;
 
 int rk_model_add (rk_model_t *m, const char *name, int a, int b)
 {
     return rk_model_append (m, &rk_layer_add, name, 2, (const int[]) {a, b}, (rk_layer_config_t) {0});
-}
-
-static rk_err_t s_infer (rk_layer_t *layer, rk_error_t *err)
-{
-    char a[RK_SHAPE_TEXT], b[RK_SHAPE_TEXT];
-    if (!rk_shape_equal (layer->in_shape[0], layer->in_shape[1]))
-        return rk_error_set (err, RK_ESHAPE, "inputs %s and %s differ", rk_shape_text (layer->in_shape[0], a),
-                             rk_shape_text (layer->in_shape[1], b));
-    layer->shape = layer->in_shape[0];
-    return RK_OK;
 }
 
 static void s_forward (const rk_layer_call_t *call)
@@ -33,7 +23,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 const rk_layer_type_t rk_layer_add = {
     .kind = "add",
     .flags = RK_PASSES_GRADIENT | RK_MAY_OVERWRITE_X | RK_BY_SAMPLE,
-    .infer = s_infer,
+    .infer = rk_pair_infer,
     .forward = s_forward,
     .need = s_need,
 };
