@@ -19,6 +19,7 @@ typedef struct {
     int64_t heard_ms;
     int64_t gaps[WINDOW]; /* ring */
     uint32_t n_gaps;      /* ever seen */
+    int64_t deadline_ms;  /* learned from them */
 } s_peer_t;
 
 struct rk_member {
@@ -58,7 +59,7 @@ rk_err_t rk_member_join (rk_member_t *m, uint32_t node, int64_t now_ms)
             peer = &m->peers[i];
     if (!peer)
         return RK_ENOMEM;
-    *peer = (s_peer_t){.node = node, .here = true, .heard_ms = now_ms};
+    *peer = (s_peer_t){.node = node, .here = true, .heard_ms = now_ms, .deadline_ms = START_MS};
     return RK_OK;
 }
 
@@ -67,15 +68,6 @@ void rk_member_leave (rk_member_t *m, uint32_t node)
     s_peer_t *peer = s_find (m, node);
     if (peer)
         peer->here = false;
-}
-
-void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms)
-{
-    s_peer_t *peer = s_find (m, node);
-    if (!peer || now_ms < peer->heard_ms)
-        return;
-    peer->gaps[peer->n_gaps++ % WINDOW] = now_ms - peer->heard_ms;
-    peer->heard_ms = now_ms;
 }
 
 static int s_compare (const void *a, const void *b)
@@ -90,7 +82,7 @@ static int64_t s_median (int64_t *values, uint32_t n)
     return values[n / 2];
 }
 
-static int64_t s_deadline (const s_peer_t *peer)
+static int64_t s_learn (const s_peer_t *peer)
 {
     if (peer->n_gaps < ENOUGH)
         return START_MS;
@@ -107,10 +99,20 @@ static int64_t s_deadline (const s_peer_t *peer)
     return deadline > FLOOR_MS ? deadline : FLOOR_MS;
 }
 
+void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms)
+{
+    s_peer_t *peer = s_find (m, node);
+    if (!peer || now_ms < peer->heard_ms)
+        return;
+    peer->gaps[peer->n_gaps++ % WINDOW] = now_ms - peer->heard_ms;
+    peer->heard_ms = now_ms;
+    peer->deadline_ms = s_learn (peer);
+}
+
 int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node)
 {
     const s_peer_t *peer = s_find (m, node);
-    return peer ? s_deadline (peer) : START_MS;
+    return peer ? peer->deadline_ms : START_MS;
 }
 
 int64_t rk_member_silent_ms (const rk_member_t *m, uint32_t node, int64_t now_ms)
@@ -127,6 +129,7 @@ void rk_member_learn (rk_member_t *m, uint32_t node, const rk_member_t *from)
         return;
     memcpy (peer->gaps, known->gaps, sizeof peer->gaps);
     peer->n_gaps = known->n_gaps;
+    peer->deadline_ms = known->deadline_ms;
 }
 
 void rk_member_excuse (rk_member_t *m, int64_t ms, int64_t now_ms)
@@ -141,7 +144,7 @@ uint32_t rk_member_suspect (const rk_member_t *m, int64_t now_ms, int64_t *silen
 {
     for (uint32_t i = 0; i < m->capacity; i++) {
         const s_peer_t *peer = &m->peers[i];
-        if (!peer->here || now_ms - peer->heard_ms < s_deadline (peer))
+        if (!peer->here || now_ms - peer->heard_ms < peer->deadline_ms)
             continue;
         if (silent_ms)
             *silent_ms = now_ms - peer->heard_ms;
@@ -155,7 +158,7 @@ int64_t rk_member_next_ms (const rk_member_t *m, int64_t now_ms)
     int64_t next = now_ms + NEVER_MS;
     for (uint32_t i = 0; i < m->capacity; i++) {
         const s_peer_t *peer = &m->peers[i];
-        int64_t due = peer->here ? peer->heard_ms + s_deadline (peer) : next;
+        int64_t due = peer->here ? peer->heard_ms + peer->deadline_ms : next;
         next = due < next ? due : next;
     }
     return next;

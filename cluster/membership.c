@@ -410,6 +410,12 @@ bool rk_membership_is_alive (const rk_membership_t *m, uint32_t id, int64_t now_
     return i < m->n && rk_membership_alive (m, i, now_ms);
 }
 
+bool rk_membership_is_dead (const rk_membership_t *m, uint32_t id)
+{
+    const uint32_t i = rk_membership_index (m, id);
+    return i == m->n || m->peers[i].dead;
+}
+
 int64_t rk_membership_silent_ms (const rk_membership_t *m, uint32_t id, int64_t now_ms)
 {
     return rk_member_silent_ms (m->clock, id, now_ms);

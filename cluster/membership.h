@@ -105,6 +105,7 @@ const uint8_t *rk_membership_decided (const rk_membership_t *m, size_t *size);
 /* Who leads, or would survey: the lowest that is alive. */
 uint32_t rk_membership_first (const rk_membership_t *m, int64_t now_ms);
 bool rk_membership_is_alive (const rk_membership_t *m, uint32_t id, int64_t now_ms); /* neither dead nor suspected */
+bool rk_membership_is_dead (const rk_membership_t *m, uint32_t id); /* known to have ended; or no member */
 int64_t rk_membership_silent_ms (const rk_membership_t *m, uint32_t id, int64_t now_ms);
 int64_t rk_membership_deadline_ms (const rk_membership_t *m, uint32_t id); /* of silence; learned */
 int64_t rk_membership_since_ms (const rk_membership_t *m); /* when the state began */

@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "cluster/plan.h"
+#include "cluster/view.h"
 #include "messages/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/messages/sample.h"
@@ -76,6 +77,23 @@ static void s_plans (void)
     s_plan ("two", 2, two, cuts);
 }
 
+static void s_view (void)
+{
+    static uint8_t bytes[1 << 16];
+    static const uint8_t plan[] = {1, 2, 3};
+    rk_view_t *view = NULL;
+    s_failed |= rk_view_new (&view, 2, plan, sizeof plan) != RK_OK;
+    if (!view)
+        return;
+    view->number = 2;
+    view->next_id = 2;
+    view->next_node = 1;
+    view->members[0] = (rk_view_member_t){.id = 0, .node = RK_NO_NODE, .pid = 10, .name = "first", .control = "tcp://127.0.0.1:1"};
+    view->members[1] = (rk_view_member_t){.id = 1, .node = 0, .pid = 11, .name = "second"};
+    s_save ("view", "two", bytes, rk_view_encode (view, bytes, sizeof bytes));
+    rk_view_destroy (&view);
+}
+
 static void s_settings (void)
 {
     static char text[1 << 16];
@@ -127,6 +145,7 @@ int main (int argc, char **argv)
     s_envelopes ();
     s_safetensors ();
     s_plans ();
+    s_view ();
     s_settings ();
     s_idx ();
     s_formats ();
