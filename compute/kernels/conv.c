@@ -6,6 +6,7 @@
 #include "compute/kernels/conv_weight.h"
 #include "compute/kernels/sets.h"
 #include "compute/kernels/slide.h"
+#include "compute/kernels/winograd.h"
 
 rk_err_t rk_conv_check (const rk_conv_shape_t *s, rk_error_t *err)
 {
@@ -132,6 +133,8 @@ size_t rk_conv_scratch (const rk_conv_shape_t *s, size_t n_threads)
         most = s_most (most, s_scratch (s, widths[i], n_threads, false));
         most = s_most (most, rk_conv_weight_scratch (s, widths[i], n_threads));
     }
+    if (rk_winograd_fits (s))
+        most = s_most (most, rk_winograd_scratch (s, n_threads));
     return s_most (most, s_scratch (s, 32, n_threads, true)); /* the only width of sets of pairs */
 }
 
@@ -155,10 +158,20 @@ static const rk_tile_set_t *s_set (void)
     return set->pairs ? set->pairs : set->tiles;
 }
 
+/* Pairs of bfloat16 have too few digits for the transforms. */
+static bool s_by_winograd (const rk_conv_shape_t *s, const rk_tile_set_t *set)
+{
+    return !set->pair_rows && rk_winograd_fits (s);
+}
+
 void rk_conv_forward (const rk_conv_shape_t *s, size_t n, const float *x, const float *w, const float *bias,
                       float *y, const rk_conv_work_t *work)
 {
     const rk_tile_set_t *set = s_set ();
+    if (s_by_winograd (s, set)) {
+        rk_winograd_forward (s, set, n, x, w, bias, y, work);
+        return;
+    }
     const rk_slide_t slide = s_forward_slide (s, set->pair_rows != NULL);
     const s_rooms_t rooms = s_rooms (&slide, work->scratch);
     s_slide (&slide, set, &rooms, w, (rk_slide_call_t){.n = n, .x = x, .bias = bias, .y = y}, work->pool);
@@ -181,6 +194,10 @@ void rk_conv_backward_input (const rk_conv_shape_t *s, size_t n, const float *dy
                              const rk_conv_work_t *work)
 {
     const rk_tile_set_t *set = s_set ();
+    if (s_by_winograd (s, set)) {
+        rk_winograd_backward_input (s, set, n, dy, w, dx, work);
+        return;
+    }
     for (size_t phase = 0; phase < s->stride * s->stride; phase++) {
         const size_t row_phase = phase / s->stride, col_phase = phase % s->stride;
         const s_phase_t row = s_phase (s, row_phase, s->h), col = s_phase (s, col_phase, s->w);
@@ -191,6 +208,16 @@ void rk_conv_backward_input (const rk_conv_shape_t *s, size_t n, const float *dy
         s_turn_weights (s, row_phase, row.taps, col_phase, col.taps, w, rooms.turned);
         s_slide (&slide, set, &rooms, rooms.turned, (rk_slide_call_t){.n = n, .x = dy, .y = dx}, work->pool);
     }
+}
+
+void rk_conv_backward_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,
+                              const rk_conv_work_t *work)
+{
+    const rk_tile_set_t *set = s_set ();
+    if (s_by_winograd (s, set))
+        rk_winograd_backward_weight (s, set, n, x, dy, dw, work);
+    else
+        rk_conv_weight (s, n, x, dy, dw, work);
 }
 
 void rk_conv_backward_bias (const rk_conv_shape_t *s, size_t n, const float *dy, float *db)

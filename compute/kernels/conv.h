@@ -37,7 +37,8 @@ void rk_conv_forward (const rk_conv_shape_t *shape, size_t n, const float *x, co
 void rk_conv_backward_input (const rk_conv_shape_t *shape, size_t n, const float *dy, const float *w, float *dx,
                              const rk_conv_work_t *work);
 
-/* dw += gradient of w, samples in ascending order */
+/* dw += gradient of w, samples in ascending order, or (winograd.h) in ascending order within runs whose number depends
+ * on n and the shape */
 void rk_conv_backward_weight (const rk_conv_shape_t *shape, size_t n, const float *x, const float *dy, float *dw,
                               const rk_conv_work_t *work);
 

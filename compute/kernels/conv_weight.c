@@ -260,8 +260,8 @@ static void s_few_task (void *arg, size_t task, size_t worker)
     rk_inside_products = 0;
 }
 
-void rk_conv_backward_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,
-                              const rk_conv_work_t *work)
+void rk_conv_weight (const rk_conv_shape_t *s, size_t n, const float *x, const float *dy, float *dw,
+                     const rk_conv_work_t *work)
 {
     const rk_kernel_set_t *kernels = rk_kernel_set ();
     const bool pairs = kernels->pairs && s->c_in >= FEW_CHANNELS;

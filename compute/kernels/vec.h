@@ -48,6 +48,17 @@ typedef struct {
     float a, b, mean_g, mean_gx;
 } rk_vec_norm_t;
 
+/* A row of n tiles of a convolution of kernel 3 by 2 x 2 outputs, for sixteen channels: rows are (cols, 16), column 0 of
+ * `row` is column `left` of the first tile; element (i, j) of the transformed 4 x 4 tile t lies at
+ * tiles + (4 i + j) pos + t tile. What one of the transforms below does not name it does not read.        */
+typedef struct {
+    size_t n, cols, left;
+    const float *row[4];
+    float *out[2]; /* NULL: outside */
+    float *tiles;
+    size_t pos, tile;
+} rk_winograd_rows_t;
+
 typedef struct {
     /* ---- elementwise, n floats */
     void (*copy) (size_t n, const void *x, float *y);
@@ -122,6 +133,15 @@ typedef struct {
     float (*exp_sum) (size_t n, float scale, float shift, const float *x, float *y);        /* y = exp (scale x - shift), its sum */
     float (*dot) (size_t n, const float *a, const float *b);
     void (*softmax_slope) (size_t n, float scale, const float *p, float mean, float *dp);   /* dp = scale p (dp - mean) */
+
+    /* ---- convolutions by winograd.h, sixteen channels side by side: row -> tiles; tiles -> out, + bias (NULL: none);
+     * row[0], row[1] (of cols outputs) -> tiles, the transpose of the one before. */
+    void (*winograd_input) (const rk_winograd_rows_t *at);
+    void (*winograd_output) (const rk_winograd_rows_t *at, const float *bias);
+    void (*winograd_gradient) (const rk_winograd_rows_t *at);
+    /* w (n, 9, 16) -> u: element p of row r at u + p pos + r row;   and the transpose, of n_sums sums `sum` apart */
+    void (*winograd_weights) (size_t n, const float *w, float *u, size_t pos, size_t row);
+    void (*winograd_weights_back) (size_t n, size_t n_sums, size_t sum, const float *s, size_t pos, size_t row, float *dw);
 
     /* ---- optimisers, out of place: w_new beside w (or equal). m, v: state, may be NULL when unused */
     void (*sgd) (const rk_vec_sgd_t *how, size_t n, const float *w, float *w_new, const float *g, float *v);

@@ -5,6 +5,7 @@
 #include "compute/kernels/vec_halves.h"
 #include "compute/kernels/vec_optim.h"
 #include "compute/kernels/vec_windows.h"
+#include "compute/kernels/vec_winograd.h"
 
 #include <math.h>
 #include <string.h>
@@ -342,6 +343,11 @@ const rk_vec_t RK_VEC_TABLE = {
     .max_2x2 = s_max_2x2,
     .max_2x2_backward = s_max_2x2_backward,
     .softmax_rows = s_softmax_rows,
+    .winograd_input = s_winograd_input,
+    .winograd_output = s_winograd_output,
+    .winograd_gradient = s_winograd_gradient,
+    .winograd_weights = s_winograd_weights,
+    .winograd_weights_back = s_winograd_weights_back,
     .lstm = s_lstm,
     .lstm_backward = s_lstm_backward,
     .gru = s_gru,

@@ -231,6 +231,22 @@ static void s_odd_shapes (void **state)
     }
 }
 
+/* Those that compute/kernels/winograd.h takes: borders of every width, odd sides, channels beside whole vectors, planes
+ * of one tile and of more than a block.                                                              */
+static void s_winograd_shapes (void **state)
+{
+    static const rk_conv_shape_t shapes[] = {
+        {12, 3, 3, 12, 3, 1, 0},   {16, 3, 4, 16, 3, 1, 2},   {17, 5, 3, 33, 3, 1, 1},   {40, 7, 9, 12, 3, 1, 0},
+        {13, 1, 1, 20, 3, 1, 1},   {31, 1, 6, 47, 3, 1, 2},   {16, 90, 61, 16, 3, 1, 1}, {256, 4, 5, 255, 3, 1, 1},
+        {12, 2, 300, 13, 3, 1, 1}, {128, 9, 8, 96, 3, 1, 2},
+    };
+    noise_t noise = {1980};
+    const char *set;
+    FOR_EACH_SET (set)
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        s_check (&shapes[i], 1 + i % 4, NULL, &noise);
+}
+
 /* More taps and channels than any block holds. */
 static void s_deep_shapes (void **state)
 {
@@ -339,8 +355,9 @@ static void s_refused (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (s_model_shapes), cmocka_unit_test (s_odd_shapes), cmocka_unit_test (s_deep_shapes),
-        cmocka_unit_test (s_same_bits),    cmocka_unit_test (s_sets_agree),  cmocka_unit_test (s_refused),
+        cmocka_unit_test (s_model_shapes), cmocka_unit_test (s_odd_shapes),  cmocka_unit_test (s_winograd_shapes),
+        cmocka_unit_test (s_deep_shapes),  cmocka_unit_test (s_same_bits),   cmocka_unit_test (s_sets_agree),
+        cmocka_unit_test (s_refused),
     };
     return cmocka_run_group_tests_name ("compute/conv", tests, NULL, NULL);
 }
