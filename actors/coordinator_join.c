@@ -283,7 +283,8 @@ rk_err_t rk_coordinator_on_profile (void *arg, rk_packet_t *packet, rk_error_t *
     rk_coordinator_t *self = arg;
     rk_origin_t origin = rk_coordinator_origin (self, packet);
     if (origin.kind == RK_FROM_LEADER) { /* the whole table, with which the parent plans again */
-        rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
+        rk_frame_t links = {.share = &packet->frame[0]};
+        rk_coordinator_to_parent (self, &packet->msg, &links, packet->n_frames);
         return RK_OK;
     }
     if (!self->leads)

@@ -63,13 +63,14 @@ static uint32_t s_cores (void)
     return cores < quota ? cores : quota;
 }
 
-static uint64_t s_available (void)
+static uint64_t s_meminfo (const char *name)
 {
     FILE *file = fopen ("/proc/meminfo", "re");
     char text[256];
     uint64_t kib = 0;
+    const size_t n = strlen (name);
     while (file && fgets (text, sizeof text, file))
-        if (sscanf (text, "MemAvailable: %" SCNu64, &kib) == 1)
+        if (strncmp (text, name, n) == 0 && sscanf (text + n, ": %" SCNu64, &kib) == 1)
             break;
     if (file)
         fclose (file);
@@ -92,7 +93,7 @@ static uint64_t s_cgroup_left (const char *limit_path, const char *usage_path)
 
 void rk_host_look (rk_host_t *host)
 {
-    uint64_t free_bytes = s_available ();
+    uint64_t free_bytes = s_meminfo ("MemAvailable");
     uint64_t v2 = s_cgroup_left ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current");
     uint64_t v1 =
         s_cgroup_left ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes");
@@ -101,6 +102,11 @@ void rk_host_look (rk_host_t *host)
     if (v1 < free_bytes)
         free_bytes = v1;
     *host = (rk_host_t){.id = s_id (), .cores = s_cores (), .ram_bytes = free_bytes};
+}
+
+uint64_t rk_host_ram_total (void)
+{
+    return s_meminfo ("MemTotal");
 }
 
 bool rk_host_process_gone (uint32_t pid)

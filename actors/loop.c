@@ -51,6 +51,9 @@ static rk_err_t s_bind (rk_loop_t *loop, const char *endpoint, rk_error_t *err)
 {
     if (zmq_bind (loop->inbox_socket, endpoint) != 0)
         return rk_error_set (err, RK_EIO, "cannot bind %s: %s", endpoint, zmq_strerror (errno));
+    /* Who connected before is attached now. Its pipe says nothing of what comes until it was once found empty. */
+    if (loop->items)
+        loop->items[RK_LOOP_INBOX].dirty = true;
     return RK_OK;
 }
 

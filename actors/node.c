@@ -268,6 +268,10 @@ rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *inter
         rc = first.code;
     }
     s_fill_result (&self);
+    if (!rc && config->kind == RK_RUN_PROFILE && result) {
+        result->profiles = self.table;
+        self.table = (rk_profiles_t){0};
+    }
     s_close (&self);
     return rc ? rk_error_set (err, rc, "%s", first.text[0] ? first.text : rk_strerror (rc)) : RK_OK;
 }

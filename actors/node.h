@@ -13,6 +13,8 @@
 #ifndef RK_ACTORS_NODE_H
 #define RK_ACTORS_NODE_H
 #include "actors/coordinator.h"
+#include "actors/profile_cache.h"
+#include "cluster/profiles.h"
 #include "compute/data.h"
 #include "compute/model.h"
 
@@ -29,7 +31,8 @@ typedef struct {
     uint64_t ram_mb;            /* follower: declared, 0 = measured */
     bool insecure;              /* plain tcp beyond loopback */
     bool json, quiet;
-    rk_run_kind_t kind;
+    rk_run_kind_t kind;         /* follower: RK_RUN_PROFILE, or whatever the leader does */
+    rk_cache_mode_t cache;      /* of what this machine measures */
     const char *initial;        /* parameters to start from */
     const char *predictions;    /* file for predictions, "-": stdout */
     bool predictions_json;      /* one JSON object per sample instead of CSV */
@@ -40,6 +43,7 @@ typedef struct {
     uint64_t params_digest, samples;
     double seconds;
     uint32_t n_clusters, n_stages;
+    rk_profiles_t profiles;     /* RK_RUN_PROFILE: the fleet; to be cleared by the caller (rk_profiles_clear) */
 } rk_node_result_t;
 
 rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result,

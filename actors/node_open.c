@@ -98,8 +98,8 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
     rk_observer_config_t config = {
         .bind = remote ? bind : self->observer,
         .leader = leader,
-        .json = self->config->json,
-        .quiet = self->config->quiet,
+        .json = self->config->json && self->config->kind != RK_RUN_PROFILE, /* a table is told by whoever asked for it */
+        .quiet = self->config->quiet || self->config->kind == RK_RUN_PROFILE,
         .kind = self->config->kind,
         .run_dir = self->follows || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
     rk_actor_t *observer = NULL;
@@ -137,7 +137,8 @@ rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err)
 {
     rk_profiler_node_t nodes[RK_MAX_FLEET];
     rk_profiler_config_t config = {.process = self->follows ? self->node + 1 : 0, .coordinator = self->coordinator,
-                                   .settings = &self->settings, .model = self->model, .nodes = nodes};
+                                   .settings = &self->settings, .model = self->model, .nodes = nodes,
+                                   .cache = self->config->model ? RK_CACHE_OFF : self->config->cache};
     config.n_nodes = s_profiled_nodes (self, nodes);
     char bind[RK_NODE_ENDPOINT];
     if (self->follows) { /* others measure their links to this process: by tcp, as data will go */
@@ -213,7 +214,7 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     rk_endpoint_unique (self->observer, sizeof self->observer, "inproc", NULL);
     rk_endpoint_unique (self->coordinator, sizeof self->coordinator, "inproc", NULL);
     uint64_t batch = self->settings.train_batch;
-    self->n_forward_only = c->kind == RK_RUN_TRAIN ? 0 : (rk_data_n (self->data, RK_SPLIT_TEST) + batch - 1) / batch;
+    self->n_forward_only = c->kind == RK_RUN_TRAIN || c->kind == RK_RUN_PROFILE ? 0 : (rk_data_n (self->data, RK_SPLIT_TEST) + batch - 1) / batch;
     rc = rk_node_start_observer (self, NULL, err);
     rk_coordinator_config_t config = {.settings = &self->settings,
                                       .model = self->info,
@@ -250,6 +251,6 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
         snprintf (machine, sizeof machine, "node");
     machine[sizeof machine - 1] = '\0';
     snprintf (name, sizeof name, "%s-%d", machine, (int) getpid ());
-    rk_coordinator_config_t config = {.join = c->join, .name = c->name ? c->name : name, .observer = self->observer};
+    rk_coordinator_config_t config = {.join = c->join, .name = c->name ? c->name : name, .observer = self->observer, .kind = c->kind};
     return s_start_coordinator (self, &config, err);
 }

@@ -15,6 +15,7 @@ typedef struct {
     const rk_model_t *model; /* borrowed, or NULL */
     rk_profiler_node_t *nodes;
     uint32_t n_nodes;
+    rk_cache_mode_t cache;
     int64_t budget_ns;
     bool bound;              /* other processes can reach it */
     rk_profiler_links_t links;
@@ -23,21 +24,14 @@ typedef struct {
 /* What was measured, before declared speeds. */
 typedef struct {
     rk_host_t host;
-    uint64_t gemm_mflops;
-    size_t n_layers;
-    uint64_t *times; /* forward, then backward */
+    rk_layer_figures_t layers;
 } figures_t;
 
 static rk_err_t s_measure (const self_t *self, const rk_model_t *model, figures_t *out, rk_error_t *err)
 {
     rk_host_look (&out->host);
-    out->n_layers = (size_t) rk_model_n_layers (model);
-    out->times = calloc (2 * out->n_layers, sizeof *out->times);
-    if (!out->times)
-        return rk_error_set (err, RK_ENOMEM, "no memory for the times of %zu layers", out->n_layers);
-    size_t batch = self->settings.train_batch;
-    out->gemm_mflops = rk_profile_gemm (model, batch, self->budget_ns / 10);
-    return rk_profile_layers (model, batch, self->budget_ns, out->times, out->times + out->n_layers, err);
+    return rk_profile_model (&out->layers, model, self->settings.model_name, self->settings.train_batch, self->budget_ns,
+                             self->cache, err);
 }
 
 /* ---- the answer */
@@ -51,30 +45,30 @@ static void s_declare (const self_t *self, const figures_t *figures, const rk_pr
 {
     uint64_t ppm = node->speed > 0 ? (uint64_t) (node->speed * 1e6 + 0.5) : 1000000;
     ppm = ppm < 1 ? 1 : ppm > 1000000 ? 1000000 : ppm;
-    for (size_t i = 0; i < 2 * figures->n_layers; i++)
-        times[i] = figures->times[i] * 1000000 / ppm;
+    for (size_t i = 0; i < 2 * figures->layers.n_layers; i++)
+        times[i] = figures->layers.times[i] * 1000000 / ppm;
     *out = (rk_node_profile_t){.node = node->node,
                                .name = node->name,
                                .host = figures->host.id,
                                .cores = figures->host.cores,
                                .speed_ppm = (uint32_t) ppm,
                                .ram_bytes = s_ram_bytes (self, figures, node),
-                               .gemm_mflops = figures->gemm_mflops * ppm / 1000000,
-                               .n_layers = figures->n_layers,
+                               .gemm_mflops = figures->layers.gemm_mflops * ppm / 1000000,
+                               .n_layers = figures->layers.n_layers,
                                .forward_ns = times,
-                               .backward_ns = times + figures->n_layers,
+                               .backward_ns = times + figures->layers.n_layers,
                                .endpoint = self->bound ? rk_loop_endpoint (self->loop) : ""};
 }
 
 static rk_err_t s_answer (self_t *self, const figures_t *figures, rk_error_t *err)
 {
     rk_node_profile_t *nodes = calloc (self->n_nodes, sizeof *nodes);
-    uint64_t *times = calloc (self->n_nodes * 2 * figures->n_layers, sizeof *times);
+    uint64_t *times = calloc (self->n_nodes * 2 * figures->layers.n_layers, sizeof *times);
     rk_err_t rc = nodes && times
                       ? RK_OK
                       : rk_error_set (err, RK_ENOMEM, "no memory for the profiles of %u nodes", self->n_nodes);
     for (uint32_t i = 0; !rc && i < self->n_nodes; i++)
-        s_declare (self, figures, &self->nodes[i], times + i * 2 * figures->n_layers, &nodes[i]);
+        s_declare (self, figures, &self->nodes[i], times + i * 2 * figures->layers.n_layers, &nodes[i]);
     rk_msg_t msg = {.kind = RK_MSG_PROFILE, .profile = {self->n_nodes, nodes}};
     if (!rc)
         rc = rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
@@ -115,7 +109,7 @@ static rk_err_t s_on_request (void *arg, rk_packet_t *packet, rk_error_t *err)
         rc = s_measure (self, self->model ? self->model : built, &figures, err);
     if (!rc)
         rc = s_answer (self, &figures, err);
-    free (figures.times);
+    rk_layer_figures_clear (&figures.layers);
     rk_model_destroy (&built);
     return rc == RK_EFORMAT ? RK_EINVAL : rc;
 }
@@ -162,6 +156,7 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
         return rk_error_set (err, self->nodes ? RK_EINVAL : RK_ENOMEM, "a profiler for %u nodes", config->n_nodes);
     memcpy (self->nodes, config->nodes, config->n_nodes * sizeof *self->nodes);
     self->bound = config->bind != NULL;
+    self->cache = config->cache;
     rk_err_t rc = rk_profiler_links_open (&self->links, loop, config->link_patience_ms, err);
     if (rc)
         return rc;

@@ -9,6 +9,7 @@
 #ifndef RK_ACTORS_PROFILER_H
 #define RK_ACTORS_PROFILER_H
 #include "actors/actor.h"
+#include "actors/profile_cache.h"
 #include "cluster/settings.h"
 #include "compute/model.h"
 
@@ -27,6 +28,7 @@ typedef struct {
     const rk_model_t *model;          /* borrowed; NULL: built by name for the request's shape */
     const rk_profiler_node_t *nodes;  /* copied */
     uint32_t n_nodes;
+    rk_cache_mode_t cache;            /* figures kept from an earlier run */
     int64_t budget_ms;                /* of one measurement; 0: 1500 */
     int64_t link_patience_ms;         /* for a word from the other end of a link; 0: 10000 */
 } rk_profiler_config_t;
@@ -35,7 +37,14 @@ rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *conf
 /* Forward and backward time of every layer, ns per minibatch of `batch`, each at least 1. */
 rk_err_t rk_profile_layers (const rk_model_t *model, size_t batch, int64_t budget_ns, uint64_t *forward_ns,
                             uint64_t *backward_ns, rk_error_t *err) RK_MUST_CHECK;
-/* Millions of floating-point operations per second of the model's largest product at that batch. */
+/* The products that a model's forward is made of, per minibatch, the heaviest first; returns how many there are, at
+ * most `most`. A convolution counts as the product of its kernel with the patches of a minibatch.         */
+typedef struct {
+    size_t m, n, k;
+} rk_product_t;
+size_t rk_profile_products (const rk_model_t *model, size_t batch, rk_product_t *products, size_t most);
+uint64_t rk_profile_product (const rk_product_t *product, int64_t budget_ns); /* MFLOP/s of it; 0: no memory */
+/* Millions of floating-point operations per second of the heaviest of them. */
 uint64_t rk_profile_gemm (const rk_model_t *model, size_t batch, int64_t budget_ns);
 
 #endif

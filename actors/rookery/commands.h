@@ -12,6 +12,7 @@ int rk_command_node (const rk_args_t *args);
 int rk_command_eval (const rk_args_t *args);
 int rk_command_predict (const rk_args_t *args);
 int rk_command_plan (const rk_args_t *args);
+int rk_command_profile (const rk_args_t *args);
 int rk_command_bench (const rk_args_t *args);
 int rk_command_dbench (const rk_args_t *args);
 int rk_command_report (const rk_args_t *args);

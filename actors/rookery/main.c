@@ -16,7 +16,7 @@ const rk_subcommand_t rk_subcommands[] = {
      "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"
      "and checkpoints. The last line on stdout says how it went; progress goes to stderr.\n",
      rk_command_train},
-    {"node", "", 0, 0, " join name speed ram threads insecure json quiet ", "take part in the run of another process",
+    {"node", "", 0, 0, " join name speed ram threads fresh insecure json quiet ", "take part in the run of another process",
      "  rookery train --listen tcp://127.0.0.1:5600 --nodes 2\n"
      "  rookery node --join tcp://127.0.0.1:5600        (twice)\n",
      rk_command_node},
@@ -31,6 +31,13 @@ const rk_subcommand_t rk_subcommands[] = {
      "Profiles this machine, plans and prints clusters, stages, rings, memory and predicted rates. With the\n"
      "folder of a run it prints the plan of that run.\n",
      rk_command_plan},
+    {"profile", "[RUN.zpl]", 0, 1, " set preset precision model batch listen nodes join name svg fresh insecure json quiet ",
+     "what this machine can do for a model, or a whole fleet",
+     "Alone: processor, memory, disc, products and layers of the model, in seconds. A fleet is measured by\n"
+     "  rookery profile --listen tcp://127.0.0.1:5600 --nodes 3\n"
+     "  rookery node --join tcp://127.0.0.1:5600        (three times; or rookery profile --join, which prints it too)\n"
+     "with the speed of every link. Layer times are kept in ~/.cache/rookery; --fresh measures again.\n",
+     rk_command_profile},
     {"bench", "gemm|layer|train|allreduce|hop|stack", 1, 1,
      " m n k trans model layer batch threads precision seconds ranks bytes transport graph mixing json quiet ", "measure one thing",
      "gemm: a product by shape (--m --n --k --trans --threads --precision)\n"
@@ -51,7 +58,7 @@ const rk_subcommand_t rk_subcommands[] = {
 };
 
 /* In the design, not built yet: refused by name so that nobody takes them for typing errors. */
-static const char *const s_planned[] = {"profile", "keygen", "invite", "status", "export", NULL};
+static const char *const s_planned[] = {"keygen", "invite", "status", "export", NULL};
 
 /* The one mutable static of the program: a signal handler has no other place to write to. */
 static volatile bool s_interrupted;
