@@ -119,7 +119,7 @@ static void s_print_layers (const self_t *self)
     if (others)
         printf ("  %zu other layers %51.1f %%\n", others, 100 * (double) rest / whole);
     const double seconds = whole / 1e9;
-    printf ("  %-34s %10.3f %10.3f   %.0f samples/s on one core\n", "all", (double) s_sum (forward, n) / 1e6,
+    printf ("  %-34s %10.3f %10.3f  %.0f samples/s\n", "all, on one core", (double) s_sum (forward, n) / 1e6,
             (double) s_sum (backward, n) / 1e6, (double) self->settings.train_batch / seconds);
 }
 
