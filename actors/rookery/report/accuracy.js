@@ -22,8 +22,8 @@ view('progress', '1. Quality over the passes',
   const rows = hosts().map(h => [h, ...scales().map(n => {
     const cells = shown().filter(c => c.n === n && c.host === h), values = finals(cells), lost = cells.length - values.length;
     const gap = mean(values) - mean(finals(reference(n)));
-    return (values.length ? `${show(mean(values), 4)} ± ${show(deviation(values), 2)}` : '–') +
-      (Number.isNaN(gap) ? '' : ` (${gap >= 0 ? '+' : ''}${show(gap, 3)})`) + (lost ? `, ${lost} diverged` : '');
+    return (values.length ? show(mean(values), 4) + (values.length > 1 ? ` ± ${show(deviation(values), 2)}` : ' (one seed)') : '–') +
+      (Number.isNaN(gap) || cells[0].centralised ? '' : ` (${gap >= 0 ? '+' : ''}${show(gap, 3)})`) + (lost ? `, ${lost} diverged` : '');
   })]);
   const top = scales().map(n => {
     const all = hosts().map(h => mean(finals(shown().filter(c => c.n === n && c.host === h))) * m.better);
@@ -52,7 +52,7 @@ view('scale', '2. What more replicas cost (finding 1)',
   const loss = hosts().map(h => [h, (mean(finals(shown().filter(c => c.n === low && c.host === h))) - mean(finals(shown().filter(c => c.n === high && c.host === h)))) * m.better])
     .filter(x => !Number.isNaN(x[1])).sort((a, b) => a[1] - b[1]);
   if (loss.length && low !== high)
-    finding(body, `From n = ${low} to ${high}, ${loss[0][0]} loses least (${show(loss[0][1])}) and ${last(loss)[0]} most (${show(last(loss)[1])}).`);
+    finding(body, `From n = ${low} to ${high}, ${loss[0][0]} ${loss[0][1] < 0 ? 'gains' : 'loses least,'} ${show(Math.abs(loss[0][1]))}; ${last(loss)[0]} loses most, ${show(last(loss)[1])}.`);
 });
 
 view('connections', '3. Connections, and what is behind them (finding 2)',

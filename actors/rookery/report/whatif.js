@@ -59,7 +59,8 @@ view('theory', '12. Late gradients and rare averaging: the bound',
     return;
   }
   const keys = groupBy(cells, c => [c.host, c.n, c.theory.every, c.theory.delay, c.lr].join('|'));
-  const rows = [...keys.values()].map(list => {
+  const order = (a, b) => a.theory.every - b.theory.every || a.theory.delay - b.theory.delay || a.n - b.n;
+  const rows = [...keys.values()].sort((a, b) => order(a[0], b[0])).map(list => {
     const c = list[0], alive = list.filter(x => !x.diverged && x.passes.length), left = mean(alive.map(x => last(x.passes).gradient_square));
     return {c, left, holds: left <= c.theory.bound, row: [c.host, String(c.n), String(c.theory.every), String(c.theory.delay), show(c.lr),
       alive.length ? show(left, 4) : 'diverged', show(c.theory.bound, 4), !alive.length ? 'no' : left <= c.theory.bound ? 'holds' : 'broken', show(mean(alive.map(x => last(x.passes).loss)), 4)]};
