@@ -186,40 +186,48 @@ static void bits_are_those_of_replicas_one_by_one (void **state)
     }
 }
 
-/* Rows that hear many are mixed four at a time; Ada's lattice of 11 connections on 23 replicas wraps around. */
+/* Rows that hear many are mixed four at a time: of a lattice that wraps around, and of graphs whose neighbours are far
+ * apart, so that four rows share few of them.                                                              */
 static void bits_do_not_depend_on_what_is_mixed_together (void **state)
 {
-    enum { MANY = 23 };
-    rk_graph_edge_t edges[MANY];
-    const void *in[MANY];
-    rk_graph_t *lattice = s_graph ("lattice", MANY, 10);
-    const rk_stack_config_t config = s_config (lattice, MANY);
-    rk_stack_t *stack = s_stack (&config);
-    const size_t d = rk_stack_d (stack);
-    float *before = malloc (MANY * d * sizeof *before), *want = malloc (d * sizeof *want);
-    for (uint64_t t = 0; t < 3; t++) {
-        const rk_graph_time_t at = {.step = t};
-        assert_int_equal (rk_stack_local (stack, t, LR, NULL, NULL, NULL), RK_OK);
-        for (uint32_t i = 0; i < MANY; i++)
-            memcpy (before + i * d, rk_stack_row (stack, i), d * sizeof *before);
-        rk_stack_mix (stack, &at);
-        for (uint32_t i = 0; i < MANY; i++) {
-            const uint32_t n_edges = rk_graph_row (lattice, &at, i, edges);
-            assert_int_equal (n_edges, 11);
-            for (uint32_t e = 0; e < n_edges; e++)
-                in[e] = before + edges[e].peer * d;
-            rk_mix_row (edges, n_edges, in, d, want);
-            assert_memory_equal (rk_stack_row (stack, i), want, d * sizeof *want);
-            const void *swapped = in[4];
-            in[4] = in[5], in[5] = swapped;
-            rk_mix_row (edges, n_edges, in, d, want);
-            assert_memory_not_equal (rk_stack_row (stack, i), want, d * sizeof *want);
+    enum { MANY = 150 };
+    const struct {
+        const char *graph;
+        uint32_t n, degree, n_edges;
+    } cases[] = {{"lattice", 23, 10, 11}, {"spread", 41, 10, 11}, {"exponential", MANY, 0, 9}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const uint32_t n = cases[c].n;
+        rk_graph_edge_t edges[MANY];
+        const void *in[MANY];
+        rk_graph_t *graph = s_graph (cases[c].graph, n, cases[c].degree);
+        const rk_stack_config_t config = s_config (graph, n);
+        rk_stack_t *stack = s_stack (&config);
+        const size_t d = rk_stack_d (stack);
+        float *before = malloc (n * d * sizeof *before), *want = malloc (d * sizeof *want);
+        for (uint64_t t = 0; t < 2; t++) {
+            const rk_graph_time_t at = {.step = t};
+            assert_int_equal (rk_stack_local (stack, t, LR, NULL, NULL, NULL), RK_OK);
+            for (uint32_t i = 0; i < n; i++)
+                memcpy (before + i * d, rk_stack_row (stack, i), d * sizeof *before);
+            rk_stack_mix (stack, &at);
+            for (uint32_t i = 0; i < n; i++) {
+                const uint32_t n_edges = rk_graph_row (graph, &at, i, edges);
+                assert_int_equal (n_edges, cases[c].n_edges);
+                for (uint32_t e = 0; e < n_edges; e++)
+                    in[e] = before + edges[e].peer * d;
+                rk_mix_row (edges, n_edges, in, d, want);
+                assert_memory_equal (rk_stack_row (stack, i), want, d * sizeof *want);
+                const void *swapped = in[4];
+                in[4] = in[5], in[5] = swapped;
+                rk_mix_row (edges, n_edges, in, d, want);
+                assert_memory_not_equal (rk_stack_row (stack, i), want, d * sizeof *want);
+            }
         }
+        free (before);
+        free (want);
+        rk_stack_destroy (&stack);
+        rk_graph_destroy (&graph);
     }
-    free (before);
-    free (want);
-    rk_stack_destroy (&stack);
-    rk_graph_destroy (&lattice);
 }
 
 static void threads_change_no_bit (void **state)
