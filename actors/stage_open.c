@@ -170,7 +170,7 @@ static rk_err_t s_make_slice (rk_stage_t *self, rk_error_t *err)
         return code;
     const rk_slice_config_t slice = {
         .model = self->model, .first = self->layer_first, .last = self->layer_last, .batch = settings->train_batch,
-        .n_contexts = (int) self->in_flight, .seed = settings->run_seed, .recompute = settings->pipeline_recompute,
+        .n_contexts = (int) self->in_flight, .seed = settings->run_seed, .recompute = rk_plan_stage (self->plan, self->cluster, self->stage)->recompute,
         .pool = self->pool};
     code = rk_blas_init (self->plan->kernels[0] ? self->plan->kernels : "auto", err);
     if (code == RK_OK)

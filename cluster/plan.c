@@ -163,13 +163,15 @@ static rk_err_t s_hand_stage (rk_plan_t *half, uint32_t cluster, uint32_t s, con
     if ((s == 0 && cuts[i] != 0) || cuts[i] >= last || last > model->n_layers)
         return rk_error_set (err, RK_EPLAN, "cluster %u, stage %u: layers %u to %u of %u are no stage", cluster, s, cuts[i],
                              last, model->n_layers);
+    const bool recompute = half->settings.pipeline_recompute == RK_RECOMPUTE_ON;
     half->stages[i] = (rk_plan_stage_t){
         .node = i,
         .first = cuts[i],
         .last = last,
         .flat_lo = model->layers[cuts[i]].flat_at,
         .flat_hi = last < model->n_layers ? model->layers[last].flat_at : model->n_flat,
-        .memory_bytes = rk_stage_memory (model, &half->settings, cuts[i], last, c->in_flight),
+        .memory_bytes = rk_stage_memory (model, &half->settings, cuts[i], last, c->in_flight, recompute),
+        .recompute = recompute,
     };
     half->nodes[i] = i;
     half->node_speed_ppm[i] = 1000000;

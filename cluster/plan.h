@@ -8,6 +8,7 @@
 
 #define RK_NO_NODE UINT32_MAX
 /* Bounds of anything in a plan, so that products of two of them fit 64 bits. */
+#define RK_PLAN_MAX_NODES 1024u /* that can be planned; RK_MAX_FLEET of them can run */
 #define RK_PLAN_MAX_LAYERS 65536u
 #define RK_PLAN_MAX_FLOATS (UINT64_C (1) << 40)
 #define RK_PLAN_MAX_SAMPLES (UINT64_C (1) << 40)
@@ -61,6 +62,7 @@ typedef struct {
     uint64_t flat_lo, flat_hi;  /* floats of the flat vector */
     uint64_t memory_bytes;      /* predicted */
     uint64_t busy_ns;           /* predicted time per minibatch */
+    bool recompute;             /* activations are not kept but made again */
 } rk_plan_stage_t;
 
 typedef struct {
@@ -87,6 +89,7 @@ typedef struct {
     uint64_t minibatches_per_pass, test_minibatches; /* ceil (samples / batch) */
     uint64_t first_round, first_f;  /* the cursor: rounds and minibatches before them are not of this plan */
     uint32_t n_shards;              /* data.shard: of the run, whatever its clusters are now; 0: n_clusters */
+    uint64_t averaging_ns, fill_ns; /* predicted: one averaging; from empty pipelines to the first result, less a period */
     uint32_t n_layers, n_nodes, n_clusters, n_stages, n_rings, n_segments;
     uint32_t *nodes;              /* ids taking part, ascending */
     uint64_t *node_hosts;         /* beside nodes */
@@ -102,7 +105,9 @@ typedef struct {
 } rk_plan_t;
 
 /* Make a plan. errors: RK_EPLAN (the text says by how many MB the model does not fit, and where).
- * `kernels`: lowest common kernel set. settings.fleet_layout forces the number of clusters and stages.   */
+ * `kernels`: lowest common kernel set. settings.plan_planner decides; fleet_layout forces the number of clusters
+ * and stages. Up to RK_PLAN_MAX_NODES nodes; a plan of more than RK_MAX_FLEET is for looking at: decode refuses
+ * it.                                                                                                    */
 rk_err_t rk_plan_make (rk_plan_t **plan_p, uint64_t view, const rk_fleet_t *fleet, const rk_model_info_t *model,
                        const rk_settings_t *settings, const char *kernels, rk_error_t *err) RK_MUST_CHECK;
 
@@ -126,6 +131,8 @@ rk_err_t rk_plan_check (const rk_plan_t *plan, rk_error_t *err) RK_MUST_CHECK;
 /* Predicted figures of any plan. */
 typedef struct {
     uint64_t samples_per_1000s;    /* whole fleet */
+    uint64_t score;                /* cluster/score.h: samples per 1e6 s times statistical efficiency */
+    uint64_t round_ns, averaging_ns; /* one round, and what averaging takes of it or beside it */
     uint64_t round_bytes;          /* sent by all nodes per averaging round */
     uint64_t max_memory_bytes;     /* of the fullest node */
     uint32_t bottleneck_stage;     /* index into stages */

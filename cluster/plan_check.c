@@ -5,10 +5,12 @@
 
 #include <string.h>
 
+#define MOST_NS (UINT64_C (1) << 62)
+
 static rk_err_t s_check_scalars (const rk_plan_t *p, rk_error_t *err)
 {
     uint64_t batch = p->settings.train_batch;
-    if (p->n_nodes == 0 || p->n_nodes > RK_MAX_FLEET || p->n_stages != p->n_nodes || p->n_clusters == 0 ||
+    if (p->n_nodes == 0 || p->n_nodes > RK_PLAN_MAX_NODES || p->n_stages != p->n_nodes || p->n_clusters == 0 ||
         p->n_clusters > p->n_stages || p->n_layers == 0 || p->n_layers > RK_PLAN_MAX_LAYERS || p->n_flat > RK_PLAN_MAX_FLOATS)
         return rk_error_set (err, RK_EFORMAT, "no plan has %u nodes, %u clusters, %u stages and %u layers", p->n_nodes,
                              p->n_clusters, p->n_stages, p->n_layers);
@@ -18,6 +20,9 @@ static rk_err_t s_check_scalars (const rk_plan_t *p, rk_error_t *err)
         return rk_error_set (err, RK_EFORMAT, "%llu samples in batches of %llu are not %llu minibatches",
                              (unsigned long long) p->train_samples, (unsigned long long) batch,
                              (unsigned long long) p->minibatches_per_pass);
+    if (p->averaging_ns > MOST_NS || p->fill_ns > MOST_NS)
+        return rk_error_set (err, RK_EFORMAT, "averaging takes %llu ns, filling the pipelines %llu",
+                             (unsigned long long) p->averaging_ns, (unsigned long long) p->fill_ns);
     if (p->n_dims > 4)
         return rk_error_set (err, RK_EFORMAT, "samples have %u dimensions", p->n_dims);
     if (!memchr (p->kernels, 0, sizeof p->kernels))

@@ -10,7 +10,7 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-static const char s_magic[8] = "RKPLAN2";
+static const char s_magic[8] = "RKPLAN3";
 
 /* Room for the settings as text; 64 nodes with long names need about 5 KiB. */
 #define SETTINGS_TEXT 16384
@@ -63,6 +63,7 @@ static void s_put_parts (s_writer_t *w, const rk_plan_t *plan)
         s_put (w, s->flat_hi, 8);
         s_put (w, s->memory_bytes, 8);
         s_put (w, s->busy_ns, 8);
+        s_put (w, s->recompute, 1);
     }
     for (uint32_t i = 0; i < plan->n_rings; i++) {
         s_put (w, plan->rings[i].lo, 8);
@@ -97,6 +98,8 @@ static void s_put_plan (s_writer_t *w, const rk_plan_t *plan)
     s_put (w, plan->first_round, 8);
     s_put (w, plan->first_f, 8);
     s_put (w, plan->n_shards, 4);
+    s_put (w, plan->averaging_ns, 8);
+    s_put (w, plan->fill_ns, 8);
     s_put (w, plan->n_dims, 4);
     for (uint32_t i = 0; i < 4; i++)
         s_put (w, plan->dims[i], 4);
@@ -183,6 +186,8 @@ static rk_err_t s_take_head (s_reader_t *r, rk_plan_t *head, rk_error_t *err)
     head->first_round = TAKE64 (r);
     head->first_f = TAKE64 (r);
     head->n_shards = TAKE32 (r);
+    head->averaging_ns = TAKE64 (r);
+    head->fill_ns = TAKE64 (r);
     head->n_dims = TAKE32 (r);
     for (uint32_t i = 0; i < 4; i++)
         head->dims[i] = TAKE32 (r);
@@ -234,6 +239,7 @@ static void s_take_parts (s_reader_t *r, rk_plan_t *plan)
         s->flat_hi = TAKE64 (r);
         s->memory_bytes = TAKE64 (r);
         s->busy_ns = TAKE64 (r);
+        s->recompute = s_take (r, 1);
     }
     for (uint32_t i = 0; i < plan->n_rings; i++) {
         plan->rings[i].lo = TAKE64 (r);

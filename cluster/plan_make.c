@@ -3,14 +3,19 @@
 #include "cluster/plan_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "cluster/planners/planner.h"
 
-/* Sums over all layers: three years, a petabyte. Products of them stay within 64 bits. */
-#define MOST_NS UINT64_C (100000000000000000)
+/* Sums over all layers: a year, a petabyte. Sums over the longest chain stay within 64 bits. */
+#define MOST_NS UINT64_C (40000000000000000)
 #define MOST_BYTES (UINT64_C (1) << 50)
 
-static const rk_planner_t s_planners[] = {{"auto", rk_planner_auto}};
+#define RK_PLANNER(name) {#name, rk_planner_##name},
+static const rk_planner_t s_planners[] = {
+#include "cluster/planners/list.h"
+};
+#undef RK_PLANNER
 
 static rk_err_t s_check_node (const rk_fleet_t *fleet, uint32_t i, uint32_t n_layers, rk_error_t *err)
 {
@@ -58,19 +63,19 @@ static rk_err_t s_check_layout (const rk_settings_t *settings, uint32_t n_nodes,
 
 /* ---- the planner's answer becomes arrays */
 typedef struct {
-    uint32_t nodes[RK_MAX_FLEET], speeds[RK_MAX_FLEET], cores[RK_MAX_FLEET];
-    uint64_t hosts[RK_MAX_FLEET];
-    rk_plan_cluster_t clusters[RK_MAX_CLUSTERS];
-    rk_plan_stage_t stages[RK_MAX_FLEET];
+    uint32_t nodes[RK_PLAN_MAX_NODES], speeds[RK_PLAN_MAX_NODES], cores[RK_PLAN_MAX_NODES];
+    uint64_t hosts[RK_PLAN_MAX_NODES];
+    rk_plan_cluster_t clusters[RK_PLAN_MAX_NODES];
+    rk_plan_stage_t stages[RK_PLAN_MAX_NODES];
 } s_arrays_t;
 
 static void s_fill_nodes (rk_plan_t *half, const rk_fleet_t *fleet, const rk_assignment_t *a)
 {
+    bool used[RK_PLAN_MAX_NODES] = {false};
+    for (uint32_t s = 0; s < a->n_stages; s++)
+        used[a->nodes[s]] = true;
     for (uint32_t i = 0; i < fleet->n_nodes; i++) {
-        bool used = false;
-        for (uint32_t s = 0; s < a->n_stages; s++)
-            used = used || a->nodes[s] == i;
-        if (!used)
+        if (!used[i])
             continue;
         half->nodes[half->n_nodes] = fleet->nodes[i].id;
         half->node_hosts[half->n_nodes] = fleet->nodes[i].host;
@@ -79,69 +84,97 @@ static void s_fill_nodes (rk_plan_t *half, const rk_fleet_t *fleet, const rk_ass
     }
 }
 
-static uint32_t s_unit_of (const rk_costs_t *costs, uint32_t layer)
+static rk_err_t s_refuse_stage (const rk_costs_t *costs, const rk_plan_stage_t *stage, uint32_t node, rk_error_t *err)
 {
-    uint32_t u = 0;
-    while (costs->at[u] < layer)
-        u++;
-    return u;
+    const rk_profile_t *p = &costs->fleet->nodes[node];
+    const uint64_t mb = 1 << 20;
+    return rk_error_set (err, RK_EPLAN,
+                         "the %s planner's answer does not fit: node %s lacks %llu MB for layers %u to %u (needs %llu MB, has "
+                         "%llu MB)",
+                         costs->settings->plan_planner, p->name,
+                         (unsigned long long) ((stage->memory_bytes - p->ram_bytes + mb - 1) / mb), stage->first, stage->last - 1,
+                         (unsigned long long) ((stage->memory_bytes + mb - 1) / mb), (unsigned long long) (p->ram_bytes / mb));
 }
 
-/* Rates as the planner saw them: the slowest stage, or the window. */
-static void s_fill_cluster (rk_plan_t *half, uint32_t cluster, const rk_costs_t *costs, const rk_assignment_t *a)
+/* Rates as the planner saw them: the slowest stage or link, or the window. */
+static rk_err_t s_fill_cluster (rk_plan_t *half, uint32_t cluster, rk_costs_t *costs, const rk_chain_t *chain, rk_error_t *err)
 {
-    uint32_t k = a->counts[cluster], base = half->n_stages, in_flight = rk_costs_in_flight (costs, k);
-    uint64_t slowest = 0, turn = 0;
+    const uint32_t k = chain->k, base = half->n_stages, in_flight = rk_costs_in_flight (costs, k);
     for (uint32_t s = 0; s < k; s++) {
-        uint32_t first = a->first_layers[base + s], last = s + 1 < k ? a->first_layers[base + s + 1] : half->n_layers;
-        const uint32_t unit = s_unit_of (costs, first), end = s_unit_of (costs, last);
-        uint64_t busy = rk_costs_busy_ns (costs, a->nodes + base, k, s, unit, end);
+        const uint32_t unit = chain->first[s], end = s + 1 < k ? chain->first[s + 1] : costs->n_units;
+        const rk_stage_cost_t cost = rk_costs_stage (costs, chain->node, k, s, unit, end);
         half->stages[base + s] = (rk_plan_stage_t){
-            .node = costs->fleet->nodes[a->nodes[base + s]].id,
-            .first = first,
-            .last = last,
+            .node = costs->fleet->nodes[chain->node[s]].id,
+            .first = costs->at[unit],
+            .last = costs->at[end],
             .flat_lo = costs->flat[unit],
             .flat_hi = costs->flat[end],
-            .memory_bytes = rk_stage_memory (costs->model, costs->settings, first, last, in_flight),
-            .busy_ns = busy,
+            .memory_bytes = cost.memory_bytes,
+            .busy_ns = cost.busy_ns,
+            .recompute = cost.recompute,
         };
-        slowest = busy > slowest ? busy : slowest;
-        turn += busy;
+        if (!cost.fits)
+            return s_refuse_stage (costs, &half->stages[base + s], chain->node[s], err);
     }
-    uint64_t ns = turn / in_flight > slowest ? turn / in_flight : slowest;
-    half->clusters[cluster] = (rk_plan_cluster_t){base, k, rk_plan_rate (ns), in_flight};
+    half->clusters[cluster] = (rk_plan_cluster_t){base, k, chain->rate, in_flight};
     half->n_stages += k;
+    return RK_OK;
 }
 
-static rk_err_t s_build (rk_plan_t **plan_p, rk_plan_t *half, const rk_costs_t *costs, const rk_assignment_t *a)
+static rk_err_t s_build (rk_plan_t **plan_p, rk_plan_t *half, rk_costs_t *costs, const rk_assignment_t *a, rk_error_t *err)
 {
-    s_arrays_t arrays = {0};
-    half->nodes = arrays.nodes, half->node_hosts = arrays.hosts;
-    half->node_speed_ppm = arrays.speeds, half->node_cores = arrays.cores;
-    half->clusters = arrays.clusters, half->stages = arrays.stages;
-    half->n_clusters = a->n_clusters;
-    s_fill_nodes (half, costs->fleet, a);
-    for (uint32_t c = 0; c < a->n_clusters; c++)
-        s_fill_cluster (half, c, costs, a);
-    rk_plan_cap_rates (half);
-    return rk_plan_complete (plan_p, half);
+    rk_outlook_t outlook;
+    s_arrays_t *arrays = calloc (1, sizeof *arrays);
+    rk_chain_t *chains = malloc (a->n_clusters * sizeof *chains);
+    rk_err_t code = arrays && chains ? rk_assignment_judge (costs, a, &outlook) : RK_ENOMEM;
+    if (code == RK_OK) {
+        half->nodes = arrays->nodes, half->node_hosts = arrays->hosts;
+        half->node_speed_ppm = arrays->speeds, half->node_cores = arrays->cores;
+        half->clusters = arrays->clusters, half->stages = arrays->stages;
+        half->n_clusters = a->n_clusters;
+        half->averaging_ns = outlook.averaging_ns;
+        half->fill_ns = outlook.fill_ns;
+        rk_assignment_chains (costs, a, chains);
+        s_fill_nodes (half, costs->fleet, a);
+        for (uint32_t c = 0; code == RK_OK && c < a->n_clusters; c++)
+            code = s_fill_cluster (half, c, costs, &chains[c], err);
+    }
+    if (code == RK_OK) {
+        rk_plan_cap_rates (half);
+        code = rk_plan_complete (plan_p, half);
+    }
+    free (arrays);
+    free (chains);
+    return code == RK_ENOMEM ? rk_error_set (err, code, "no memory for a plan of %u stages", a->n_stages) : code;
+}
+
+static const rk_planner_t *s_planner (const rk_settings_t *settings)
+{
+    for (size_t i = 0; i < sizeof s_planners / sizeof *s_planners; i++)
+        if (strcmp (s_planners[i].name, settings->plan_planner) == 0)
+            return &s_planners[i];
+    return NULL;
 }
 
 static rk_err_t s_plan (rk_plan_t **plan_p, rk_plan_t *half, const rk_fleet_t *fleet, const rk_model_info_t *model,
                         const rk_settings_t *settings, rk_error_t *err)
 {
     rk_costs_t costs;
-    rk_assignment_t assignment;
+    const rk_planner_t *planner = s_planner (settings);
+    if (!planner)
+        return rk_error_set (err, RK_ENOTFOUND, "there is no planner \"%s\"", settings->plan_planner);
+    rk_assignment_t *assignment = malloc (sizeof *assignment);
+    if (!assignment)
+        return rk_error_set (err, RK_ENOMEM, "no memory to plan %u nodes", fleet->n_nodes);
     rk_err_t code = rk_costs_init (&costs, fleet, model, settings);
-    if (code != RK_OK)
-        return rk_error_set (err, code, "no memory to plan %u nodes", fleet->n_nodes);
-    code = s_planners[0].assign (&costs, &assignment, err);
     if (code == RK_OK) {
-        code = s_build (plan_p, half, &costs, &assignment);
-        if (code != RK_OK)
-            rk_error_set (err, code, "no memory for a plan of %u stages", half->n_stages);
-    }
-    rk_costs_clear (&costs);
+        code = planner->assign (&costs, assignment, err);
+        if (code == RK_OK)
+            code = s_build (plan_p, half, &costs, assignment, err);
+        rk_costs_clear (&costs);
+    } else
+        rk_error_set (err, code, "no memory to plan %u nodes", fleet->n_nodes);
+    free (assignment);
     return code;
 }
 
@@ -179,8 +212,8 @@ rk_err_t rk_plan_make (rk_plan_t **plan_p, uint64_t view, const rk_fleet_t *flee
 {
     rk_plan_t half;
     rk_err_t code = rk_plan_start (&half, view, model, settings, err);
-    if (code == RK_OK && (fleet->n_nodes == 0 || fleet->n_nodes > RK_MAX_FLEET))
-        code = rk_error_set (err, RK_EINVAL, "%u nodes cannot be planned (1 to %d)", fleet->n_nodes, RK_MAX_FLEET);
+    if (code == RK_OK && (fleet->n_nodes == 0 || fleet->n_nodes > RK_PLAN_MAX_NODES))
+        code = rk_error_set (err, RK_EINVAL, "%u nodes cannot be planned (1 to %u)", fleet->n_nodes, RK_PLAN_MAX_NODES);
     if (code == RK_OK && strlen (kernels) >= sizeof half.kernels)
         code = rk_error_set (err, RK_EINVAL, "the name of kernel set \"%s\" is too long", kernels);
     for (uint32_t i = 0; code == RK_OK && i < fleet->n_nodes; i++)

@@ -17,9 +17,14 @@ typedef struct {
 rk_err_t rk_ranges_derive (rk_ranges_t *out, const rk_plan_t *plan) RK_MUST_CHECK;
 void rk_ranges_free (rk_ranges_t *ranges);
 
-/* Bytes/s of a link nobody measured: what loopback costs in CPU time, so that of two cuts with like loads the
- * one with fewer bytes wins.                                                                             */
-#define RK_PLAN_UNMEASURED_RATE UINT64_C (2000000000)
+/* What is assumed of a link nobody measured: between nodes of one host, and between hosts (Gigabit Ethernet). */
+#define RK_PLAN_LOCAL_RATE UINT64_C (2000000000)    /* bytes/s */
+#define RK_PLAN_LOCAL_RTT_US UINT64_C (40)
+#define RK_PLAN_UNMEASURED_RATE UINT64_C (117000000)
+#define RK_PLAN_UNMEASURED_RTT_US UINT64_C (300)
+#define RK_PLAN_MOST_RTT_US UINT64_C (100000000)
+/* CPU time of handing bytes over, so that of two cuts with like loads the one with fewer bytes wins. */
+#define RK_PLAN_COPY_RATE UINT64_C (2000000000)
 
 /* A plan with zeroed arrays of the lengths in `sizes` (n_nodes, n_clusters, n_stages, n_rings, n_segments and
  * all scalars are copied from it), in one block. errors: RK_ENOMEM.                                      */
@@ -41,7 +46,7 @@ uint64_t rk_plan_digest (const rk_plan_t *plan);
 
 /* Predicted memory of a stage that holds layers [first, last) with in_flight minibatches out. */
 uint64_t rk_stage_memory (const rk_model_info_t *model, const rk_settings_t *settings, uint32_t first, uint32_t last,
-                          uint32_t in_flight);
+                          uint32_t in_flight, bool recompute);
 
 /* Nano-rate of a minibatch every so many ns, within 1 .. RK_PLAN_MAX_RATE. */
 static inline uint64_t rk_plan_rate (uint64_t ns)

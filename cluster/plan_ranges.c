@@ -64,7 +64,7 @@ static uint64_t s_kth_length (const rk_plan_t *plan, uint32_t cluster, uint32_t 
  * slot is pushed into its next one.                                                                      */
 static void s_min_size (s_ends_t *rings, const rk_plan_t *plan)
 {
-    uint64_t excess[RK_MAX_CLUSTERS] = {0};
+    uint64_t excess[RK_PLAN_MAX_NODES] = {0};
     for (uint64_t end = 0; end < plan->n_flat;) {
         uint32_t k = rings->n;
         uint64_t least = UINT64_MAX;

@@ -10,6 +10,7 @@
 
 #define RK_SETTINGS_TEXT 256
 #define RK_SETTINGS_MILESTONES 16
+#define RK_SETTINGS_MANUAL 2048
 #define RK_MAX_FLEET 64
 #define RK_MAX_CLUSTERS 64
 
@@ -24,6 +25,7 @@ typedef enum { RK_RINGS_INTERSECT = 0, RK_RINGS_MIN_SIZE, RK_RINGS_LARGEST } rk_
 typedef enum { RK_PRECISION_F32 = 0, RK_PRECISION_BF16 } rk_precision_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
 
+typedef enum { RK_RECOMPUTE_OFF = 0, RK_RECOMPUTE_ON, RK_RECOMPUTE_AUTO } rk_recompute_t;
 typedef enum { RK_NONFINITE_STOP = 0, RK_NONFINITE_SKIP, RK_NONFINITE_FREEZE } rk_nonfinite_t;
 
 /* A declared virtual node (fleet.node in a run file). */
@@ -57,7 +59,7 @@ typedef struct {
     rk_nonfinite_t train_nonfinite;
     uint32_t pipeline_in_flight; /* 0: number of stages */
     uint32_t pipeline_update_every;
-    bool pipeline_recompute;
+    rk_recompute_t pipeline_recompute;
     rk_wire_dtype_t pipeline_wire;
     uint64_t average_every; /* minibatches per cluster and round; 0: one round per pass */
     rk_average_mode_t average_mode;
@@ -82,6 +84,9 @@ typedef struct {
     double data_alpha;            /* Dirichlet */
     char run_control[RK_SETTINGS_TEXT];
     rk_rings_t plan_rings;
+    char plan_planner[16];        /* planners/list.h */
+    double plan_staleness, plan_disagreement; /* a and b of cluster/score.h */
+    char plan_manual[RK_SETTINGS_MANUAL];
     rk_fleet_node_t fleet[RK_MAX_FLEET];
     uint32_t n_fleet;                          /* 0: one node */
     bool fleet_given;                          /* false: the built-in fleet, which the first fleet.node replaces */

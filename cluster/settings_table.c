@@ -46,6 +46,20 @@ static const rk_setting_word_t s_shards[] = {
     {.name = "leased"}, {.name = "fixed"}, {.name = "dirichlet"}, {0}};
 static const rk_setting_word_t s_precisions[] = {
     {.name = "f32", .value = RK_PRECISION_F32}, {.name = "bf16", .value = RK_PRECISION_BF16}, {0}};
+static const rk_setting_word_t s_recomputes[] = {{.name = "auto", .value = RK_RECOMPUTE_AUTO},
+                                                 {.name = "on", .value = RK_RECOMPUTE_ON},
+                                                 {.name = "off", .value = RK_RECOMPUTE_OFF},
+                                                 {0}};
+#define RK_PLANNER(planner) {.name = #planner},
+static const rk_setting_word_t s_planners[] = {
+#include "cluster/planners/list.h"
+    {0}};
+#undef RK_PLANNER
+#define RK_PLANNER(planner) " | " #planner
+static const char s_planner_list[] =
+#include "cluster/planners/list.h"
+    ;
+#undef RK_PLANNER
 static const rk_setting_word_t s_wires[] = {{.name = "f32", .value = RK_WIRE_F32}, {.name = "f16", .value = RK_WIRE_F16}, {0}};
 static const rk_setting_word_t s_modes[] = {
     {.name = "overlapped", .value = RK_AVERAGE_OVERLAPPED}, {.name = "drained", .value = RK_AVERAGE_DRAINED}, {0}};
@@ -181,8 +195,8 @@ static const rk_setting_row_t s_rows[] = {
      .help = "minibatches a cluster has out at once; 0: its number of stages"},
     {.key = "pipeline.update_every", INTEGER (pipeline_update_every, 1, 65536), .allowed = "1 <= N <= 65536",
      .fallback = "1", .help = "minibatches whose gradients are summed before a stage updates"},
-    {.key = "pipeline.recompute", SWITCH (pipeline_recompute), .fallback = "off",
-     .help = "keep only a stage's inputs and repeat the forward before the backward"},
+    {.key = "pipeline.recompute", CHOICE (pipeline_recompute, s_recomputes), .allowed = "auto | on | off", .fallback = "auto",
+     .help = "keep only a stage's inputs and repeat the forward before the backward; auto: stages that do not fit otherwise"},
     {.key = "pipeline.wire", CHOICE (pipeline_wire, s_wires), .allowed = "f32 | f16", .fallback = "f32",
      .help = "format of activations and their gradients between stages"},
     {.key = "average.every", .kind = &rk_kind_every, MEMBER (average_every), .low = 1, .high = 1000000000,
@@ -253,6 +267,14 @@ static const rk_setting_row_t s_rows[] = {
      .help = "latest checkpoints that are kept"},
     {.key = "plan.rings", CHOICE (plan_rings, s_rings), .allowed = "intersect | min-size | largest",
      .fallback = "intersect", .help = "how parameters are dealt to rings; the last two are Ravnest's rules"},
+    {.key = "plan.planner", WORD (plan_planner, s_planners), .allowed = LIST (s_planner_list), .fallback = "auto",
+     .help = "who divides nodes and layers (docs/planning.md); exact: up to 10 nodes; manual: as plan.manual says"},
+    {.key = "plan.manual", TEXT (plan_manual), .fallback = "",
+     .help = "manual: NAME or NAME:FIRST_LAYER for each stage, clusters apart by /, as a:0 b:4 / c:0 d:6"},
+    {.key = "plan.staleness", REAL (plan_staleness, 0, 1000), .allowed = "0 <= x <= 1000", .fallback = "0",
+     .help = "progress lost per update of staleness: plans are compared by samples/s / (1 + a staleness + b (C - 1) H)"},
+    {.key = "plan.disagreement", REAL (plan_disagreement, 0, 1000), .allowed = "0 <= x <= 1000", .fallback = "0",
+     .help = "b of the same: progress lost per further cluster and minibatch between two averagings"},
     {.key = "fleet.node", .kind = &rk_kind_nodes, MEMBER (fleet), .allowed = "NAME SPEED RAM_MB [, ...] | none",
      /* For the default job: `cnn` at batch 64 needs 76 MB on one node, so none of these holds it alone; split
       * behind the convolutions it needs 57 MB with them and 65 MB with the rest, so any two do. A larger

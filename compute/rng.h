@@ -17,7 +17,8 @@ typedef enum {
     RK_RNG_NOISE,     /* id: minibatch f; gradient noise of problems that have no data */
     RK_RNG_TIME,      /* id: step; how long simulated work takes */
     RK_RNG_AUGMENT,   /* id: pass */
-    RK_RNG_SHARD      /* id: replica and class, or replica: whose samples are whose */
+    RK_RNG_SHARD,     /* id: replica and class, or replica: whose samples are whose */
+    RK_RNG_PLAN       /* id: planner that searches at random, or simulated node */
 } rk_rng_domain_t;
 
 /* stream = domain in the upper 8 bits, id below. */

@@ -1,147 +1,201 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cluster/planners/division.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include "cluster/plan_parts.h"
 
 typedef unsigned __int128 s_wide_t;
 
-void rk_search_prepare (rk_search_t *q, rk_costs_t *costs)
+#define N_SLOTS 4096
+#define MOST_ARRANGED 8 /* clusters whose ring order is found anew at each appraisal */
+
+/* ---- what sets can do, remembered: a search asks for the same sets again and again */
+typedef struct {
+    bool used;
+    uint16_t members[RK_MAX_UNITS]; /* ascending */
+    rk_chain_t chain;
+} s_slot_t;
+
+struct rk_chain_cache {
+    s_slot_t slots[N_SLOTS];
+};
+
+static void s_ascend (uint16_t *nodes, uint32_t n)
 {
-    const rk_fleet_t *fleet = costs->fleet;
-    q->costs = costs;
-    q->n_nodes = costs->n_nodes;
-    q->layout = costs->settings->n_layout ? costs->settings->fleet_layout : NULL;
+    for (uint32_t i = 1; i < n; i++) {
+        const uint16_t node = nodes[i];
+        uint32_t at = i;
+        for (; at > 0 && nodes[at - 1] > node; at--)
+            nodes[at] = nodes[at - 1];
+        nodes[at] = node;
+    }
+}
+
+void rk_search_solve (rk_search_t *q, rk_chain_t *chain)
+{
+    s_ascend (chain->node, chain->k);
+    uint64_t hash = chain->k;
+    for (uint32_t i = 0; i < chain->k; i++)
+        hash = (hash ^ chain->node[i]) * UINT64_C (0x9e3779b97f4a7c15);
+    s_slot_t *slot = &q->cache->slots[hash >> 32 & (N_SLOTS - 1)];
+    const size_t bytes = chain->k * sizeof *chain->node;
+    if (slot->used && slot->chain.k == chain->k && memcmp (slot->members, chain->node, bytes) == 0) {
+        *chain = slot->chain;
+        return;
+    }
+    memcpy (slot->members, chain->node, bytes);
+    rk_chain_solve (q->costs, chain, q->effort);
+    slot->chain = *chain;
+    slot->used = true;
+}
+
+void rk_search_forget (rk_search_t *q, uint64_t effort)
+{
+    q->effort = effort;
+    for (uint32_t i = 0; i < N_SLOTS; i++)
+        q->cache->slots[i].used = false;
+}
+
+/* ---- class */
+static void s_fill_node (rk_search_t *q, uint32_t i)
+{
+    const uint64_t ram = q->costs->fleet->nodes[i].ram_bytes;
+    q->strength[i] = rk_plan_rate (rk_costs_whole_ns (q->costs, i));
+    q->room[i] = ram ? ram : UINT64_C (1) << 50;
+}
+
+rk_err_t rk_search_open (rk_search_t *q, rk_costs_t *costs)
+{
+    const uint32_t n = costs->n_nodes;
+    *q = (rk_search_t){.costs = costs, .n_nodes = n, .layout = costs->settings->n_layout ? costs->settings->fleet_layout : NULL};
+    q->strength = calloc (n, sizeof *q->strength);
+    q->room = calloc (n, sizeof *q->room);
+    q->ring = calloc (n, sizeof *q->ring);
+    q->cache = calloc (1, sizeof *q->cache);
+    if (!q->strength || !q->room || !q->ring || !q->cache) {
+        rk_search_close (q);
+        return RK_ENOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        s_fill_node (q, i);
+    return RK_OK;
+}
+
+void rk_search_close (rk_search_t *q)
+{
+    free (q->strength);
+    free (q->room);
+    free (q->ring);
+    free (q->cache);
+    *q = (rk_search_t){0};
+}
+
+rk_err_t rk_division_new (rk_division_t *d, uint32_t n_nodes)
+{
+    *d = (rk_division_t){.chains = calloc (n_nodes + 1, sizeof *d->chains), .left = calloc (n_nodes + 1, sizeof *d->left)};
+    if (d->chains && d->left)
+        return RK_OK;
+    rk_division_free (d);
+    return RK_ENOMEM;
+}
+
+void rk_division_free (rk_division_t *d)
+{
+    free (d->chains);
+    free (d->left);
+    *d = (rk_division_t){0};
+}
+
+void rk_division_copy (rk_division_t *to, const rk_division_t *from)
+{
+    rk_chain_t *chains = to->chains;
+    uint16_t *left = to->left;
+    *to = *from;
+    to->chains = memcpy (chains, from->chains, from->n_groups * sizeof *chains);
+    to->left = memcpy (left, from->left, from->n_left * sizeof *left);
+}
+
+void rk_division_set (rk_search_t *q, rk_division_t *d, uint32_t n_groups, const uint16_t *group_of)
+{
+    d->n_groups = n_groups;
+    d->n_left = 0;
+    for (uint32_t g = 0; g < n_groups; g++)
+        d->chains[g].k = 0;
     for (uint32_t i = 0; i < q->n_nodes; i++) {
-        q->strength[i] = rk_plan_rate (rk_costs_ns (costs, i, costs->n_units));
-        q->room[i] = fleet->nodes[i].ram_bytes ? fleet->nodes[i].ram_bytes : UINT64_C (1) << 50;
-        uint32_t h = 0, j = 0;
-        while (j < i && fleet->nodes[j].host != fleet->nodes[i].host)
-            j++;
-        h = j < i ? q->host[j] : q->n_hosts++;
-        q->host[i] = h;
-        uint64_t cores = fleet->nodes[i].cores;
-        q->cores[h] = j < i && q->cores[h] < cores ? q->cores[h] : cores;
+        rk_chain_t *chain = group_of[i] < n_groups ? &d->chains[group_of[i]] : NULL;
+        if (chain && chain->k < RK_MAX_UNITS)
+            chain->node[chain->k++] = (uint16_t) i;
+        else
+            d->left[d->n_left++] = (uint16_t) i;
     }
-}
-
-/* ---- worth */
-/* CPU time the group takes from each host per 1e9 s at its own rate, in ns. */
-static void s_add_load (const rk_search_t *q, const rk_group_t *g, s_wide_t *load)
-{
-    for (uint32_t s = 0; s < g->k; s++)
-        load[q->host[g->order[s]]] += (s_wide_t) g->rate * g->cpu_ns[s];
-}
-
-/* The group's rate when its busiest host is shared. */
-static uint64_t s_shared_rate (const rk_search_t *q, const rk_group_t *g, const s_wide_t *load)
-{
-    uint64_t rate = g->rate;
-    for (uint32_t s = 0; s < g->k; s++) {
-        uint32_t h = q->host[g->order[s]];
-        s_wide_t have = (s_wide_t) q->cores[h] * 1000000000 * 1000000000;
-        if (load[h] > have) {
-            uint64_t shared = (uint64_t) ((s_wide_t) g->rate * (uint64_t) (have / (load[h] >> 30)) >> 30);
-            rate = shared < rate ? shared : rate;
-        }
-    }
-    return rate;
-}
-
-static uint64_t s_less_dues (const rk_search_t *q, const rk_division_t *d, uint64_t total, uint64_t least, uint64_t most)
-{
-    uint32_t longest = 0;
-    for (uint32_t i = 0; i < d->n_groups; i++)
-        longest = rk_set_size (d->groups[i]) > longest ? rk_set_size (d->groups[i]) : longest;
-    uint64_t unlike = (uint64_t) ((s_wide_t) (most - least) * 100000 / (most + (most == 0)));
-    uint64_t unused = (uint64_t) rk_set_size (d->groups[d->n_groups]) * 100000 / q->n_nodes;
-    uint64_t chains = (uint64_t) (longest - 1) * 20000 / q->n_nodes;
-    return (uint64_t) ((s_wide_t) total * (1000000 - unlike - unused - chains) / 1000000);
-}
-
-bool rk_search_appraise (rk_search_t *q, rk_division_t *d)
-{
-    const rk_group_t *g[RK_MAX_CLUSTERS];
-    s_wide_t load[RK_MAX_FLEET] = {0};
-    d->n_unfit = 0, d->lacking = 0, d->worth = 0;
-    for (uint32_t i = 0; i < d->n_groups; i++) {
-        g[i] = rk_groups_get (q->groups, d->groups[i]);
-        if (!g[i])
-            return false;
-        if (g[i]->fits)
-            s_add_load (q, g[i], load);
-        else {
-            d->n_unfit++;
-            d->lacking += g[i]->lacking;
-        }
-    }
-    uint64_t total = 0, least = UINT64_MAX, most = 0;
-    for (uint32_t i = 0; i < d->n_groups; i++) {
-        uint64_t rate = g[i]->fits ? s_shared_rate (q, g[i], load) : 0;
-        total += rate;
-        least = rate < least ? rate : least;
-        most = rate > most ? rate : most;
-    }
-    d->worth = s_less_dues (q, d, total, least, most);
-    return true;
+    for (uint32_t g = 0; g < n_groups; g++)
+        rk_search_solve (q, &d->chains[g]);
+    rk_search_appraise (q, d, NULL, d);
 }
 
 bool rk_division_better (const rk_division_t *a, const rk_division_t *b)
 {
-    if (a->n_unfit != b->n_unfit)
-        return a->n_unfit < b->n_unfit;
+    if ((a->n_unfit > 0) != (b->n_unfit > 0))
+        return a->n_unfit == 0;
     if (a->lacking != b->lacking)
         return a->lacking < b->lacking;
+    if (a->n_unfit != b->n_unfit)
+        return a->n_unfit < b->n_unfit;
     return a->worth > b->worth;
 }
 
-/* ---- starts */
-/* The node of the set with the greatest measure, the first such. */
-static uint32_t s_greatest (const rk_search_t *q, uint64_t set, const uint64_t *measure)
+/* ---- worth */
+static uint64_t s_averaging_ns (rk_search_t *q, uint32_t n, uint32_t most_arranged)
 {
-    uint32_t best = RK_MAX_FLEET;
-    for (uint32_t i = 0; i < q->n_nodes; i++)
-        if (set >> i & 1 && (best == RK_MAX_FLEET || measure[i] > measure[best]))
-            best = i;
-    return best;
-}
-
-static uint64_t s_all (const rk_search_t *q)
-{
-    return UINT64_MAX >> (64 - q->n_nodes);
-}
-
-/* Deal the nodes, greatest measure first, each to the group that has least of it so far. With `enough`, a
- * group that fits takes no more and the rest is left out at first: memory grows with the chain.          */
-static bool s_deal (rk_search_t *q, rk_division_t *d, uint32_t n_groups, const uint64_t *measure, bool enough)
-{
-    uint64_t sums[RK_MAX_CLUSTERS] = {0}, left = s_all (q), closed = 0;
-    *d = (rk_division_t){.n_groups = n_groups};
-    while (left) {
-        uint32_t node = s_greatest (q, left, measure), group = n_groups;
-        for (uint32_t i = 0; i < n_groups; i++) {
-            uint32_t most = q->layout ? q->layout[i] : q->costs->n_units;
-            if (!(closed >> i & 1) && rk_set_size (d->groups[i]) < most && (group == n_groups || sums[i] < sums[group]))
-                group = i;
-        }
-        left &= ~(UINT64_C (1) << node);
-        d->groups[group] |= UINT64_C (1) << node;
-        if (group == n_groups)
-            continue;
-        sums[group] += measure[node];
-        const rk_group_t *g = enough ? rk_groups_get (q->groups, d->groups[group]) : NULL;
-        if (g && g->fits)
-            closed |= UINT64_C (1) << group;
+    if (n < 2)
+        return 0;
+    const rk_mixing_t *mixing = rk_costs_mixing (q->costs, n);
+    if (q->layout)
+        return rk_ring_ns (q->costs, q->ring, n, mixing);
+    if (n <= most_arranged)
+        return rk_ring_arrange (q->costs, q->ring, n, mixing);
+    /* a ring through clusters that are each as far from the next as from most */
+    uint64_t far = 0, spread = 0;
+    for (uint32_t c = 0; c < n; c++) {
+        far = q->ring[c]->far_ns > far ? q->ring[c]->far_ns : far;
+        spread = q->ring[c]->spread_ns > spread ? q->ring[c]->spread_ns : spread;
     }
-    return rk_search_appraise (q, d);
+    return mixing->messages * far + (uint64_t) ((s_wide_t) spread * mixing->models_ppm / 1000000);
 }
 
-bool rk_search_start_strong (rk_search_t *q, rk_division_t *d, uint32_t n_groups)
+void rk_search_appraise (rk_search_t *q, const rk_division_t *d, const rk_swap_t *swap, rk_division_t *out)
 {
-    return s_deal (q, d, n_groups, q->strength, false);
+    uint32_t n = 0, n_unfit = 0;
+    uint64_t lacking = 0;
+    for (uint32_t g = 0; g < d->n_groups + 1; g++) {
+        const rk_chain_t *chain = g < d->n_groups ? &d->chains[g] : NULL;
+        for (uint32_t i = 0; swap && i < swap->n; i++)
+            if (swap->group[i] == g)
+                chain = swap->chain[i];
+        if (!chain || chain->k == 0)
+            continue;
+        if (!chain->fits) {
+            n_unfit++;
+            lacking += chain->lacking;
+        } else
+            q->ring[n++] = chain;
+    }
+    q->costs->steps += d->n_groups / 4 + 1;
+    n_unfit += n + n_unfit == 0; /* nobody at all */
+    out->n_unfit = n_unfit;
+    out->lacking = lacking;
+    out->worth = 0;
+    if (n_unfit > 0 || n == 0)
+        return;
+    rk_outlook_t o;
+    rk_chains_judge (q->costs, q->ring, n, s_averaging_ns (q, n, MOST_ARRANGED), &o);
+    out->worth = o.worth;
 }
 
-bool rk_search_start_roomy (rk_search_t *q, rk_division_t *d, uint32_t n_groups)
+void rk_search_outlook (rk_search_t *q, const rk_division_t *d, rk_outlook_t *out)
 {
-    return s_deal (q, d, n_groups, q->room, !q->layout);
+    for (uint32_t g = 0; g < d->n_groups; g++)
+        q->ring[g] = &d->chains[g];
+    rk_chains_judge (q->costs, q->ring, d->n_groups, s_averaging_ns (q, d->n_groups, RK_PLAN_MAX_NODES), out);
 }

@@ -5,34 +5,26 @@
 #include <string.h>
 
 /* One attempt: a chain of these nodes, cut so that the fullest lacks least. */
-typedef struct {
-    uint32_t k;
-    uint32_t order[RK_MAX_FLEET], first[RK_MAX_FLEET];
-    uint64_t lacking;
-} s_attempt_t;
-
-static void s_attempt (rk_search_t *q, const uint32_t *order, uint32_t k, s_attempt_t *best)
+static void s_attempt (rk_search_t *q, const uint16_t *order, uint32_t k, rk_chain_t *best)
 {
-    s_attempt_t now = {.k = k};
-    memcpy (now.order, order, k * sizeof *order);
+    rk_chain_t now = {.k = k};
+    if (k == 0 || k > RK_MAX_UNITS)
+        return;
+    memcpy (now.node, order, k * sizeof *order);
     if (rk_cut_chain (q->costs, order, k, RK_CUT_FITTEST, UINT64_MAX, now.first, &now.lacking) && now.lacking > 0 &&
         (best->k == 0 || now.lacking < best->lacking))
         *best = now;
 }
 
 /* Members by room, the roomiest first. */
-static uint32_t s_by_room (const rk_search_t *q, uint64_t set, uint32_t *order)
+static void s_by_room (const rk_search_t *q, const uint16_t *members, uint32_t n, uint16_t *order)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < q->n_nodes; i++) {
-        if (!(set >> i & 1))
-            continue;
-        uint32_t at = n++;
-        for (; at > 0 && q->room[i] > q->room[order[at - 1]]; at--)
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = i;
+        for (; at > 0 && q->room[members[i]] > q->room[order[at - 1]]; at--)
             order[at] = order[at - 1];
-        order[at] = i;
+        order[at] = members[i];
     }
-    return n;
 }
 
 /* In the unit of fleet.node, upwards. */
@@ -41,14 +33,16 @@ static unsigned long long s_mb (uint64_t bytes)
     return (bytes + (1 << 20) - 1) >> 20;
 }
 
-static rk_err_t s_tell (const rk_costs_t *costs, const s_attempt_t *a, rk_error_t *err)
+static rk_err_t s_tell (rk_costs_t *costs, const rk_chain_t *a, rk_error_t *err)
 {
-    const char *hint = costs->settings->fleet_given ? "" : "; the built-in nodes are small, declare others: fleet.node = a 1 0, b 1 0";
-    for (uint32_t s = 0; s < a->k; s++) {
-        uint32_t last = s + 1 < a->k ? a->first[s + 1] : costs->n_units;
-        const size_t at = (size_t) a->first[s] * (RK_MAX_UNITS + 1) + last;
-        const rk_profile_t *p = &costs->fleet->nodes[a->order[s]];
-        uint64_t need = costs->fixed[at] + rk_costs_in_flight (costs, a->k) * costs->each[at];
+    const char *hint = costs->settings->fleet_given || costs->n_nodes != costs->settings->n_fleet
+                           ? ""
+                           : "; the built-in nodes are small, declare others: fleet.node = a 1 0, b 1 0";
+    const rk_needs_t *needs = rk_costs_needs (costs, rk_costs_in_flight (costs, a->k));
+    for (uint32_t s = 0; needs && s < a->k; s++) {
+        const uint32_t last = s + 1 < a->k ? a->first[s + 1] : costs->n_units;
+        const rk_profile_t *p = &costs->fleet->nodes[a->node[s]];
+        const uint64_t need = needs->lean[(size_t) a->first[s] * RK_UNITS_ROW + last];
         if (p->ram_bytes && need > p->ram_bytes && need - p->ram_bytes == a->lacking)
             return rk_error_set (err, RK_EPLAN,
                                  "the model does not fit: in a cluster of %u, node %s lacks %llu MB for layers %u to %u "
@@ -63,13 +57,17 @@ static rk_err_t s_tell (const rk_costs_t *costs, const s_attempt_t *a, rk_error_
 
 rk_err_t rk_search_refuse (rk_search_t *q, const rk_division_t *d, rk_error_t *err)
 {
-    uint32_t order[RK_MAX_FLEET];
-    s_attempt_t best = {0};
-    if (q->layout) /* the sizes are given: the cluster that lacks least */
-        for (uint32_t i = 0; i < d->n_groups; i++)
-            s_attempt (q, order, s_by_room (q, d->groups[i], order), &best);
-    else /* the k roomiest, whichever k comes nearest */
-        for (uint32_t k = s_by_room (q, UINT64_MAX, order); k > 0; k--)
-            s_attempt (q, order, k, &best);
+    uint16_t all[RK_PLAN_MAX_NODES], order[RK_PLAN_MAX_NODES];
+    rk_chain_t best = {.k = 0};
+    for (uint32_t i = 0; q->layout && i < d->n_groups; i++) { /* the sizes are given: the cluster that lacks least */
+        s_by_room (q, d->chains[i].node, d->chains[i].k, order);
+        s_attempt (q, order, d->chains[i].k, &best);
+    }
+    for (uint32_t i = 0; i < q->n_nodes; i++)
+        all[i] = (uint16_t) i;
+    if (!q->layout) /* the k roomiest, whichever k comes nearest */
+        s_by_room (q, all, q->n_nodes, order);
+    for (uint32_t k = q->layout ? 0 : q->n_nodes; k > 0; k--)
+        s_attempt (q, order, k, &best);
     return s_tell (q->costs, &best, err);
 }

@@ -124,7 +124,7 @@ static inline uint64_t fixture_memory (const rk_model_info_t *m, const rk_settin
     uint64_t held = judged && stage->first > 0 ? (window - 1) / s->pipeline_update_every + 1 : 0;
     uint64_t versions = window + 1, gradient = 1 + held, averaging = 3;
     uint64_t copies = versions + gradient + averaging + m->optimizer_slots * (s->average_optimizer_state ? 3 : 1);
-    return copies * params + (s->pipeline_recompute ? 1 : window) * stash + grads + work +
+    return copies * params + (stage->recompute ? 1 : window) * stash + grads + work +
            window * 2 * (in + out + m->label_bytes);
 }
 

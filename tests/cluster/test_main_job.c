@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0
- * The job that runs without arguments: `cnn` on the built-in fleet. Whatever the machine, it is planned as
+ * The job that runs without arguments: `cnn` on the built-in fleet. Whatever the machine of 2 cores and more, it is planned as
  * two clusters of a strong and a weak node each, because no node holds the model alone.                  */
 #include "tests/cluster/fixtures.h"
 #include "actors/modelinfo.h"
@@ -61,7 +61,7 @@ static void test_no_node_holds_it_alone (void **state)
     (void) state;
     static s_job_t job;
     s_job (&job);
-    uint64_t alone = rk_stage_memory (&job.info, &job.settings, 0, job.info.n_layers, 1);
+    uint64_t alone = rk_stage_memory (&job.info, &job.settings, 0, job.info.n_layers, 1, false);
     for (uint32_t i = 0; i < job.settings.n_fleet; i++)
         assert_true (alone > job.settings.fleet[i].ram_mb << 20);
 }
@@ -74,7 +74,7 @@ static void test_planned_as_two_by_two (void **state)
     uint64_t x = 60000;
     s_job (&job);
     for (int i = 0; i < 60; i++) {
-        s_fleet (&f, &job, 1u << (i % 6), i < 6 ? 0 : 12, &x);
+        s_fleet (&f, &job, 2u << (i % 6), i < 6 ? 0 : 12, &x);
         rk_plan_t *plan = NULL;
         rk_error_t err = {0};
         if (rk_plan_make (&plan, 1, &f.fleet, &job.info, &job.settings, "base", &err) != RK_OK)

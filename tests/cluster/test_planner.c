@@ -18,7 +18,7 @@ static uint64_t s_most_send_ns (const rk_model_info_t *model)
     uint64_t most = 0;
     for (uint32_t l = 0; l < model->n_layers; l++)
         most = model->layers[l].cut_bytes > most ? model->layers[l].cut_bytes : most;
-    return 2 * (most * 1000000000 / RK_PLAN_UNMEASURED_RATE + 1);
+    return 2 * (most * 1000000000 / RK_PLAN_COPY_RATE + 1) + 8 * model->n_flat * 1000000000 / RK_PLAN_COPY_RATE;
 }
 
 static void s_check_plan (const rk_plan_t *plan, const fixture_fleet_t *f, const fixture_model_t *m)
@@ -35,7 +35,7 @@ static void s_check_plan (const rk_plan_t *plan, const fixture_fleet_t *f, const
         assert_true (node->ram_bytes == 0 || stage->memory_bytes <= node->ram_bytes);
         uint64_t compute = 0;
         for (uint32_t l = stage->first; l < stage->last; l++)
-            compute += node->forward_ns[l] * (plan->settings.pipeline_recompute ? 2 : 1) + node->backward_ns[l];
+            compute += node->forward_ns[l] * (stage->recompute ? 2 : 1) + node->backward_ns[l];
         assert_true (stage->busy_ns >= compute);
         assert_true (f->fleet.link_bytes_per_s || stage->busy_ns <= compute + s_most_send_ns (&m->info));
         assert_true ((double) plan->clusters[c].rate * (double) stage->busy_ns <= 1e18 * 1.000001);
@@ -61,14 +61,14 @@ static void test_random_fleets (void **state)
     static fixture_fleet_t f;
     fixture_model_t m;
     int n_planned = 0, n_refused = 0;
-    for (int i = 0; i < 1200; i++) {
+    for (int i = 0; i < 160; i++) {
         uint32_t n_layers = 1 + fixture_below (&x, 14), n_nodes = 1 + fixture_below (&x, 8);
         fixture_model (&m, &x, n_layers);
         fixture_fleet (&f, &x, n_nodes, 1 + fixture_below (&x, n_nodes), n_layers, 5 + fixture_below (&x, 60), i & 1);
         rk_settings_t s = fixture_settings ();
         s.plan_rings = (rk_rings_t) (i % 3);
         s.pipeline_in_flight = fixture_below (&x, 4) ? 0 : 1 + fixture_below (&x, 5);
-        s.pipeline_recompute = fixture_below (&x, 4) == 0;
+        s.pipeline_recompute = (rk_recompute_t) fixture_below (&x, 3);
         s.average_optimizer_state = fixture_below (&x, 4) == 0;
         s.train_clip = fixture_below (&x, 4) == 0;
         rk_plan_t *plan = fixture_make (&f, &m, &s);
@@ -79,7 +79,7 @@ static void test_random_fleets (void **state)
         s_check_plan (plan, &f, &m);
         rk_plan_destroy (&plan);
     }
-    assert_true (n_planned > 500 && n_refused > 25);
+    assert_true (n_planned > 60 && n_refused > 3);
 }
 
 static void test_large_fleets (void **state)

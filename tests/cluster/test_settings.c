@@ -22,7 +22,8 @@ static const char *const s_keys[] = {
     "average.graph", "average.degree", "average.probability", "average.k0", "average.gamma", "average.k_min",
     "average.hold", "average.k_unit", "average.k_rounding", "average.group", "average.budget", "average.global_every",
     "average.push_sum", "average.control", "average.control_ratio", "average.control_settle", "average.codec", "average.optimizer_state", "average.bn",
-    "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "average.probe_every", "save.every", "save.seconds", "save.keep", "plan.rings", "fleet.node", "fleet.layout",
+    "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "average.probe_every", "save.every", "save.seconds", "save.keep",
+    "plan.rings", "plan.planner", "plan.manual", "plan.staleness", "plan.disagreement", "fleet.node", "fleet.layout",
     "net.transport", "net.listen"};
 
 static rk_settings_t s_defaults (void)
