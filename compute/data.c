@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compute/data/augment.h"
+#include "compute/data/csv.h"
 #include "compute/data/npy.h"
 #include "compute/data/pack.h"
 #include "compute/data/text.h"
@@ -177,6 +178,11 @@ static rk_err_t s_take_input (rk_data_t *self, const rk_data_options_t *options,
     }
     if (rk_npy_is (bytes, size))
         return rk_npy_take_input (self, file, bytes, size, err);
+    if (self->is_csv) {
+        const rk_err_t rc = rk_csv_take_input (self, file, bytes, size, options, err);
+        free (bytes);
+        return rc;
+    }
     part->floats = (float *) (void *) bytes;
     const size_t one = self->elems * sizeof (float);
     if (one == 0) /* a set whose shape is in its files */
@@ -196,6 +202,8 @@ rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const rk_data
     size_t size;
     rk_err_t rc = s_new (data_p, name, &type, err);
     const rk_data_options_t own = rc ? (rk_data_options_t) {0} : s_options (options, type);
+    if (!rc && (*data_p)->n_classes == 0) /* a set that learns them from its labels */
+        (*data_p)->n_classes = (*data_p)->labels.n_classes = own.n_classes;
     if (!rc)
         rc = rk_file_read (file, RK_DATA_MOST_BYTES, &bytes, &size, err);
     if (!rc)

@@ -59,8 +59,8 @@ void rk_data_one (const rk_data_t *data, rk_split_t split, uint64_t seed, uint64
 int32_t rk_data_class (const rk_data_t *data, rk_split_t split, size_t sample);
 
 /* One file of samples for `predict`: plain text for a set of texts, cut into sequences (byte pairs are learnt again from
- * options->path); IDX images as the data set's own (gzip or plain), a .npy array, or raw f32 of
- * its usual shape, already normalised. They are the TEST split; labels are all 0. errors: as rk_data_open.   */
+ * options->path); IDX images as the data set's own (gzip or plain), a .npy array, lines without a label
+ * for a set of CSV, or raw f32 of its usual shape, already normalised. options->n_classes: for sets that count their own. They are the TEST split; labels are all 0. errors: as rk_data_open.   */
 rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const rk_data_options_t *options, const char *file,
                              rk_error_t *err) RK_MUST_CHECK;
 

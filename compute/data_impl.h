@@ -23,6 +23,7 @@ struct rk_data {
     size_t elems, n_classes;
     rk_labels_t labels; /* one class of n_classes unless the data set says more */
     bool is_text;       /* compute/data/text.h */
+    bool is_csv;        /* compute/data/csv.h */
     unsigned augment; /* of compute/data/augment.h */
     /* of bytes / 255, channel by channel; n_norms 1: all channels alike */
     size_t n_norms;

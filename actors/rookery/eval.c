@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/node.h"
+#include "actors/planfile.h"
 #include "actors/rookery/commands.h"
 #include "actors/rookery/rundir.h"
 #include "actors/training.h"
@@ -63,6 +64,31 @@ int rk_command_eval (const rk_args_t *args)
     return RK_EXIT_DONE;
 }
 
+/* The samples of a file as the run knew them: its classes, which a set may learn from labels that nobody has here, and
+ * its shape.                                                                                              */
+static rk_err_t s_open_input (const rk_args_t *args, const rk_settings_t *settings, rk_data_t **data_p, rk_error_t *err)
+{
+    char path[RK_CHECKPOINT_PATH], found[RK_SHAPE_TEXT], expected[RK_SHAPE_TEXT];
+    const char *dir = args->words[0], *input = rk_args_get (args, "input");
+    rk_plan_t *plan = NULL;
+    if ((size_t) snprintf (path, sizeof path, "%s/plan.json", dir) >= sizeof path)
+        return rk_error_set (err, RK_EINVAL, "%.60s...: the path is too long", dir);
+    rk_err_t code = rk_planfile_read (&plan, path, err);
+    if (code)
+        return code;
+    rk_data_options_t options = rk_data_options_of (settings);
+    options.n_classes = plan->n_classes;
+    rk_shape_t shape = {.n_dims = (int) plan->n_dims};
+    for (uint32_t i = 0; i < plan->n_dims && i < RK_MAX_DIMS; i++)
+        shape.dim[i] = plan->dims[i];
+    rk_plan_destroy (&plan);
+    code = rk_data_open_input (data_p, settings->data_name, &options, input, err);
+    if (!code && !rk_shape_equal (shape, rk_data_shape (*data_p)))
+        code = rk_error_set (err, RK_ESHAPE, "%s: samples are %s, the run was trained on %s", input,
+                             rk_shape_text (rk_data_shape (*data_p), found), rk_shape_text (shape, expected));
+    return code;
+}
+
 int rk_command_predict (const rk_args_t *args)
 {
     rk_error_t err = {0};
@@ -71,12 +97,11 @@ int rk_command_predict (const rk_args_t *args)
     rk_node_result_t result = {0};
     const char *input = rk_args_get (args, "input"), *output = rk_args_get (args, "output");
     rk_err_t code = input ? s_settings (args, &config.settings, &err)
-                          : rk_error_set (&err, RK_EINVAL, "rookery predict needs --input FILE: IDX images, .npy, raw f32 or a text");
+                          : rk_error_set (&err, RK_EINVAL, "rookery predict needs --input FILE: IDX images, .npy, CSV, raw f32 or a text");
     if (code)
         return rk_program_fail (&err);
     rk_data_t *data = NULL;
-    const rk_data_options_t options = rk_data_options_of (&config.settings);
-    code = rk_data_open_input (&data, config.settings.data_name, &options, input, &err);
+    code = s_open_input (args, &config.settings, &data, &err);
     config.data = data;
     config.predictions = output ? output : "-";
     if (!code)

@@ -96,6 +96,10 @@ static rk_err_t s_no_label (const s_reader_t *r)
 static rk_err_t s_choose_label (s_reader_t *r, bool named)
 {
     const char *label = r->config->label;
+    if (r->config->bare) {
+        r->label = r->n_columns;
+        return RK_OK;
+    }
     if (r->n_columns < 2)
         return rk_error_set (r->err, RK_EFORMAT, "%s: %zu column, a label and a feature are needed", r->file, r->n_columns);
     if (named)
@@ -146,17 +150,22 @@ static rk_err_t s_read_columns (s_reader_t *r)
 
 /* ---- samples */
 
+static size_t s_features (const s_reader_t *r)
+{
+    return r->n_columns - !r->config->bare;
+}
+
 static rk_err_t s_grow (s_reader_t *r)
 {
     rk_data_part_t *part = r->part;
     if (part->n < r->capacity)
         return RK_OK;
     const size_t capacity = r->capacity ? 2 * r->capacity : 16;
-    float *floats = realloc (part->floats, capacity * (r->n_columns - 1) * sizeof *floats);
+    float *floats = realloc (part->floats, capacity * s_features (r) * sizeof *floats);
     part->floats = floats ? floats : part->floats;
-    int32_t *labels = realloc (part->labels, capacity * sizeof *labels);
+    int32_t *labels = r->config->bare ? NULL : realloc (part->labels, capacity * sizeof *labels);
     part->labels = labels ? labels : part->labels;
-    if (!floats || !labels)
+    if (!floats || (!labels && !r->config->bare))
         return rk_error_set (r->err, RK_ENOMEM, "%s: no memory for %zu samples", r->file, capacity);
     r->capacity = capacity;
     return RK_OK;
@@ -184,7 +193,7 @@ static rk_err_t s_read_sample (s_reader_t *r)
     rk_err_t rc = s_grow (r);
     if (rc)
         return rc;
-    float *to = r->part->floats + r->part->n * (r->n_columns - 1);
+    float *to = r->part->floats + r->part->n * s_features (r);
     s_field_t field = {.last = false};
     size_t column = 0;
     for (; !field.last && column < r->n_columns; column++) {
@@ -210,7 +219,18 @@ rk_err_t rk_csv_read (const char *file, const char *text, size_t size, const rk_
         rc = s_read_sample (&r);
     if (!rc && part->n == 0)
         rc = rk_error_set (err, RK_EFORMAT, "%s: no samples", file);
-    *n_features = r.n_columns - 1;
+    *n_features = s_features (&r);
+    return rc;
+}
+
+rk_err_t rk_csv_take_input (rk_data_t *data, const char *file, const uint8_t *bytes, size_t size, const rk_data_options_t *options,
+                            rk_error_t *err)
+{
+    const rk_csv_config_t config = {.header = !options->no_header, .bare = true};
+    size_t n_features = 0;
+    rk_err_t rc = rk_csv_read (file, (const char *) bytes, size, &config, &data->part[RK_SPLIT_TEST], &n_features, err);
+    data->shape = rk_shape_1 (n_features);
+    data->elems = n_features;
     return rc;
 }
 
@@ -221,6 +241,7 @@ rk_err_t rk_data_open_csv (rk_data_t *data, const rk_data_options_t *options, rk
 
 void rk_data_describe_csv (rk_data_t *data)
 {
+    data->is_csv = true;
     data->n_norms = 1;
     data->deviation[0] = 1;
 }
