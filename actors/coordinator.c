@@ -165,6 +165,8 @@ static rk_err_t s_copy_model (rk_coordinator_t *self, const rk_model_info_t *mod
 static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_config_t *config, rk_error_t *err)
 {
     self->settings = *config->settings;
+    self->cursor = config->cursor;
+    self->cursor.control = config->cursor.control ? strdup (config->cursor.control) : NULL;
     uint32_t n_nodes = self->n_processes ? self->n_processes : self->settings.n_fleet ? self->settings.n_fleet : 1;
     rk_err_t rc = s_copy_model (self, config->model);
     if (!rc)
@@ -228,6 +230,7 @@ static void s_close (void *arg)
     free (self->known);
     free (self->hosted);
     free ((void *) self->model.layers);
+    free ((char *) self->cursor.control);
     free (self->counts);
     free (self->samples);
     rk_panel_clear (&self->panel);

@@ -31,10 +31,18 @@
 /* PROFILE: measured and told, then it is over; the parent gets the table (Profile). */
 typedef enum { RK_RUN_TRAIN = 0, RK_RUN_EVAL, RK_RUN_PREDICT, RK_RUN_PROFILE } rk_run_kind_t;
 
+/* Where a run that goes on begins; all zero: at its beginning. */
+typedef struct {
+    uint64_t first_round, first_f;
+    uint32_t n_shards;
+    const char *control; /* control records so far; NULL or "": none */
+} rk_plan_cursor_t;
+
 typedef struct {
     const rk_settings_t *settings; /* leader: of the run; follower: NULL, it gets them from the leader */
     const rk_model_info_t *model;  /* leader: copied */
     const rk_plan_t *plan;         /* leader: use this one (by hand, run.plan); NULL: profile and plan; copied */
+    rk_plan_cursor_t cursor;       /* leader: of a plan that is made; control is copied */
     uint32_t n_processes;          /* leader: other processes to wait for; 0: only this one */
     const char *bind;              /* inbox for other processes: "tcp://127.0.0.1:PORT"; NULL: inproc only */
     const char *join;              /* follower: endpoint of the leader's inbox */

@@ -62,6 +62,16 @@ static rk_err_t s_begin_loop (rk_coordinator_control_t *control, const rk_plan_t
     return rk_control_init (&control->loop, &loop, err);
 }
 
+/* What was decided before holds on; the loop looks anew, from the value in force. */
+static rk_err_t s_go_on (rk_coordinator_t *self, rk_coordinator_control_t *control, rk_error_t *err)
+{
+    rk_err_t code = s_begin_loop (control, self->plan, err);
+    control->n_records = 0;
+    if (code == RK_OK)
+        code = rk_control_read (self->cursor.control, strlen (self->cursor.control), control->records, MOST_RECORDS, &control->n_records, err);
+    return code;
+}
+
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err)
 {
     const rk_settings_t *s = &self->plan->settings;
@@ -79,6 +89,8 @@ rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err)
         code = rk_training_of (self->plan, &control->training, err);
     if (code != RK_OK)
         return code;
+    if (!*s->run_control && self->cursor.control && *self->cursor.control)
+        return s_go_on (self, control, err);
     return *s->run_control ? s_read_file (control, s->run_control, err) : s_begin_loop (control, self->plan, err);
 }
 

@@ -260,9 +260,12 @@ void rk_coordinator_after_profile (rk_coordinator_t *self)
     rk_err_t rc = rk_profiles_fleet (&self->profiles, &fleet, &err);
     if (!rc)
         rc = rk_plan_make (&plan, 1, &fleet, &self->model, &self->settings, rk_roster_kernels (&self->roster, self->settings.run_precision == RK_PRECISION_BF16), &err);
-    if (rc)
+    if (!rc && self->cursor.first_round)
+        rc = rk_plan_set_cursor (plan, self->cursor.first_round, self->cursor.first_f, self->cursor.n_shards, &err);
+    if (rc) {
+        rk_plan_destroy (&plan);
         rk_coordinator_end (self, rc, "%s", err.text);
-    else
+    } else
         rk_coordinator_propose (self, plan);
 }
 

@@ -50,6 +50,7 @@ typedef struct rk_coordinator {
     rk_run_kind_t kind;
     rk_settings_t settings;
     rk_model_info_t model;     /* leader; layers are a copy of ours */
+    rk_plan_cursor_t cursor;   /* leader; control is ours */
     rk_plan_t *given;          /* leader: plan given beforehand, until proposed */
     uint32_t n_processes;      /* others */
     uint64_t n_forward_only;

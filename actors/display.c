@@ -17,9 +17,11 @@ rk_err_t rk_display_open (rk_display_t *d, rk_error_t *err)
         return RK_OK;
     char path[RK_SETTINGS_TEXT + 32];
     snprintf (path, sizeof path, "%s/metrics.csv", d->run_dir);
-    d->csv = fopen (path, "w");
+    d->csv = fopen (path, "a"); /* a run that goes on has lines already */
     if (!d->csv)
         return rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno));
+    if (ftell (d->csv) > 0)
+        return RK_OK;
     fprintf (d->csv, "event,seconds,pass,samples,loss,accuracy,samples_per_s,idle_share,staleness_mean,staleness_max,"
                      "bytes_sent,test_loss,test_accuracy,replica_mean,replica_least,replica_most,skipped\n");
     fflush (d->csv);

@@ -13,6 +13,10 @@ rk_err_t rk_figures_plan (rk_figures_t *f, rk_plan_t **plan_p, rk_error_t *err)
         return rk_error_set (err, RK_ENOMEM, "no memory for figures of %u stages", (*plan_p)->n_stages);
     rk_figures_free (f);
     f->plan = *plan_p;
+    f->rounds = f->plan->first_round; /* a run that goes on */
+    f->passes = f->plan->first_f / f->plan->minibatches_per_pass;
+    f->samples_before = f->passes * f->plan->train_samples +
+                        f->plan->first_f % f->plan->minibatches_per_pass * f->plan->settings.train_batch;
     f->stages = stages;
     *plan_p = NULL;
     return RK_OK;
@@ -201,8 +205,9 @@ void rk_figures_now (rk_figures_t *f, int64_t now_ns, rk_now_t *out)
     out->skipped = rk_figures_skipped (f);
     out->passes = f->plan->settings.run_passes;
     out->total_samples = f->plan->train_samples * out->passes;
-    uint64_t done = f->plan->train_samples ? now.samples / f->plan->train_samples : 0;
+    out->samples += f->samples_before;
+    uint64_t done = f->plan->train_samples ? out->samples / f->plan->train_samples : 0;
     out->pass = done < out->passes ? done + 1 : out->passes;
-    if (out->samples_per_s > 0 && out->total_samples > now.samples)
-        out->eta_s = (double) (out->total_samples - now.samples) / out->samples_per_s;
+    if (out->samples_per_s > 0 && out->total_samples > out->samples)
+        out->eta_s = (double) (out->total_samples - out->samples) / out->samples_per_s;
 }

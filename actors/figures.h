@@ -29,6 +29,7 @@ typedef struct {
     uint32_t n_replicas;             /* evaluated on their own, because they differ; 0: none */
     double replica_mean, replica_least, replica_most; /* accuracy */
     uint64_t passes, rounds; /* evaluated passes; committed rounds */
+    uint64_t samples_before; /* trained before this run went on */
 } rk_figures_t;
 
 /* Figures of now. Rates over the window, shares and staleness since the start. */

@@ -34,6 +34,8 @@ typedef struct {
     rk_run_kind_t kind;         /* follower: RK_RUN_PROFILE, or whatever the leader does */
     rk_cache_mode_t cache;      /* of what this machine measures */
     const char *initial;        /* parameters to start from */
+    const char *resume;         /* leader: checkpoint from which the run goes on, as settings or plan say; NULL: none */
+    rk_plan_cursor_t cursor;    /* leader, with resume: where it goes on */
     const char *predictions;    /* file for predictions, "-": stdout */
     bool predictions_json;      /* one JSON object per sample instead of CSV */
 } rk_node_config_t;

@@ -37,6 +37,8 @@ static rk_err_t s_plan_again (rk_node_t *self, rk_error_t *err)
                                      self->plan->test_samples, err);
     if (!rc)
         rc = rk_plan_make (&plan, self->plan->view, &fleet, self->info, &self->settings, self->plan->kernels, err);
+    if (!rc && self->plan->first_round)
+        rc = rk_plan_set_cursor (plan, self->plan->first_round, self->plan->first_f, self->plan->n_shards, err);
     if (!rc && plan->digest != self->plan->digest)
         rc = rk_error_set (err, RK_EPLAN, "the leader proposes plan %016llx, the same profiles make %016llx here",
                            (unsigned long long) self->plan->digest, (unsigned long long) plan->digest);
@@ -75,11 +77,30 @@ static rk_err_t s_keep (rk_node_t *self, rk_actor_t *actor, const place_t *place
 }
 
 /* ---- actors of a node */
+/* A run that goes on: the checkpointer of the leading process has everybody's state. */
+static size_t s_donors (const rk_node_t *self, uint32_t node, rk_stage_donor_t donors[2])
+{
+    uint32_t cluster, position, index = rk_plan_stage_of_node (self->plan, node, &cluster, &position);
+    const rk_plan_stage_t *stage = &self->plan->stages[index];
+    const rk_tie_t *tie = rk_model_tie (self->model);
+    const size_t n_tied = rk_model_n_tied (self->model, (int) stage->first, (int) stage->last);
+    if (!self->plan->first_round)
+        return 0;
+    donors[0] = (rk_stage_donor_t){rk_address (RK_ACTOR_CHECKPOINTER, 0), cluster, stage->flat_lo, stage->flat_hi};
+    if (n_tied)
+        donors[1] = (rk_stage_donor_t){rk_address (RK_ACTOR_CHECKPOINTER, 0), cluster, tie->offset, tie->offset + n_tied};
+    return n_tied ? 2 : 1;
+}
+
 static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
 {
     place_t place = s_place (self);
+    rk_stage_donor_t donors[2];
+    size_t n_donors = s_donors (self, node, donors);
     rk_stage_config_t config = {.plan = self->plan,
                                 .node = node,
+                                .donors = donors,
+                                .n_donors = n_donors,
                                 .model = self->model,
                                 .bind = place.bind,
                                 .coordinator = self->coordinator,
@@ -142,7 +163,7 @@ static rk_err_t s_build_checkpointer (rk_node_t *self, rk_error_t *err)
                                        .coordinator = self->coordinator, .observer = self->observer,
                                        .run_dir = train ? self->settings.run_dir : NULL, .predictions = c->predictions,
                                        .predictions_json = c->predictions_json,
-                                       .keep = self->settings.save_keep,
+                                       .keep = self->settings.save_keep, .resume = c->resume,
                                        .n_predictions = c->kind == RK_RUN_PREDICT ? self->n_forward_only : 0};
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_checkpointer_new (&actor, &config, err);

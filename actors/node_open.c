@@ -219,6 +219,7 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     rk_coordinator_config_t config = {.settings = &self->settings,
                                       .model = self->info,
                                       .plan = c->plan,
+                                      .cursor = c->cursor,
                                       .n_processes = c->n_processes,
                                       .bind = c->n_processes ? c->listen : NULL,
                                       .observer = self->observer,

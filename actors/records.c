@@ -8,16 +8,17 @@
 #include "cluster/control.h"
 #include "cluster/settings.h"
 
-static rk_err_t s_open (const rk_records_t *records, FILE **file, const char *name, const char *head, rk_error_t *err)
+static rk_err_t s_open (const rk_records_t *records, FILE **file, const char *name, const char *mode, const char *head, rk_error_t *err)
 {
     if (*file || !*records->run_dir)
         return RK_OK;
     char path[RK_SETTINGS_TEXT + 32];
     snprintf (path, sizeof path, "%s/%s", records->run_dir, name);
-    *file = fopen (path, "w");
+    *file = fopen (path, mode);
     if (!*file)
         return rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno));
-    fputs (head, *file);
+    if (ftell (*file) == 0)
+        fputs (head, *file);
     return RK_OK;
 }
 
@@ -28,7 +29,7 @@ rk_err_t rk_records_probe (rk_records_t *records, const rk_probe_t *probe, const
         n += *c == ' ';
     if (n != probe->n_tensors)
         return rk_error_set (err, RK_EFORMAT, "probe of %u tensors with %u names", probe->n_tensors, n);
-    rk_err_t code = s_open (records, &records->probes, "probes.csv", "round,replica,tensor,norm_before,norm_after,distance,exact\n", err);
+    rk_err_t code = s_open (records, &records->probes, "probes.csv", "a", "round,replica,tensor,norm_before,norm_after,distance,exact\n", err);
     const char *name = probe->names;
     for (uint32_t i = 0; i < n && code == RK_OK && records->probes; i++) {
         double v[3];
@@ -45,7 +46,7 @@ rk_err_t rk_records_probe (rk_records_t *records, const rk_probe_t *probe, const
 
 rk_err_t rk_records_control (rk_records_t *records, uint64_t round, uint32_t value, rk_error_t *err)
 {
-    rk_err_t code = s_open (records, &records->control, "control.log", "", err);
+    rk_err_t code = s_open (records, &records->control, "control.log", "w", "", err);
     const rk_control_record_t record = {.round = round, .value = value};
     char line[64];
     if (code != RK_OK || !records->control)

@@ -163,7 +163,7 @@ rk_err_t rk_stage_keep_end (rk_stage_t *self, uint64_t rounds, rk_error_t *err)
 }
 
 /* ---- going back */
-rk_err_t rk_stage_adopt (rk_stage_t *self, rk_buffer_t *params, rk_buffer_t *mixture, const rk_stage_kept_t *numbers, rk_error_t *err)
+void rk_stage_adopt (rk_stage_t *self, rk_buffer_t *params, rk_buffer_t *mixture, const rk_stage_kept_t *numbers)
 {
     rk_buffer_t **versions[] = {&self->live, &self->mean, &self->snapshot, &self->merged};
     for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
@@ -183,7 +183,6 @@ rk_err_t rk_stage_adopt (rk_stage_t *self, rk_buffer_t *params, rk_buffer_t *mix
         self->verdict_state.n_good = numbers->n_good;
     }
     self->mean_round = numbers->rounds;
-    return rk_stage_begin_round (self, numbers->rounds, err);
 }
 
 /* Minibatches, gradients and answers that are under way here count no more. */
@@ -217,5 +216,6 @@ rk_err_t rk_stage_return (rk_stage_t *self, uint64_t rounds, rk_error_t *err)
     for (int i = 0; i < RK_STAGE_KEPT; i++) /* later ones have not been */
         if (self->keep.kept[i].full && self->keep.kept[i].rounds > rounds)
             s_drop (&self->keep.kept[i]);
-    return rk_stage_adopt (self, rk_buffer_ref (kept->params), kept->mixture ? rk_buffer_ref (kept->mixture) : NULL, kept, err);
+    rk_stage_adopt (self, rk_buffer_ref (kept->params), kept->mixture ? rk_buffer_ref (kept->mixture) : NULL, kept);
+    return rk_stage_begin_round (self, rounds, err);
 }

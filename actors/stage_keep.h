@@ -70,8 +70,7 @@ bool rk_stage_is_kept (const rk_stage_t *self, const rk_buffer_t *version);
  * errors: RK_ENOTFOUND.                                                                                   */
 rk_err_t rk_stage_return (rk_stage_t *self, uint64_t rounds, rk_error_t *err) RK_MUST_CHECK;
 /* From now on the state is this one; versions are taken (references), planes in place hold their values. */
-rk_err_t rk_stage_adopt (rk_stage_t *self, rk_buffer_t *params, rk_buffer_t *mixture, const rk_stage_kept_t *numbers,
-                         rk_error_t *err) RK_MUST_CHECK;
+void rk_stage_adopt (rk_stage_t *self, rk_buffer_t *params, rk_buffer_t *mixture, const rk_stage_kept_t *numbers);
 float *rk_stage_plane (const rk_stage_t *self, rk_plane_t plane); /* where a plane is written in place; NULL: a version */
 
 /* ---- stage_take.c */

@@ -203,9 +203,8 @@ static rk_err_t s_finish (rk_stage_t *self, rk_error_t *err)
     rk_buffer_t *params = take->params, *mixture = take->mixture;
     take->params = take->mixture = NULL;
     rk_stage_take_close (self);
-    rk_err_t code = rk_stage_adopt (self, params, mixture, &numbers, err);
-    if (code == RK_OK)
-        code = rk_stage_keep_end (self, numbers.rounds, err);
+    rk_stage_adopt (self, params, mixture, &numbers); /* its round has begun already: minibatches may have come */
+    rk_err_t code = rk_stage_keep_end (self, numbers.rounds, err);
     rk_log (RK_LOG_INFO, "TAKEN-OVER", "cluster=%u stage=%u rounds=%llu steps=%llu", self->cluster, self->stage,
             (unsigned long long) numbers.rounds, (unsigned long long) numbers.steps);
     return code == RK_OK ? rk_stage_check_round (self, err) : code;

@@ -15,6 +15,7 @@ static const rk_option_t s_options[] = {
     {"model", "NAME", "as model.name"},
     {"batch", "N", "samples per minibatch, as train.batch"},
     {"from", "RUN_DIR|FILE", "start from the parameters of a run or checkpoint"},
+    {"resume", "RUN_DIR|FILE", "go on from the latest checkpoint of a run, or from this one"},
     {"listen", "ENDPOINT", "wait for other processes there, as net.listen (tcp://127.0.0.1:5600)"},
     {"nodes", "N", "how many `rookery node` processes will join"},
     {"join", "ENDPOINT", "address of the process that runs with --listen"},

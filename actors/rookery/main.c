@@ -10,11 +10,11 @@
 #include "actors/rookery/commands.h"
 
 const rk_subcommand_t rk_subcommands[] = {
-    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from listen nodes insecure json quiet ",
+    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from resume listen nodes insecure json quiet ",
      "train a network; without a run file: cnn on Fashion-MNIST with four virtual nodes",
      "With --listen and --nodes it waits for that many `rookery node --join` processes and leads them.\n"
      "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"
-     "and checkpoints. The last line on stdout says how it went; progress goes to stderr.\n",
+     "and checkpoints; --resume goes on with one that was stopped or killed. The last line on stdout says how it went; progress goes to stderr.\n",
      rk_command_train},
     {"node", "", 0, 0, " join name speed ram threads fresh insecure json quiet ", "take part in the run of another process",
      "  rookery train --listen tcp://127.0.0.1:5600 --nodes 2\n"

@@ -70,6 +70,16 @@ rk_err_t rk_rundir_make (rk_settings_t *s, rk_error_t *err)
     return rk_runfile_write (s, path, err);
 }
 
+rk_err_t rk_rundir_go_on (const rk_settings_t *s, rk_error_t *err)
+{
+    char path[PATH_SIZE];
+    rk_err_t code = rk_make_path (s->run_dir, err);
+    if (code)
+        return code;
+    snprintf (path, sizeof path, "%s/settings.zpl", s->run_dir);
+    return rk_runfile_write (s, path, err);
+}
+
 bool rk_rundir_is (const char *dir)
 {
     char path[PATH_SIZE];

@@ -9,6 +9,8 @@ rk_err_t rk_make_path (const char *dir, rk_error_t *err) RK_MUST_CHECK;
 /* Makes s->run_dir (default: runs/<date>-<model>, numbered when taken) and writes settings.zpl into it.
  * errors: RK_EIO, RK_EINVAL (the folder holds another run).                                              */
 rk_err_t rk_rundir_make (rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
+/* A run goes on in s->run_dir, which is made if it is not there: writes settings.zpl. errors: RK_EIO. */
+rk_err_t rk_rundir_go_on (const rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
 /* Settings of the run in `dir`. errors: RK_EIO, RK_EINVAL. */
 rk_err_t rk_rundir_settings (const char *dir, rk_settings_t *s, rk_error_t *err) RK_MUST_CHECK;
 /* A checkpoint: the file itself, or the latest of a run folder. errors: RK_EIO, RK_ENOTFOUND. */

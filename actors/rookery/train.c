@@ -7,6 +7,7 @@
 #include "actors/node.h"
 #include "actors/planfile.h"
 #include "actors/rookery/commands.h"
+#include "actors/rookery/resume.h"
 #include "actors/rookery/rundir.h"
 
 /* Names are checked before anything is made, so that a wrong one is wrong use, not a failed run. */
@@ -68,7 +69,7 @@ static rk_err_t s_train (const rk_args_t *args, rk_node_config_t *config, const 
         config->initial = path;
     }
     if (!code)
-        code = rk_rundir_make (&config->settings, err);
+        code = config->resume ? rk_rundir_go_on (&config->settings, err) : rk_rundir_make (&config->settings, err);
     if (code)
         return code;
     code = rk_node_run (config, args->interrupted, &result, err);
@@ -81,6 +82,13 @@ static rk_err_t s_train (const rk_args_t *args, rk_node_config_t *config, const 
     return code;
 }
 
+static rk_err_t s_open_resume (rk_resume_t *resume, const rk_args_t *args, const char *from, rk_node_config_t *config, rk_error_t *err)
+{
+    if (args->n_words || rk_args_has (args, "preset") || rk_args_has (args, "from"))
+        return rk_error_set (err, RK_EINVAL, "--resume takes its settings from the checkpoint: no run file, --preset or --from beside it");
+    return rk_resume_open (resume, args, from, config, err);
+}
+
 int rk_command_train (const rk_args_t *args)
 {
     rk_error_t err = {0};
@@ -88,23 +96,31 @@ int rk_command_train (const rk_args_t *args)
                                .insecure = rk_args_has (args, "insecure")};
     rk_plan_t *plan = NULL;
     uint64_t n_processes = 0;
-    rk_err_t code = rk_command_settings (&config.settings, args, args->n_words ? args->words[0] : NULL, &err);
+    const char *resumed = rk_args_get (args, "resume");
+    rk_resume_t resume = {.plan = NULL};
+    rk_err_t code = resumed ? s_open_resume (&resume, args, resumed, &config, &err)
+                            : rk_command_settings (&config.settings, args, args->n_words ? args->words[0] : NULL, &err);
     if (!code)
         code = rk_command_check_names (&config.settings, &err);
     if (!code)
         code = s_processes (args, &config.settings, &n_processes, &err);
     if (code) { /* whatever it is, it is about the command line or the run file */
+        rk_resume_close (&resume);
         rk_program_fail (&err);
         return RK_EXIT_USAGE;
     }
-    if (*config.settings.run_plan)
+    if (resumed)
+        code = rk_resume_plan (&resume, (uint32_t) n_processes, &config, &err);
+    else if (*config.settings.run_plan)
         code = s_replay (&config.settings, &plan, &err);
-    config.plan = plan;
+    if (plan)
+        config.plan = plan;
     config.n_processes = (uint32_t) n_processes;
     config.listen = *config.settings.net_listen ? config.settings.net_listen : NULL;
     if (!code)
         code = s_train (args, &config, rk_args_get (args, "from"), &err);
     rk_plan_destroy (&plan);
+    rk_resume_close (&resume);
     return code ? rk_program_fail_run (&err) : RK_EXIT_DONE;
 }
 
