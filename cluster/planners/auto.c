@@ -13,6 +13,7 @@
 #define LEAST_EFFORT 300        /* of them, for the order of one set */
 #define MOST_STARTS 320
 #define MOST_KICKS 48
+#define FEW_KICKS 8             /* two small groups are divided in every way anyhow */
 #define EVERY_NUMBER 64         /* nodes up to which every number of clusters is tried from every start */
 
 typedef struct {
@@ -125,7 +126,7 @@ static void s_kick (s_auto_t *a, uint64_t until)
     const uint32_t n = a->q.n_nodes;
     uint16_t *group_of = malloc (n * sizeof *group_of);
     a->q.costs->out_of_memory = a->q.costs->out_of_memory || !group_of;
-    for (int i = 0; group_of && n > 2 && n <= EVERY_NUMBER && i < MOST_KICKS && a->q.costs->steps < until; i++) {
+    for (int i = 0; group_of && n > 2 && n <= EVERY_NUMBER && i < (n > 5 ? MOST_KICKS : FEW_KICKS) && a->q.costs->steps < until; i++) {
         const uint64_t left = until - a->q.costs->steps;
         const uint32_t n_groups = s_shake (a, group_of);
         rk_division_set (&a->q, &a->now, n_groups, group_of);
