@@ -24,6 +24,7 @@ static const rk_option_t s_options[] = {
     {"ram", "MB", "memory this node may use (default: what the machine has)"},
     {"fresh", NULL, "measure this machine again instead of using what an earlier run measured"},
     {"svg", "FILE", "draw the fleet"},
+    {"fleet", "FILE", "plan for the machines of that file instead of fleet.node"},
     {"insecure", NULL, "allow plain tcp beyond this machine: anyone who can reach it can take part"},
     {"checkpoint", "FILE", "this checkpoint instead of the run's latest"},
     {"input", "FILE", "samples: IDX images (plain or gzip) or raw f32"},

@@ -9,6 +9,7 @@
 #include "actors/planfile.h"
 #include "actors/profiler.h"
 #include "actors/rookery/commands.h"
+#include "actors/rookery/fleetfile.h"
 #include "actors/rookery/rundir.h"
 #include "actors/training.h"
 #include "compute/blas.h"
@@ -23,8 +24,9 @@ typedef struct {
     rk_model_t *model;
     rk_data_t *data;
     rk_model_info_t *info;
-    rk_profile_t nodes[RK_MAX_FLEET];
+    rk_profile_t *nodes; /* one more than n_nodes: what if there were another? */
     uint32_t n_nodes;
+    rk_fleetfile_t *file; /* NULL: the fleet of the settings */
     uint64_t *times; /* [node][forward, backward][layer] */
     rk_plan_t *plan;
 } self_t;
@@ -35,36 +37,72 @@ static void s_free (self_t *self)
     rk_model_info_destroy (&self->info);
     rk_data_close (&self->data);
     rk_model_destroy (&self->model);
+    rk_fleetfile_destroy (&self->file);
+    free (self->nodes);
     free (self->times);
     free (self);
 }
 
-/* The virtual nodes of the settings (or this machine as one node), with the figures measured here. */
+/* A virtual node of the settings, or this machine as one node. */
+static void s_declare (self_t *self, uint32_t i, const rk_host_t *host, rk_profile_t *node)
+{
+    const rk_fleet_node_t *declared = &self->settings.fleet[i];
+    const bool virtual = self->settings.n_fleet > 0;
+    node->host = host->id;
+    node->cores = host->cores;
+    node->speed_ppm = virtual ? (uint32_t) (declared->speed * 1e6 + 0.5) : 1000000;
+    node->ram_bytes = virtual && declared->ram_mb ? declared->ram_mb << 20 : host->ram_bytes / self->n_nodes;
+    snprintf (node->name, sizeof node->name, "%s", virtual ? declared->name : "this-machine");
+}
+
+/* A machine of the fleet file; nodes of one host come together. */
+static void s_machine (const self_t *self, uint32_t i, rk_profile_t *node)
+{
+    const rk_fleetfile_node_t *given = &self->file->nodes[i];
+    node->host = i;
+    for (uint32_t j = 0; *given->host && j < i; j++)
+        if (!strcmp (self->file->nodes[j].host, given->host)) {
+            node->host = j;
+            break;
+        }
+    node->cores = given->cores;
+    node->speed_ppm = 1000000;
+    node->ram_bytes = given->ram_mb << 20;
+    snprintf (node->name, sizeof node->name, "%s", given->name);
+}
+
+/* All nodes, with the figures of the model measured here. */
 static rk_err_t s_nodes (self_t *self, rk_error_t *err)
 {
     rk_host_t host;
     size_t n_layers = self->info->n_layers, per_node = 2 * n_layers;
     rk_host_look (&host);
-    self->n_nodes = self->settings.n_fleet ? self->settings.n_fleet : 1;
+    self->n_nodes = self->file ? self->file->n_nodes : self->settings.n_fleet ? self->settings.n_fleet : 1;
     self->times = calloc ((self->n_nodes + 1) * per_node, sizeof *self->times);
-    if (!self->times)
+    self->nodes = calloc (self->n_nodes + 1, sizeof *self->nodes);
+    if (!self->times || !self->nodes)
         return rk_error_set (err, RK_ENOMEM, "no memory for the profiles of %u nodes", self->n_nodes);
     uint64_t *measured = self->times + self->n_nodes * per_node;
     rk_err_t code = rk_profile_layers (self->model, self->settings.train_batch, BUDGET_NS, measured, measured + n_layers, err);
     for (uint32_t i = 0; i < self->n_nodes && !code; i++) {
-        const rk_fleet_node_t *declared = &self->settings.fleet[i];
-        bool virtual = self->settings.n_fleet > 0;
-        uint32_t ppm = virtual ? (uint32_t) (declared->speed * 1e6 + 0.5) : 1000000;
         uint64_t *times = self->times + i * per_node;
+        self->nodes[i] = (rk_profile_t){.id = i, .gemm_mflops = 1, .forward_ns = times, .backward_ns = times + n_layers};
+        if (self->file)
+            s_machine (self, i, &self->nodes[i]);
+        else
+            s_declare (self, i, &host, &self->nodes[i]);
+        const double speed = self->file ? self->file->nodes[i].speed : self->nodes[i].speed_ppm / 1e6;
         for (size_t l = 0; l < per_node; l++)
-            times[l] = measured[l] * 1000000 / (ppm ? ppm : 1);
-        self->nodes[i] = (rk_profile_t){.id = i, .host = host.id, .cores = host.cores, .speed_ppm = ppm, .gemm_mflops = 1,
-                                        .ram_bytes = virtual && declared->ram_mb ? declared->ram_mb << 20
-                                                                                : host.ram_bytes / self->n_nodes,
-                                        .forward_ns = times, .backward_ns = times + n_layers};
-        snprintf (self->nodes[i].name, sizeof self->nodes[i].name, "%s", virtual ? declared->name : "this-machine");
+            times[l] = (uint64_t) ((double) measured[l] / (speed > 0 ? speed : 1e-6)) + 1;
     }
     return code;
+}
+
+static rk_fleet_t s_fleet (const self_t *self)
+{
+    return (rk_fleet_t){.nodes = self->nodes, .n_nodes = self->n_nodes,
+                        .link_bytes_per_s = self->file ? self->file->bytes_per_s : NULL,
+                        .link_rtt_ns = self->file ? self->file->rtt_ns : NULL};
 }
 
 static rk_err_t s_make (self_t *self, rk_error_t *err)
@@ -81,7 +119,7 @@ static rk_err_t s_make (self_t *self, rk_error_t *err)
                                   rk_data_n (self->data, RK_SPLIT_TEST), err);
     if (!code)
         code = s_nodes (self, err);
-    rk_fleet_t fleet = {.nodes = self->nodes, .n_nodes = self->n_nodes};
+    const rk_fleet_t fleet = s_fleet (self);
     const char *kernels = rk_blas_best (self->settings.run_precision == RK_PRECISION_BF16);
     if (!code)
         code = rk_plan_make (&self->plan, VIEW, &fleet, self->info, &self->settings, kernels, err);
@@ -117,25 +155,99 @@ static void s_layers (const rk_model_t *model, const rk_plan_stage_t *stage, cha
                   rk_model_layer_name (model, (int) stage->last - 1));
 }
 
-static void s_print_stage (const self_t *self, uint32_t cluster, uint32_t at)
+static const rk_profile_t *s_profile (const self_t *self, uint32_t id)
 {
-    const rk_plan_t *plan = self->plan;
-    const rk_plan_stage_t *stage = rk_plan_stage (plan, cluster, at);
-    char layers[64], name[48];
-    double speed = 1;
-    for (uint32_t i = 0; i < plan->n_nodes; i++)
-        if (plan->nodes[i] == stage->node)
-            speed = plan->node_speed_ppm[i] / 1e6;
-    if (stage->node < plan->settings.n_fleet)
-        snprintf (name, sizeof name, "%s", plan->settings.fleet[stage->node].name);
-    else
-        snprintf (name, sizeof name, "node %u", stage->node);
-    s_layers (self->model, stage, layers, sizeof layers);
-    printf ("  stage %-2u %-12s speed %-4.2g %-22s %8.2f ms %6.0f MB\n", at, name, speed, layers, (double) stage->busy_ns / 1e6,
-            (double) stage->memory_bytes / 1048576);
+    for (uint32_t i = 0; self->nodes && i < self->n_nodes; i++)
+        if (self->nodes[i].id == id)
+            return &self->nodes[i];
+    return NULL;
 }
 
-static void s_print (const self_t *self)
+static const char *s_name (const self_t *self, uint32_t id, char *text, size_t size)
+{
+    const rk_profile_t *node = s_profile (self, id);
+    if (node)
+        snprintf (text, size, "%s", node->name);
+    else if (id < self->plan->settings.n_fleet)
+        snprintf (text, size, "%s", self->plan->settings.fleet[id].name);
+    else
+        snprintf (text, size, "node %u", id);
+    return text;
+}
+
+/* Ten places, as full as the node is; nothing where its memory is not known. */
+static void s_bar (const self_t *self, const rk_plan_stage_t *stage, char *text, size_t size)
+{
+    const rk_profile_t *node = s_profile (self, stage->node);
+    const double mb = (double) stage->memory_bytes / 1048576;
+    if (!node || node->ram_bytes == 0 || stage->memory_bytes > node->ram_bytes) {
+        snprintf (text, size, "%.0f MB", mb);
+        return;
+    }
+    const int full = (int) (10 * stage->memory_bytes / node->ram_bytes);
+    snprintf (text, size, "%.*s%.*s %.0f/%.0f MB", full, "##########", 10 - full, "----------", mb, (double) node->ram_bytes / 1048576);
+}
+
+static void s_print_stage (const self_t *self, uint32_t cluster, uint32_t at)
+{
+    const rk_plan_stage_t *stage = rk_plan_stage (self->plan, cluster, at);
+    char layers[64], name[48], bar[48];
+    s_layers (self->model, stage, layers, sizeof layers);
+    s_bar (self, stage, bar, sizeof bar);
+    printf ("  %-2u %-12.12s %-22.22s %8.2f ms %s %s\n", at, s_name (self, stage->node, name, sizeof name), layers,
+            (double) stage->busy_ns / 1e6, stage->recompute ? "R" : " ", bar);
+}
+
+/* Why it is not faster. */
+static void s_print_bottleneck (const self_t *self, const rk_score_t *score)
+{
+    const rk_plan_t *plan = self->plan;
+    char name[48], layers[64];
+    for (uint32_t c = 0; c < plan->n_clusters; c++) {
+        const rk_plan_cluster_t *cluster = &plan->clusters[c];
+        uint32_t slowest = 0;
+        for (uint32_t s = 1; s < cluster->n_stages; s++)
+            if (rk_plan_stage (plan, c, s)->busy_ns > rk_plan_stage (plan, c, slowest)->busy_ns)
+                slowest = s;
+        const rk_plan_stage_t *stage = rk_plan_stage (plan, c, slowest);
+        const uint64_t period = UINT64_C (1000000000000000000) / cluster->rate;
+        s_layers (self->model, stage, layers, sizeof layers);
+        if (stage->busy_ns + stage->busy_ns / 50 >= period)
+            printf ("cluster %u waits for %s (%s)\n", c, s_name (self, stage->node, name, sizeof name), layers);
+        else
+            printf ("cluster %u waits for links, its window or its hosts' cores: %.2f ms, stages %.2f\n", c, (double) period / 1e6,
+                    (double) stage->busy_ns / 1e6);
+    }
+    if (plan->n_clusters > 1 && score->averaging_ns * 2 > score->round_ns)
+        printf ("averaging takes %.0f %% of a round: average.every larger would help\n",
+                100.0 * (double) score->averaging_ns / (double) score->round_ns);
+}
+
+/* The same fleet with its strongest node twice; links of the new one are not known. */
+static void s_print_one_more (self_t *self, const rk_score_t *score)
+{
+    if (!self->nodes || self->n_nodes >= RK_PLAN_MAX_NODES || (self->file && self->file->bytes_per_s))
+        return;
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < self->n_nodes; i++)
+        if (self->nodes[i].forward_ns[0] + self->nodes[i].backward_ns[0] < self->nodes[best].forward_ns[0] + self->nodes[best].backward_ns[0])
+            best = i;
+    rk_profile_t *more = &self->nodes[self->n_nodes];
+    *more = self->nodes[best];
+    more->id = self->nodes[self->n_nodes - 1].id + 1;
+    more->host = self->file ? UINT64_MAX : more->host;
+    const rk_fleet_t fleet = {.nodes = self->nodes, .n_nodes = self->n_nodes + 1};
+    rk_plan_t *plan = NULL;
+    rk_score_t other;
+    if (rk_plan_make (&plan, VIEW, &fleet, self->info, &self->settings, self->plan->kernels, NULL))
+        return;
+    rk_plan_score (plan, &other);
+    printf ("one more like %s: %.0f samples/s (%+.0f %%)\n", self->nodes[best].name, (double) other.samples_per_1000s / 1000,
+            100.0 * ((double) other.samples_per_1000s / (double) (score->samples_per_1000s ? score->samples_per_1000s : 1) - 1));
+    rk_plan_destroy (&plan);
+}
+
+static void s_print (self_t *self)
 {
     const rk_plan_t *plan = self->plan;
     rk_score_t score;
@@ -152,9 +264,13 @@ static void s_print (const self_t *self)
     for (uint32_t r = 0; r < plan->n_rings; r++)
         printf ("ring %u: floats %" PRIu64 " to %" PRIu64 " (%.2f MB)\n", r, plan->rings[r].lo, plan->rings[r].hi,
                 (double) (plan->rings[r].hi - plan->rings[r].lo) * sizeof (float) / 1e6);
-    printf ("predicted: %.0f samples/s, %.2f MB per averaging, %.0f MB on the fullest node\n",
-            (double) score.samples_per_1000s / 1000, (double) score.round_bytes / 1e6,
-            (double) score.max_memory_bytes / 1048576);
+    s_print_bottleneck (self, &score);
+    printf ("predicted: %.0f samples/s, %.1f s a pass; a round %.1f ms\n", (double) score.samples_per_1000s / 1000,
+            (double) plan->train_samples * 1000 / (double) (score.samples_per_1000s ? score.samples_per_1000s : 1),
+            (double) score.round_ns / 1e6);
+    printf ("averaging: %.2f MB and %.1f ms; fullest node %.0f MB\n", (double) score.round_bytes / 1e6,
+            (double) score.averaging_ns / 1e6, (double) score.max_memory_bytes / 1048576);
+    s_print_one_more (self, &score);
 }
 
 static rk_err_t s_plan (self_t *self, const rk_args_t *args, bool *usage, rk_error_t *err)
@@ -166,12 +282,19 @@ static rk_err_t s_plan (self_t *self, const rk_args_t *args, bool *usage, rk_err
         return s_read (self, path, err);
     }
     rk_err_t code = rk_command_settings (&self->settings, args, word, err);
+    const char *fleet = rk_args_get (args, "fleet");
+    if (!code && fleet) {
+        code = rk_fleetfile_read (&self->file, fleet, err);
+        self->settings.fleet_given = true;
+    }
     if (!code)
         code = rk_command_check_names (&self->settings, err);
     *usage = code != RK_OK;
     if (code)
         return code;
-    return *self->settings.run_plan ? s_read (self, self->settings.run_plan, err) : s_make (self, err);
+    code = *self->settings.run_plan ? s_read (self, self->settings.run_plan, err) : s_make (self, err);
+    *usage = self->file && code == RK_EPLAN; /* the fleet that was given is at fault */
+    return code;
 }
 
 int rk_command_plan (const rk_args_t *args)

@@ -226,6 +226,35 @@ case_impossible_plan () {
     [ ! -e run ]
 }
 
+# A fleet of machines that are not here: planned, or refused in one sentence that says what is wrong.
+case_fleet_file () {
+    local plan=("$rookery" plan --model mlp-tiny --set data.name=synthetic --fleet)
+    bad () { # SENTENCE LINES...
+        local sentence=$1
+        shift
+        printf '%s\n' "$@" >bad.zpl
+        expect 2 "$sentence" "${plan[@]}" bad.zpl
+    }
+    printf '%s\n' 'node = a 4 800 4' 'node = b 2 400 4' 'node = c 1 200 2' 'link = a b 100 20' >fleet.zpl
+    "${plan[@]}" fleet.zpl >out
+    grep -q '^cluster 0: ' out && grep -q '^cluster 0 waits for ' out && grep -q '^predicted: [1-9]' out
+    [ "$(awk 'length > 80' out | wc -l)" = 0 ] || fail "a line of more than 80 columns"
+    "${plan[@]}" fleet.zpl --set plan.planner=exact --json | grep -q '"predicted":'
+    bad 'node a has speed 0' 'node = a 0 100'
+    bad 'node a has speed -1' 'node = a -1 100'
+    bad 'node a has -5 MB' 'node = a 1 -5'
+    bad 'node a has 0 cores' 'node = a 1 100 0'
+    bad 'two nodes are called a' 'node = a 1 100' 'node = a 1 200'
+    bad 'no node before it is called b' 'node = a 1 100' 'link = a b 10 1'
+    bad 'both must be above 0' 'node = a 1 100' 'node = b 1 100' 'link = a b 0 1'
+    bad 'NAME SPEED RAM_MB' 'node = a'
+    bad 'valid: node link' 'nod = a 1 100'
+    bad 'no node; a line for each' '# nobody'
+    plan=("$rookery" plan --model cnn --set data.name=synthetic --fleet)
+    bad 'lacks [0-9]+ MB|short by [0-9]+ MB' 'node = a 1 10'
+    expect 2 'none.zpl: No such file' "${plan[@]}" none.zpl
+}
+
 case_port_in_use () {
     # the first one keeps the port while it waits for a node
     "$rookery" train --model mlp-tiny --listen 'tcp://127.0.0.1:*' --nodes 1 --set run.dir=first >out 2>err &
@@ -297,7 +326,7 @@ case_full_disc () {
 }
 
 for name in help train_and_read_back plan_is_replayed run_file predict bench interrupt_saves wrong_use wrong_run_file \
-    bad_data impossible_plan port_in_use not_loopback bad_run_folder full_disc; do
+    bad_data impossible_plan fleet_file port_in_use not_loopback bad_run_folder full_disc; do
     run_case $name case_$name
 done
 finish
