@@ -5,9 +5,9 @@
 
 #include "cluster/bytes.h"
 
-#define BEAT_MS     200
-#define HELLO_MS    400
-#define GIVE_UP_MS  15000 /* waiting for state that only silent members have */
+#define BEAT_MS    200
+#define HELLO_MS   400
+#define GIVE_UP_MS 15000 /* waiting for state that only silent members have */
 
 /* ---- in and out of views */
 void fleet_member_open (fleet_t *w, uint32_t i, const rk_view_t *view, const uint8_t *decision, size_t size,
@@ -264,8 +264,9 @@ static void s_beat (fleet_t *w, uint32_t i)
         fleet_post (w, beat);
         if (w->procs[q].dead && w->procs[q].host == p->host)
             rk_membership_dead (p->m, id, w->now_ms);
-        const bool unheard = fleet_leader (p) == i && p->view->number > 1 && !w->procs[q].joined;
-        if (unheard) { /* a joiner is told what it is in */
+        const bool unheard =
+            rk_membership_first (p->m, w->now_ms) == p->id && p->view->number > 1 && !w->procs[q].joined;
+        if (unheard) { /* a joiner is told what it is in, also when its leader has died meanwhile */
             const rk_agree_msg_t welcome = {.kind = RK_AGREE_PAXOS,
                                             .view = p->view->number - 1,
                                             .paxos = {.kind = RK_PAXOS_DECIDED,
