@@ -10,6 +10,7 @@
 #ifndef RK_ACTORS_ACTOR_H
 #define RK_ACTORS_ACTOR_H
 #include <czmq.h>
+#include "actors/security/identity.h"
 #include "messages/wire.h"
 
 typedef struct rk_actor rk_actor_t; /* parent's handle */
@@ -38,6 +39,7 @@ typedef struct {
 
 typedef struct {
     const char *bind;        /* endpoint of the inbox: "inproc://x", "ipc:///run/x", "tcp://127.0.0.1:*"; NULL: a unique inproc one */
+    const rk_identity_t *identity; /* for tcp: keys of this process, or &rk_identity_plain; NULL: no tcp. Copied */
     const char *coordinator; /* endpoint of this process's coordinator inbox, or NULL */
     const char *observer;    /* endpoint of this process's observer inbox, or NULL */
     uint32_t node;           /* id; with the class's kind it makes the address */
@@ -64,7 +66,8 @@ bool rk_actor_said (rk_actor_t *actor, char *word, size_t size, rk_error_t *err)
 
 /* ---- actor */
 uint32_t rk_loop_address (const rk_loop_t *loop);
-const char *rk_loop_endpoint (const rk_loop_t *loop);
+const char *rk_loop_endpoint (const rk_loop_t *loop); /* tcp with the key: "tcp://host:port/KEY" */
+const rk_identity_t *rk_loop_identity (const rk_loop_t *loop); /* all zero without one */
 uint64_t rk_loop_view (const rk_loop_t *loop);
 void rk_loop_set_view (rk_loop_t *loop, uint64_t view);
 rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;

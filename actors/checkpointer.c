@@ -119,6 +119,7 @@ static const rk_actor_class_t s_class = {
 rk_err_t rk_checkpointer_new (rk_actor_t **actor_p, const rk_checkpointer_config_t *config, rk_error_t *err)
 {
     rk_actor_plumbing_t plumbing = {.bind = config->bind,
+                                    .identity = config->identity,
                                     .coordinator = config->coordinator,
                                     .observer = config->observer,
                                     .node = config->node,

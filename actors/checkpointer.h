@@ -19,6 +19,7 @@ typedef struct {
     const rk_model_t *model; /* borrowed */
     uint32_t node;
     const char *bind, *coordinator, *observer;
+    const rk_identity_t *identity; /* for tcp (actor.h) */
     const char *run_dir;     /* NULL or "": digest only, no file */
     uint32_t keep;           /* checkpoints kept, 0: 2 */
     const char *resume;      /* the checkpoint that the plan goes on from; NULL: none */

@@ -269,6 +269,8 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_FAILED] = rk_coordinator_on_failed,
     [RK_MSG_STOP] = rk_coordinator_on_stop,
     [RK_MSG_STOPPED] = rk_coordinator_on_stopped,
+    [RK_MSG_KEYS] = rk_coordinator_on_keys,
+    [RK_MSG_ENROL] = rk_coordinator_on_enrol,
 };
 
 static const rk_actor_class_t s_class = {
@@ -285,7 +287,7 @@ static const rk_actor_class_t s_class = {
 
 rk_err_t rk_coordinator_new (rk_actor_t **actor_p, const rk_coordinator_config_t *config, rk_error_t *err)
 {
-    rk_actor_plumbing_t plumbing = {.bind = config->bind, .observer = config->observer,
+    rk_actor_plumbing_t plumbing = {.bind = config->bind, .identity = config->identity, .observer = config->observer,
                                     .node = config->join ? RK_UNNUMBERED : RK_LEADER,
                                     .max_message_bytes = MOST_MESSAGE_BYTES, .hwm = 10000};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);

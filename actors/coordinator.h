@@ -48,6 +48,7 @@ typedef struct {
     const char *join;              /* follower: endpoint of the leader's inbox */
     const char *name;              /* follower: what it is called; leader: may be NULL */
     const char *observer;
+    const rk_identity_t *identity; /* for tcp (actor.h) */
     rk_run_kind_t kind;
     uint64_t n_forward_only;       /* RK_RUN_EVAL, RK_RUN_PREDICT: minibatches */
     int64_t patience_ms;           /* least deadline of a state; 0: the built-in one (tests shorten it) */

@@ -6,15 +6,21 @@
 #include "compute/blas.h"
 
 /* ---- answering somebody who is not known and will not be */
-void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why)
+void rk_coordinator_answer_stranger (rk_coordinator_t *self, const rk_packet_t *packet, rk_msg_t *msg)
 {
     const uint32_t once = rk_address (RK_ACTOR_COORDINATOR, RK_UNNUMBERED);
-    rk_log (RK_LOG_WARNING, "REFUSED", "message=%s %s", rk_msg_kind_name (packet->msg.kind), why);
     if (rk_loop_learn (self->loop, once, packet) != RK_OK)
         return;
-    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = 1, .reason = why}};
-    rk_coordinator_send (self, once, &stop, NULL, 0);
+    rk_coordinator_send (self, once, msg, NULL, 0);
     rk_loop_forget (self->loop, once);
+}
+
+void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why)
+{
+    rk_log (RK_LOG_WARNING, "REFUSED", "message=%s address=%s key=%.12s %s", rk_msg_kind_name (packet->msg.kind),
+            packet->remote[0] ? packet->remote : "local", packet->user, why);
+    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = 1, .reason = why}};
+    rk_coordinator_answer_stranger (self, packet, &stop);
 }
 
 /* ---- the leader: Hello */
@@ -48,7 +54,8 @@ static rk_err_t s_welcome (rk_coordinator_t *self, uint32_t process, uint32_t no
     rk_settings_write (&self->settings, text, size);
     rk_msg_t msg = {.kind = RK_MSG_WELCOME, .welcome = {.node = node, .settings = text, .leader = RK_LEADER,
                                                            .host = self->roster.list[RK_LEADER].host,
-                                                           .pid = self->roster.list[RK_LEADER].pid}};
+                                                           .pid = self->roster.list[RK_LEADER].pid,
+                                                           .listen = rk_loop_endpoint (self->loop)}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);
     free (text);
     return RK_OK;
@@ -58,6 +65,7 @@ static void s_check_gathered (rk_coordinator_t *self)
 {
     if (self->roster.n < self->roster.capacity || !rk_coordinator_find (self, rk_address (RK_ACTOR_NODE, RK_LEADER)))
         return;
+    rk_coordinator_tell_keys (self); /* before anybody is told to connect */
     if (self->given) {
         rk_plan_t *plan = self->given;
         self->given = NULL;
@@ -74,7 +82,9 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
     const rk_hello_t *hello = &packet->msg.hello;
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_STRANGER)
         return rk_coordinator_refuse (packet, "a second Hello", err);
-    const char *why = s_unwelcome (self, hello);
+    const char *why = rk_coordinator_impostor (packet);
+    if (!why)
+        why = s_unwelcome (self, hello);
     if (why) {
         rk_coordinator_refuse_stranger (self, packet, why);
         return RK_OK;
@@ -83,6 +93,7 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
                                .cores = hello->cores, .pid = hello->pid};
     snprintf (entry.name, sizeof entry.name, "%s", hello->name);
     snprintf (entry.kernels, sizeof entry.kernels, "%s", hello->kernels);
+    snprintf (entry.key, sizeof entry.key, "%s", hello->key);
     uint32_t process;
     rk_err_t rc = rk_roster_add (&self->roster, &entry, &process, err);
     if (!rc)
@@ -93,7 +104,7 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
         rc = s_welcome (self, process, entry.node, err);
     if (rc)
         return rc;
-    rk_log (RK_LOG_INFO, "JOINED", "node=%u name=%s pid=%u cores=%u joined=%u of=%u", entry.node, entry.name, entry.pid,
+    rk_log (RK_LOG_INFO, "JOINED", "node=%u name=%s pid=%u key=%.12s cores=%u joined=%u of=%u", entry.node, entry.name, entry.pid, entry.key,
             entry.cores, self->roster.n - 1, self->n_processes);
     s_check_gathered (self);
     return RK_OK;
@@ -103,12 +114,14 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
 static void s_hello (rk_coordinator_t *self)
 {
     rk_host_t host;
+    char key[RK_KEY_TEXT];
     rk_host_look (&host);
     rk_msg_t msg = {.kind = RK_MSG_HELLO,
                     .hello = {.name = self->name, .control = rk_loop_endpoint (self->loop), .host = host.id,
                               .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_best (true),
                               .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE,
-                              .profile_only = self->kind == RK_RUN_PROFILE}};
+                              .profile_only = self->kind == RK_RUN_PROFILE,
+                              .key = rk_coordinator_own_key (self, key)}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &msg, NULL, 0);
 }
 
@@ -180,6 +193,8 @@ static void s_registered (rk_coordinator_t *self, uint32_t address)
 static rk_err_t s_register (rk_coordinator_t *self, const rk_packet_t *packet, rk_error_t *err)
 {
     uint32_t address = packet->msg.sender;
+    if (packet->remote[0])
+        return rk_coordinator_refuse (packet, "actors of this process do not come over tcp", err);
     if (rk_address_kind (address) == RK_ACTOR_COORDINATOR || rk_coordinator_find (self, address))
         return rk_coordinator_refuse (packet, "the address is taken", err);
     if (self->state >= RK_STATE_RUN && self->state < RK_STATE_STOPPING)

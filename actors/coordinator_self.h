@@ -156,7 +156,14 @@ void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address);
 void rk_coordinator_check_stopped (rk_coordinator_t *self);
 void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why);
 void rk_coordinator_late (rk_coordinator_t *self); /* the deadline of the state has passed */
+/* Once, to somebody who is not known and will not be. */
+void rk_coordinator_answer_stranger (rk_coordinator_t *self, const rk_packet_t *packet, rk_msg_t *msg);
 void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why);
+
+/* ---- coordinator_keys.c */
+const char *rk_coordinator_own_key (const rk_coordinator_t *self, char text[RK_KEY_TEXT]); /* "" without encryption */
+const char *rk_coordinator_impostor (const rk_packet_t *packet); /* why a Hello's key is not to be believed; NULL: it is */
+void rk_coordinator_tell_keys (rk_coordinator_t *self);          /* to every process, before it is told to connect */
 
 /* ---- coordinator_control.c; all do nothing without control records */
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
@@ -172,7 +179,8 @@ rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator
     rk_coordinator_on_profile_request, rk_coordinator_on_profile, rk_coordinator_on_plan, rk_coordinator_on_wired,
     rk_coordinator_on_peers, rk_coordinator_on_start, rk_coordinator_on_lease_request, rk_coordinator_on_lease_grant,
     rk_coordinator_on_for_stages, rk_coordinator_on_round_applied, rk_coordinator_on_evaluated, rk_coordinator_on_saved,
-    rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped;
+    rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped,
+    rk_coordinator_on_keys, rk_coordinator_on_enrol;
 void rk_coordinator_on_parent_ready (rk_coordinator_t *self);
 
 #endif

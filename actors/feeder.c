@@ -283,7 +283,7 @@ static const rk_actor_class_t s_class = {.kind = RK_ACTOR_FEEDER, .self_size = s
 
 rk_err_t rk_feeder_new (rk_actor_t **actor_p, const rk_feeder_config_t *config, rk_error_t *err)
 {
-    const rk_actor_plumbing_t plumbing = {.bind = config->bind, .coordinator = config->coordinator, .observer = config->observer,
+    const rk_actor_plumbing_t plumbing = {.bind = config->bind, .identity = config->identity, .coordinator = config->coordinator, .observer = config->observer,
                                           .node = config->node, .view = config->plan->view,
                                           .max_message_bytes = RK_WIRE_MAX_ENVELOPE};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);

@@ -15,6 +15,7 @@ typedef struct {
     uint32_t node;         /* of stage 0 of its cluster */
     const rk_data_t *data; /* const; borrowed for the actor's life */
     const char *bind, *coordinator, *observer;
+    const rk_identity_t *identity; /* for tcp (actor.h) */
     uint32_t corrupt;
 } rk_feeder_config_t;
 rk_err_t rk_feeder_new (rk_actor_t **actor_p, const rk_feeder_config_t *config, rk_error_t *err) RK_MUST_CHECK;

@@ -2,6 +2,7 @@
  * The actor's half: sockets, the poll loop, dispatch by table, and the one place where handlers' codes are
  * sorted. Nothing is allocated per message.                                                                */
 #include "actors/loop.h"
+#include "actors/security/gate.h"
 
 #define BURST 64                    /* messages taken from one socket before work gets its turn */
 #define LOUD_DROPS 8                /* dropped messages that are logged; the rest is only counted */
@@ -47,13 +48,73 @@ static void s_sort (rk_loop_t *loop, rk_err_t code, const rk_error_t *err)
 
 /* ---- open and close */
 
+/* libzmq waits for ever to tell nobody: a monitor is stopped while somebody listens. */
+static void s_unwatch (rk_loop_t *loop)
+{
+    if (loop->watched && zmq_socket_monitor (loop->inbox_socket, NULL, 0) != 0)
+        rk_log (RK_LOG_ERROR, "MONITOR", "cannot be stopped: %s", zmq_strerror (errno));
+    loop->watched = false;
+}
+
+static void s_unheard (rk_loop_t *loop, const char *monitor)
+{
+    zsock_t *ear = zsock_new (ZMQ_PAIR);
+    loop->watched = ear && zmq_connect (zsock_resolve (ear), monitor) == 0;
+    s_unwatch (loop);
+    zsock_destroy (&ear);
+}
+
+/* The gate hears of every connection before there can be one. */
+static rk_err_t s_guard (rk_loop_t *loop, rk_error_t *err)
+{
+    char monitor[64];
+    const int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_MONITOR_STOPPED |
+                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    rk_endpoint_unique (monitor, sizeof monitor, "inproc", NULL);
+    if (zmq_socket_monitor (loop->inbox_socket, monitor, events) != 0)
+        return rk_error_set (err, RK_EIO, "no monitor for an inbox: %s", zmq_strerror (errno));
+    rk_err_t rc = rk_gate_watch (loop->identity.gate, monitor, err);
+    loop->watched = rc == RK_OK;
+    if (rc)
+        s_unheard (loop, monitor);
+    if (!rc)
+        rc = rk_identity_serve (&loop->identity, loop->inbox_socket, loop->klass->kind == RK_ACTOR_COORDINATOR, err);
+    loop->guarded = rc == RK_OK;
+    return rc;
+}
+
 static rk_err_t s_bind (rk_loop_t *loop, const char *endpoint, rk_error_t *err)
 {
-    if (zmq_bind (loop->inbox_socket, endpoint) != 0)
-        return rk_error_set (err, RK_EIO, "cannot bind %s: %s", endpoint, zmq_strerror (errno));
+    char address[RK_LOOP_ENDPOINT];
+    uint8_t key[RK_KEY_BYTES];
+    bool has_key = false, tcp = rk_endpoint_is_tcp (endpoint);
+    rk_err_t rc = rk_endpoint_split (endpoint, address, sizeof address, key, &has_key, err);
+    if (!rc && has_key && (loop->identity.plain || memcmp (key, loop->identity.public_key, RK_KEY_BYTES) != 0))
+        rc = rk_error_set (err, RK_EINVAL, "cannot bind %s: that is not the key of this node", endpoint);
+    if (!rc && tcp && !loop->has_identity)
+        rc = rk_error_set (err, RK_EINVAL, "cannot bind %s: an actor needs an identity for tcp", endpoint);
+    if (!rc && tcp && !loop->identity.plain && !loop->guarded)
+        rc = s_guard (loop, err);
+    if (!rc && zmq_bind (loop->inbox_socket, address) != 0)
+        rc = rk_error_set (err, RK_EIO, "cannot bind %s: %s", address, zmq_strerror (errno));
     /* Who connected before is attached now. Its pipe says nothing of what comes until it was once found empty. */
-    if (loop->items)
+    if (!rc && loop->items)
         loop->items[RK_LOOP_INBOX].dirty = true;
+    return rc;
+}
+
+/* Where the inbox is: tcp with the key of who answers there. */
+static rk_err_t s_find_endpoint (rk_loop_t *loop, rk_error_t *err)
+{
+    size_t size = sizeof loop->endpoint - RK_KEY_TEXT - 1;
+    if (zmq_getsockopt (loop->inbox_socket, ZMQ_LAST_ENDPOINT, loop->endpoint, &size) != 0)
+        return rk_error_set (err, RK_EIO, "inbox has no endpoint: %s", zmq_strerror (errno));
+    size_t n = strlen (loop->endpoint);
+    if (loop->guarded) {
+        loop->endpoint[n] = '/';
+        rk_key_text (loop->identity.public_key, loop->endpoint + n + 1);
+    }
     return RK_OK;
 }
 
@@ -69,10 +130,7 @@ static rk_err_t s_open_inbox (rk_loop_t *loop, const char *bind, rk_error_t *err
     if (!bind)
         rk_endpoint_unique (own, sizeof own, "inproc", NULL);
     rk_err_t code = s_bind (loop, bind ? bind : own, err);
-    size_t size = sizeof loop->endpoint;
-    if (code == RK_OK && zmq_getsockopt (loop->inbox_socket, ZMQ_LAST_ENDPOINT, loop->endpoint, &size) != 0)
-        return rk_error_set (err, RK_EIO, "inbox has no endpoint: %s", zmq_strerror (errno));
-    return code;
+    return code ? code : s_find_endpoint (loop, err);
 }
 
 rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *klass, const rk_actor_plumbing_t *plumbing,
@@ -87,6 +145,9 @@ rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *k
     loop->view = plumbing->view;
     loop->max_message_bytes = plumbing->max_message_bytes;
     loop->hwm = plumbing->hwm ? plumbing->hwm : 1000;
+    loop->has_identity = plumbing->identity != NULL;
+    if (loop->has_identity)
+        loop->identity = *plumbing->identity;
     rk_err_t code = rk_packet_new (&loop->packet);
     if (code != RK_OK)
         return rk_error_set (err, code, "no memory for a packet");
@@ -108,7 +169,9 @@ void rk_loop_close (rk_loop_t *loop)
         zsock_destroy (&loop->peers[i].dealer);
         free (loop->peers[i].endpoint);
     }
+    s_unwatch (loop);
     zsock_destroy (&loop->inbox);
+    rk_identity_forget (&loop->identity);
     free (loop->peers);
     free (loop->items);
     free (loop->fds);
@@ -177,6 +240,9 @@ static rk_err_t s_dispatch (rk_loop_t *loop, rk_packet_t *packet, rk_error_t *er
     if (!handle)
         return rk_error_set (err, RK_EFORMAT, "%s from %s %u is not for this actor", rk_msg_kind_name (msg->kind),
                              rk_actor_kind_name (rk_address_kind (msg->sender)), rk_address_node (msg->sender));
+    if (strncmp (packet->user, RK_GATE_TICKET, sizeof RK_GATE_TICKET - 1) == 0 && msg->kind != RK_MSG_ENROL)
+        return rk_error_set (err, RK_EFORMAT, "%s from %s: with %s one may only enrol", rk_msg_kind_name (msg->kind), packet->remote,
+                             packet->user);
     /* a state is told by the rounds it has had: it is taken over from one view into another */
     bool of_view = msg->kind < RK_MSG_HELLO && msg->kind != RK_MSG_HANDOVER_REQUEST && msg->kind != RK_MSG_HANDOVER;
     if (of_view && msg->view != loop->view)

@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include "actors/actor.h"
+#include "actors/security/identity.h"
 
 #define RK_LOOP_ENDPOINT 256
 #define RK_LOOP_ID 255 /* longest ROUTER routing id */
@@ -44,6 +45,9 @@ struct rk_loop {
     char endpoint[RK_LOOP_ENDPOINT];
     size_t max_message_bytes;
     int hwm;
+    rk_identity_t identity;    /* of all sockets */
+    bool has_identity;         /* without one there is no tcp */
+    bool watched, guarded;     /* the gate hears of the inbox's connections; and the inbox encrypts */
     rk_packet_t *packet;       /* received into again and again */
     rk_loop_peer_t *peers;
     size_t n_peers, capacity;

@@ -56,6 +56,8 @@ static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *
 {
     const rk_welcome_t *w = &packet->msg.welcome;
     self->node = w->node;
+    if (rk_node_is_loopback (self->leader_host) && !rk_node_is_loopback_endpoint (w->listen))
+        snprintf (self->host, sizeof self->host, "0.0.0.0"); /* others come from outside: they will use the leader's address */
     rk_err_t rc = rk_settings_read (&self->settings, w->settings, strlen (w->settings), err);
     return rc ? rc : rk_node_start_profiler (self, err);
 }
@@ -119,7 +121,7 @@ typedef rk_err_t (node_handler_t) (rk_node_t *self, rk_packet_t *packet, rk_erro
 static node_handler_t *const s_on[RK_N_MSG] = {
     [RK_MSG_WELCOME] = s_on_welcome, [RK_MSG_PROFILE] = s_on_profile, [RK_MSG_PLAN] = rk_node_take_plan,
     [RK_MSG_PEERS] = s_on_peers,     [RK_MSG_START] = s_on_start,     [RK_MSG_EVALUATED] = s_on_evaluated,
-    [RK_MSG_SAVED] = s_on_saved,     [RK_MSG_STOP] = s_on_stop,
+    [RK_MSG_SAVED] = s_on_saved,     [RK_MSG_STOP] = s_on_stop,       [RK_MSG_KEYS] = rk_node_on_keys,
 };
 
 static void s_take_message (rk_node_t *self)
@@ -232,6 +234,7 @@ static void s_close (rk_node_t *self)
                                             RK_ACTOR_COORDINATOR};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         s_stop_kind (self, order[i]);
+    rk_node_unsecure (self);
     zsock_destroy (&self->control);
     rk_packet_destroy (&self->packet);
     free (self->actors);

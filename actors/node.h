@@ -5,8 +5,8 @@
  * processes: one hosts all nodes; or a leader hosts none and each follower one. The leader reads the data set for
  *   its size; a follower opens it only when it holds a first stage.
  * endpoints: in one process net.transport for all pairs. Between processes tcp, bound on the interface that leads
- *   to the leader (ipc when asked for and all nodes are on one host), and inproc inside each process unless
- *   net.transport says otherwise. tcp beyond loopback only with `insecure`.
+ *   to the leader (ipc when all nodes are on one host and came over loopback, or when asked for), and inproc inside each process unless
+ *   net.transport says otherwise. tcp is encrypted, and only allowed keys come in (docs/security.md).
  * errors: what ended the run. RK_EINVAL (settings, addresses), RK_EIO (data, port in use, too few open files),
  *   RK_EPLAN (the model does not fit), RK_EPEER (a node failed or is lost, by name; also on every other process),
  *   RK_ETIMEDOUT (who waited for whom), RK_ECANCELED (*interrupted; the last committed round is saved first).  */
@@ -25,11 +25,13 @@ typedef struct {
     const rk_data_t *data;      /* optional: opened by settings otherwise */
     const char *listen;         /* leader of several processes */
     uint32_t n_processes;       /* ... that many others will join */
-    const char *join;           /* follower: the leader's address */
+    const char *join;           /* follower: the leader's address, with /KEY if it is another owner's; or a ticket */
     const char *name;           /* follower's name; NULL: host name and pid */
     double speed;               /* follower: declared, 0 = 1 */
     uint64_t ram_mb;            /* follower: declared, 0 = measured */
-    bool insecure;              /* plain tcp beyond loopback */
+    unsigned insecure;          /* 0: tcp is encrypted; 1: plain on loopback; 2: plain anywhere */
+    const char *keys;           /* folder of keys and allowed certificates; NULL: the user's (~/.config/rookery) */
+    const rk_identity_t *identity; /* optional: the program has a gate already, which serves all its nodes */
     bool json, quiet;
     rk_run_kind_t kind;         /* follower: RK_RUN_PROFILE, or whatever the leader does */
     rk_cache_mode_t cache;      /* of what this machine measures */

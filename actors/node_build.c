@@ -103,6 +103,7 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
                                 .n_donors = n_donors,
                                 .model = self->model,
                                 .bind = place.bind,
+                                .identity = &self->identity,
                                 .coordinator = self->coordinator,
                                 .observer = self->observer,
                                 .initial = self->config->initial};
@@ -117,6 +118,7 @@ static rk_err_t s_build_reducer (rk_node_t *self, uint32_t node, rk_error_t *err
     rk_reducer_config_t config = {.plan = self->plan,
                                   .node = node,
                                   .bind = place.bind,
+                                  .identity = &self->identity,
                                   .coordinator = self->coordinator,
                                   .observer = self->observer};
     rk_actor_t *actor = NULL;
@@ -133,7 +135,7 @@ static rk_err_t s_build_feeder (rk_node_t *self, uint32_t node, rk_error_t *err)
         return rk_error_set (err, RK_EINVAL, "%s has %zu training samples here, the plan was made for %llu",
                              self->settings.data_name, n_train, (unsigned long long) self->plan->train_samples);
     rk_feeder_config_t config = {.plan = self->plan, .node = node, .data = self->data, .bind = place.bind,
-                                 .coordinator = self->coordinator, .observer = self->observer};
+                                 .identity = &self->identity,                                 .coordinator = self->coordinator, .observer = self->observer};
     rk_actor_t *actor = NULL;
     if (!rc)
         rc = rk_feeder_new (&actor, &config, err);
@@ -159,7 +161,7 @@ static rk_err_t s_build_checkpointer (rk_node_t *self, rk_error_t *err)
     const rk_node_config_t *c = self->config;
     place_t place = s_place (self);
     bool train = c->kind == RK_RUN_TRAIN;
-    rk_checkpointer_config_t config = {.plan = self->plan, .model = self->model, .bind = place.bind,
+    rk_checkpointer_config_t config = {.plan = self->plan, .model = self->model, .bind = place.bind, .identity = &self->identity,
                                        .coordinator = self->coordinator, .observer = self->observer,
                                        .run_dir = train ? self->settings.run_dir : NULL, .predictions = c->predictions,
                                        .predictions_json = c->predictions_json,

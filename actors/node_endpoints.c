@@ -17,7 +17,7 @@ void rk_node_host_of (const char *endpoint, char *host, size_t size)
         snprintf (host, size, "%.*s", (int) (colon - start), start);
 }
 
-static bool s_loopback (const char *host)
+bool rk_node_is_loopback (const char *host)
 {
     struct in_addr address;
     if (strcmp (host, "localhost") == 0 || strcmp (host, "[::1]") == 0)
@@ -25,7 +25,14 @@ static bool s_loopback (const char *host)
     return inet_pton (AF_INET, host, &address) == 1 && (ntohl (address.s_addr) >> 24) == 127;
 }
 
-rk_err_t rk_node_check_endpoint (const char *endpoint, bool insecure, rk_error_t *err)
+bool rk_node_is_loopback_endpoint (const char *endpoint)
+{
+    char host[64];
+    rk_node_host_of (endpoint, host, sizeof host);
+    return !host[0] || rk_node_is_loopback (host);
+}
+
+rk_err_t rk_node_check_endpoint (const char *endpoint, rk_error_t *err)
 {
     if (strncmp (endpoint, "ipc://", 6) == 0 && endpoint[6])
         return RK_OK;
@@ -33,12 +40,6 @@ rk_err_t rk_node_check_endpoint (const char *endpoint, bool insecure, rk_error_t
     rk_node_host_of (endpoint, host, sizeof host);
     if (!host[0])
         return rk_error_set (err, RK_EINVAL, "\"%s\" is no address: tcp://HOST:PORT or ipc://FILE", endpoint);
-    if (!insecure && !s_loopback (host))
-        return rk_error_set (
-            err, RK_EINVAL,
-            "%s is not a loopback address and encryption is not built yet: anybody on the way could read and "
-            "change the run; --insecure allows it",
-            endpoint);
     return RK_OK;
 }
 
@@ -81,8 +82,9 @@ const char *rk_node_transport (const rk_node_t *self)
 {
     if (!self->follows && !self->config->n_processes)
         return self->settings.net_transport;
-    /* The leader's own actors are reached by nodes of which it knows nothing yet: always tcp. */
-    bool ipc =
-        self->follows && self->plan && strcmp (self->settings.net_transport, "ipc") == 0 && s_one_host (self->plan);
-    return ipc ? "ipc" : "tcp";
+    /* The leader's own actors are reached by nodes of which it knows nothing yet: always tcp. Where everybody came over
+     * loopback nothing has to be encrypted; sockets in the file system are faster.                             */
+    const char *asked = self->settings.net_transport;
+    bool near = strcmp (asked, "ipc") == 0 || (strcmp (asked, "inproc") == 0 && rk_node_is_loopback (self->host));
+    return self->follows && self->plan && near && s_one_host (self->plan) ? "ipc" : "tcp";
 }

@@ -97,6 +97,7 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
         rk_endpoint_unique (bind, sizeof bind, "tcp", self->host);
     rk_observer_config_t config = {
         .bind = remote ? bind : self->observer,
+        .identity = &self->identity,
         .leader = leader,
         .json = self->config->json && self->config->kind != RK_RUN_PROFILE, /* a table is told by whoever asked for it */
         .quiet = self->config->quiet || self->config->kind == RK_RUN_PROFILE,
@@ -136,7 +137,7 @@ static uint32_t s_profiled_nodes (const rk_node_t *self, rk_profiler_node_t *nod
 rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err)
 {
     rk_profiler_node_t nodes[RK_MAX_FLEET];
-    rk_profiler_config_t config = {.process = self->follows ? self->node + 1 : 0, .coordinator = self->coordinator,
+    rk_profiler_config_t config = {.process = self->follows ? self->node + 1 : 0, .identity = &self->identity, .coordinator = self->coordinator,
                                    .settings = &self->settings, .model = self->model, .nodes = nodes,
                                    .cache = self->config->model ? RK_CACHE_OFF : self->config->cache};
     config.n_nodes = s_profiled_nodes (self, nodes);
@@ -186,7 +187,7 @@ static rk_err_t s_check_leader (const rk_node_t *self, rk_error_t *err)
     if (c->n_processes && !c->listen)
         return rk_error_set (err, RK_EINVAL, "%u nodes are to join, but there is no address to listen on",
                              c->n_processes);
-    rk_err_t rc = c->listen && c->n_processes ? rk_node_check_endpoint (c->listen, c->insecure, err) : RK_OK;
+    rk_err_t rc = c->listen && c->n_processes ? rk_node_check_endpoint (c->listen, err) : RK_OK;
     return rc ? rc : rk_settings_check (&self->settings, err);
 }
 
@@ -215,8 +216,11 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     rk_endpoint_unique (self->coordinator, sizeof self->coordinator, "inproc", NULL);
     uint64_t batch = self->settings.train_batch;
     self->n_forward_only = c->kind == RK_RUN_TRAIN || c->kind == RK_RUN_PROFILE ? 0 : (rk_data_n (self->data, RK_SPLIT_TEST) + batch - 1) / batch;
-    rc = rk_node_start_observer (self, NULL, err);
+    rc = rk_node_secure_leader (self, err);
+    if (!rc)
+        rc = rk_node_start_observer (self, NULL, err);
     rk_coordinator_config_t config = {.settings = &self->settings,
+                                      .identity = &self->identity,
                                       .model = self->info,
                                       .plan = c->plan,
                                       .cursor = c->cursor,
@@ -236,14 +240,14 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
 {
     const rk_node_config_t *c = self->config;
     self->follows = true;
-    rk_err_t rc = rk_node_check_endpoint (c->join, c->insecure, err);
-    if (!rc)
-        rc = rk_blas_init ("auto", err);
+    rk_err_t rc = rk_blas_init ("auto", err);
     if (!rc)
         rc = s_prepare_process (1, 0, err);
+    if (!rc)
+        rc = rk_node_secure_follower (self, err);
     if (rc)
         return rc;
-    rk_node_host_of (c->join, self->leader_host, sizeof self->leader_host);
+    rk_node_host_of (self->join, self->leader_host, sizeof self->leader_host);
     rk_node_interface (self->leader_host, self->host, sizeof self->host);
     rk_endpoint_unique (self->observer, sizeof self->observer, "inproc", NULL);
     char name[32];
@@ -252,6 +256,7 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
         snprintf (machine, sizeof machine, "node");
     machine[sizeof machine - 1] = '\0';
     snprintf (name, sizeof name, "%s-%d", machine, (int) getpid ());
-    rk_coordinator_config_t config = {.join = c->join, .name = c->name ? c->name : name, .observer = self->observer, .kind = c->kind};
+    rk_coordinator_config_t config = {.join = self->join, .name = c->name ? c->name : name, .observer = self->observer, .kind = c->kind,
+                                      .identity = &self->identity};
     return s_start_coordinator (self, &config, err);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a running node, shared by its files: node.c (run, poll, end), node_open.c (settings, data,
- * model, the actors every process has), node_build.c (the actors of a plan), node_endpoints.c (addresses).
+ * model, the actors every process has), node_security.c (keys), node_build.c (the actors of a plan), node_endpoints.c (addresses).
  * thread: the caller of rk_node_run.                                                                      */
 #ifndef RK_ACTORS_NODE_SELF_H
 #define RK_ACTORS_NODE_SELF_H
 #include "actors/coordinator_links.h"
 #include "actors/modelinfo.h"
 #include "actors/node.h"
+#include "actors/node_endpoints.h"
+#include "actors/security/gate.h"
 #include "cluster/profiles.h"
 
 #define RK_NODE_ENDPOINT 256
@@ -34,6 +36,10 @@ typedef struct {
     rk_plan_t *plan;
     rk_profiles_t table;    /* follower: every node's profile, if the leader planned from them */
     uint64_t n_forward_only;
+    /* who this is */
+    rk_identity_t identity;
+    rk_gate_t *gate;        /* NULL: plain, or the program's own */
+    char join[RK_NODE_ENDPOINT]; /* follower: the leader's address with its key */
     /* where */
     bool follows;
     uint32_t node;          /* follower: its id in the plan */
@@ -53,14 +59,6 @@ typedef struct {
 } rk_node_t;
 
 /* ---- node_endpoints.c */
-/* Refuses plain tcp beyond this machine. */
-rk_err_t rk_node_check_endpoint (const char *endpoint, bool insecure, rk_error_t *err) RK_MUST_CHECK;
-/* The host part of "tcp://host:port"; "" for other transports. */
-void rk_node_host_of (const char *endpoint, char *host, size_t size);
-/* Address of the interface this machine uses towards host. */
-void rk_node_interface (const char *host, char *address, size_t size);
-/* "tcp://0.0.0.0:1234" as seen from a machine that reaches it by `host`. */
-void rk_node_seen_from (const char *endpoint, const char *host, char *text, size_t size);
 /* The transport between processes: "inproc" when there is only one. */
 const char *rk_node_transport (const rk_node_t *self);
 
@@ -70,6 +68,12 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_open_data (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- node_security.c: keys, the gate; a follower has been let in by its leader when it returns */
+rk_err_t rk_node_secure_leader (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_secure_follower (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_node_unsecure (rk_node_t *self); /* after all actors */
+rk_err_t rk_node_on_keys (rk_node_t *self, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- node_build.c */
 rk_err_t rk_node_take_plan (rk_node_t *self, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;

@@ -211,6 +211,6 @@ static const rk_actor_class_t s_class = {
 
 rk_err_t rk_observer_new (rk_actor_t **actor_p, const rk_observer_config_t *config, rk_error_t *err)
 {
-    rk_actor_plumbing_t plumbing = {.bind = config->bind, .observer = config->leader, .node = config->node};
+    rk_actor_plumbing_t plumbing = {.bind = config->bind, .identity = config->identity, .observer = config->leader, .node = config->node};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);
 }

@@ -14,6 +14,7 @@
 typedef struct {
     uint32_t node;
     const char *bind;
+    const rk_identity_t *identity; /* for tcp (actor.h) */
     const char *leader;   /* endpoint of the leader's observer; NULL: this is it */
     bool json;            /* JSON lines on stdout */
     bool quiet;           /* nothing on the terminal */

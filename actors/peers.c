@@ -99,6 +99,22 @@ static rk_loop_peer_t *s_add_peer (rk_loop_t *loop, uint32_t address)
     return peer;
 }
 
+/* Before a DEALER connects: encryption, and the address without the key. A tcp endpoint without one is of this
+ * node's own owner.                                                                                        */
+static rk_err_t s_secure (rk_loop_t *loop, void *socket, const char *endpoint, char plain[RK_LOOP_ENDPOINT], rk_error_t *err)
+{
+    uint8_t key[RK_KEY_BYTES];
+    bool has_key = false;
+    rk_err_t code = rk_endpoint_split (endpoint, plain, RK_LOOP_ENDPOINT, key, &has_key, err);
+    if (code || !rk_endpoint_is_tcp (endpoint))
+        return code;
+    if (!loop->has_identity)
+        return rk_error_set (err, RK_EINVAL, "cannot connect to %s: an actor needs an identity for tcp", plain);
+    if (loop->identity.plain)
+        return has_key ? rk_error_set (err, RK_EINVAL, "%s is encrypted, this process is not (--insecure)", plain) : RK_OK;
+    return rk_identity_call (&loop->identity, socket, has_key ? key : loop->identity.public_key, err);
+}
+
 rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err)
 {
     rk_loop_peer_t *peer = s_add_peer (loop, address);
@@ -112,8 +128,12 @@ rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoin
                              zmq_strerror (errno));
     peer->socket = zsock_resolve (peer->dealer);
     rk_loop_plumb (loop, peer->dealer, peer->socket);
-    if (zmq_connect (peer->socket, endpoint) != 0)
-        return rk_error_set (err, RK_EIO, "cannot connect to %s: %s", endpoint, zmq_strerror (errno));
+    char plain[RK_LOOP_ENDPOINT];
+    rk_err_t code = s_secure (loop, peer->socket, endpoint, plain, err);
+    if (code)
+        return code;
+    if (zmq_connect (peer->socket, plain) != 0)
+        return rk_error_set (err, RK_EIO, "cannot connect to %s: %s", plain, zmq_strerror (errno));
     if (rk_loop_list_items (loop) != RK_OK)
         return rk_error_set (err, RK_ENOMEM, "no memory to poll %zu peers", loop->n_peers);
     return RK_OK;
@@ -253,6 +273,11 @@ uint32_t rk_loop_address (const rk_loop_t *loop)
 const char *rk_loop_endpoint (const rk_loop_t *loop)
 {
     return loop->endpoint;
+}
+
+const rk_identity_t *rk_loop_identity (const rk_loop_t *loop)
+{
+    return &loop->identity;
 }
 
 uint64_t rk_loop_view (const rk_loop_t *loop)

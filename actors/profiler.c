@@ -184,7 +184,7 @@ static const rk_actor_class_t s_class = {
 
 rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *config, rk_error_t *err)
 {
-    rk_actor_plumbing_t plumbing = {.bind = config->bind, .coordinator = config->coordinator, .node = config->process,
+    rk_actor_plumbing_t plumbing = {.bind = config->bind, .identity = config->identity, .coordinator = config->coordinator, .node = config->process,
                                     .max_message_bytes = MOST_MESSAGE_BYTES};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);
 }

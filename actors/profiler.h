@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     uint32_t process;
     const char *bind;                 /* where other processes' profilers reach it; NULL: there are none */
+    const rk_identity_t *identity;    /* for tcp (actor.h) */
     const char *coordinator;
     const rk_settings_t *settings;    /* copied */
     const rk_model_t *model;          /* borrowed; NULL: built by name for the request's shape */

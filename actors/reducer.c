@@ -271,7 +271,7 @@ static int s_hwm (const rk_plan_t *plan)
 rk_err_t rk_reducer_new (rk_actor_t **actor_p, const rk_reducer_config_t *config, rk_error_t *err)
 {
     size_t largest = config->plan->n_flat > RK_REDUCER_PART ? config->plan->n_flat : RK_REDUCER_PART;
-    const rk_actor_plumbing_t plumbing = {.bind = config->bind, .coordinator = config->coordinator, .observer = config->observer,
+    const rk_actor_plumbing_t plumbing = {.bind = config->bind, .identity = config->identity, .coordinator = config->coordinator, .observer = config->observer,
                                           .node = config->node, .view = config->plan->view, .hwm = s_hwm (config->plan),
                                           .max_message_bytes = largest * sizeof (float) + RK_WIRE_MAX_ENVELOPE};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);

@@ -17,6 +17,7 @@ typedef struct {
     const rk_plan_t *plan; /* copied */
     uint32_t node;
     const char *bind, *coordinator, *observer;
+    const rk_identity_t *identity; /* for tcp (actor.h) */
     uint32_t corrupt;
 } rk_reducer_config_t;
 rk_err_t rk_reducer_new (rk_actor_t **actor_p, const rk_reducer_config_t *config, rk_error_t *err) RK_MUST_CHECK;

@@ -35,6 +35,7 @@ rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk
 {
     const rk_actor_plumbing_t plumbing = {
         .bind = config->bind,
+        .identity = config->identity,
         .coordinator = config->coordinator,
         .observer = config->observer,
         .node = config->node,

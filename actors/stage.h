@@ -34,6 +34,7 @@ typedef struct {
     uint32_t node;              /* which stage of the plan: the one of this node */
     const rk_model_t *model;    /* immutable; borrowed for the actor's life */
     const char *bind, *coordinator, *observer;
+    const rk_identity_t *identity; /* for tcp (actor.h) */
     const char *initial;        /* safetensors file with the parameters to start from; NULL: by seed */
     const rk_stage_donor_t *donors; /* copied: who has the state after the plan's first_round rounds; none: first values */
     size_t n_donors;

@@ -24,6 +24,7 @@ typedef struct {
     char name[32], kernels[16];
     uint64_t host, ram_bytes;
     uint32_t cores, pid;
+    char key[65]; /* public, hexadecimal: who it is; "" without encryption */
     unsigned steps;
 } rk_roster_entry_t;
 #define RK_ROSTER_NO_NODE UINT32_MAX

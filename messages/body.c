@@ -46,8 +46,8 @@
 #define HANDOVER(N, S, L)                                                                                             \
     N (rounds) N (replica) N (flat_lo) N (n_floats) N (n_planes) N (source) N (exact) N (steps) N (n_good)            \
         N (loss_scale) N (frozen) N (state_only)
-#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software) N (profile_only)
-#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token)
+#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software) N (profile_only) S (key)
+#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token) S (listen)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
 #define LINK_REQUEST(N, S, L) N (from) N (to) N (address) S (endpoint)
 #define LINK_PROBE(N, S, L) N (what) N (seq) N (total)
@@ -76,6 +76,7 @@
 #define AGREEMENT(N, S, L)                                                                                            \
     N (kind) N (about) N (ahead) N (paxos) N (ballot) N (ballot_node) N (accepted) N (accepted_node)      \
         N (has_value) L (dead, n_dead)
+#define ENROL(N, S, L) S (key)
 
 PLAIN_BODY (activation, ACTIVATION)
 PLAIN_BODY (gradient, GRADIENT)
@@ -114,6 +115,7 @@ PLAIN_BODY (link_request, LINK_REQUEST)
 PLAIN_BODY (link_probe, LINK_PROBE)
 PLAIN_BODY (link_echo, LINK_ECHO)
 PLAIN_BODY (link_measured, LINK_MEASURED)
+PLAIN_BODY (enrol, ENROL)
 
 /* ---- bodies without fields */
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
@@ -127,6 +129,13 @@ static rk_err_t s_put_retire (const rk_msg_t *msg, rk_body_t *body)
 {
     (void) msg;
     rk__retire__init (&body->retire);
+    return RK_OK;
+}
+
+static rk_err_t s_put_enrolled (const rk_msg_t *msg, rk_body_t *body)
+{
+    (void) msg;
+    rk__enrolled__init (&body->enrolled);
     return RK_OK;
 }
 
@@ -298,6 +307,16 @@ static rk_err_t s_get_peers (const Rk__Envelope *envelope, rk_wire_arena_t *aren
     return s_get_endpoints (envelope->peers, arena, &msg->peers);
 }
 
+static rk_err_t s_put_keys (const rk_msg_t *msg, rk_body_t *body)
+{
+    return s_put_endpoints (&msg->keys, body, &body->keys);
+}
+
+static rk_err_t s_get_keys (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    return s_get_endpoints (envelope->keys, arena, &msg->keys);
+}
+
 #define ROW(kind, name, member)                                                                                       \
     [RK_MSG_##kind] = {name, RK__ENVELOPE__BODY_##kind, s_put_##member, s_get_##member}
 
@@ -345,6 +364,9 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (LINK_PROBE, "LinkProbe", link_probe),
     ROW (LINK_ECHO, "LinkEcho", link_echo),
     ROW (LINK_MEASURED, "LinkMeasured", link_measured),
+    ROW (KEYS, "Keys", keys),
+    ROW (ENROL, "Enrol", enrol),
+    [RK_MSG_ENROLLED] = {"Enrolled", RK__ENVELOPE__BODY_ENROLLED, s_put_enrolled, s_get_nothing},
     [RK_MSG_STOPPED] = {"Stopped", RK__ENVELOPE__BODY_STOPPED, s_put_stopped, s_get_nothing},
 };
 

@@ -53,6 +53,9 @@ typedef struct {
         Rk__LinkProbe link_probe;
         Rk__LinkEcho link_echo;
         Rk__LinkMeasured link_measured;
+        Rk__Endpoints keys;
+        Rk__Enrol enrol;
+        Rk__Enrolled enrolled;
     };
     void *list;
 } rk_body_t;

@@ -14,6 +14,7 @@
 #define MAX_PATH 4095
 #define MAX_LINE 1023
 #define MAX_SETTINGS 65535
+#define MAX_KEY 64
 
 #define RULE(condition, ...)                                                                                          \
     do {                                                                                                              \
@@ -156,11 +157,13 @@ static rk_err_t s_hello (const rk_msg_t *msg, rk_error_t *err)
     TEXT_RULE ("control", h->control, MAX_ENDPOINT);
     TEXT_RULE ("kernels", h->kernels, MAX_KERNELS);
     TEXT_RULE ("software", h->software, MAX_SOFTWARE);
+    TEXT_RULE ("key", h->key, MAX_KEY);
     return RK_OK;
 }
 
 static rk_err_t s_welcome (const rk_msg_t *msg, rk_error_t *err)
 {
+    TEXT_RULE ("listen", msg->welcome.listen, MAX_ENDPOINT);
     return rk_text_check ("settings", msg->welcome.settings, MAX_SETTINGS, true, err);
 }
 
@@ -204,7 +207,7 @@ static rk_err_t s_link_echo (const rk_msg_t *msg, rk_error_t *err)
 
 static rk_err_t s_endpoints (const rk_msg_t *msg, rk_error_t *err)
 {
-    const rk_endpoints_t *e = msg->kind == RK_MSG_WIRED ? &msg->wired : &msg->peers;
+    const rk_endpoints_t *e = msg->kind == RK_MSG_WIRED ? &msg->wired : msg->kind == RK_MSG_KEYS ? &msg->keys : &msg->peers;
     rk_err_t rc = s_list ("endpoints", e->n, err);
     for (size_t i = 0; !rc && i < e->n; i++) {
         rc = s_address (e->list[i].address, err);
@@ -212,6 +215,11 @@ static rk_err_t s_endpoints (const rk_msg_t *msg, rk_error_t *err)
             rc = rk_text_check ("endpoint", e->list[i].endpoint, MAX_ENDPOINT, false, err);
     }
     return rc;
+}
+
+static rk_err_t s_enrol (const rk_msg_t *msg, rk_error_t *err)
+{
+    return rk_text_check ("key", msg->enrol.key, MAX_KEY, false, err);
 }
 
 static rk_err_t s_lease_request (const rk_msg_t *msg, rk_error_t *err)
@@ -318,6 +326,8 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_LINK_REQUEST] = s_link_request,
     [RK_MSG_LINK_PROBE] = s_link_probe,
     [RK_MSG_LINK_ECHO] = s_link_echo,
+    [RK_MSG_KEYS] = s_endpoints,
+    [RK_MSG_ENROL] = s_enrol,
 };
 
 rk_err_t rk_check_msg (const rk_msg_t *msg, rk_error_t *err)

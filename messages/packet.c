@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ void rk_packet_clear (rk_packet_t *packet)
         zmq_msg_close (&packet->frame[i]);
     packet->n_frames = 0;
     packet->n_routing = 0;
+    packet->user[0] = packet->remote[0] = '\0';
     packet->msg = (rk_msg_t) {.kind = RK_MSG_NONE};
 }
 
@@ -212,6 +214,14 @@ static rk_err_t s_take_routing (rk_packet_t *packet, const zmq_msg_t *part, rk_e
     return RK_OK;
 }
 
+/* What libzmq knows of a connection; control messages are few, so the search costs nothing that matters. */
+static void s_take_origin (rk_packet_t *packet, zmq_msg_t *part)
+{
+    const char *user = zmq_msg_gets (part, "User-Id"), *remote = zmq_msg_gets (part, "Peer-Address");
+    snprintf (packet->user, sizeof packet->user, "%s", user ? user : "");
+    snprintf (packet->remote, sizeof packet->remote, "%s", remote ? remote : "");
+}
+
 static rk_err_t s_receive_frames (void *socket, bool *more, rk_packet_t *packet, rk_error_t *err)
 {
     size_t size[RK_WIRE_MAX_FRAMES];
@@ -245,6 +255,8 @@ static rk_err_t s_receive_rest (void *socket, bool router, zmq_msg_t *part, bool
             return rk_error_set (err, RK_EIO, "receive: %s", zmq_strerror (code));
     }
     rk_err_t rc = rk_wire_parse (zmq_msg_data (part), zmq_msg_size (part), packet->arena, &packet->msg, err);
+    if (!rc && router && packet->msg.kind >= RK_MSG_HELLO)
+        s_take_origin (packet, part);
     return rc ? rc : s_receive_frames (socket, more, packet, err);
 }
 

@@ -45,6 +45,7 @@ typedef enum {
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
     RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL, RK_MSG_AGREEMENT, RK_MSG_RETIRE,
     RK_MSG_LINK_REQUEST, RK_MSG_LINK_PROBE, RK_MSG_LINK_ECHO, RK_MSG_LINK_MEASURED,
+    RK_MSG_KEYS, RK_MSG_ENROL, RK_MSG_ENROLLED,
     RK_N_MSG
 } rk_msg_kind_t;
 const char *rk_msg_kind_name (rk_msg_kind_t kind);
@@ -74,8 +75,8 @@ typedef struct { uint64_t step; bool skip; float grad_scale, loss_scale; } rk_ve
 typedef struct { uint64_t f, round; } rk_suspect_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; bool state_only; } rk_handover_request_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; uint32_t n_planes, source; bool exact; uint64_t steps, n_good; float loss_scale; bool frozen, state_only; } rk_handover_t;
-typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; bool profile_only; } rk_hello_t;
-typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid, process; uint64_t token; } rk_welcome_t;
+typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; bool profile_only; const char *key; } rk_hello_t;
+typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid, process; uint64_t token; const char *listen; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
                  size_t n_layers; const uint64_t *forward_ns, *backward_ns; const char *endpoint; } rk_node_profile_t;
@@ -111,6 +112,7 @@ typedef struct {
     uint32_t kind; uint64_t about, ahead; uint32_t paxos; uint64_t ballot; uint32_t ballot_node; uint64_t accepted; uint32_t accepted_node;
     bool has_value; size_t n_dead; const uint64_t *dead;
 } rk_agreement_t;
+typedef struct { const char *key; } rk_enrol_t;
 
 typedef struct {
     rk_msg_kind_t kind;
@@ -126,7 +128,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
-        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement;
+        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_endpoints_t keys; rk_enrol_t enrol;
         rk_link_request_t link_request; rk_link_probe_t link_probe; rk_link_echo_t link_echo; rk_link_measured_t link_measured;
     };
 } rk_msg_t;
@@ -157,6 +159,8 @@ typedef struct {
     rk_msg_t msg;
     uint8_t routing[255]; /* ROUTER sockets: who sent it */
     size_t n_routing;
+    char user[72];        /* ROUTER, encrypted, kinds from Hello on: who that is by the gate's word; else "" */
+    char remote[48];      /* ROUTER, tcp, kinds from Hello on: the peer's address; else "" */
     zmq_msg_t frame[RK_WIRE_MAX_FRAMES];
     int n_frames;
     rk_wire_arena_t *arena;

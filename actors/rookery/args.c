@@ -18,14 +18,15 @@ static const rk_option_t s_options[] = {
     {"resume", "RUN_DIR|FILE", "go on from the latest checkpoint of a run, or from this one"},
     {"listen", "ENDPOINT", "wait for other processes there, as net.listen (tcp://127.0.0.1:5600)"},
     {"nodes", "N", "how many `rookery node` processes will join"},
-    {"join", "ENDPOINT", "address of the process that runs with --listen"},
+    {"join", "ENDPOINT|TICKET", "address of the process that runs `rookery train --listen`, or a ticket"},
     {"name", "NAME", "name of this node (default: host name and process id)"},
     {"speed", "S", "declared strength, 0 < S <= 1 (default 1: this machine as it is)"},
     {"ram", "MB", "memory this node may use (default: what the machine has)"},
+    {"insecure", NULL, "no encryption, on this machine; twice: anywhere, for whoever can reach it"},
+    {"keys", "FOLDER", "folder of keys and certificates (default: ~/.config/rookery)"},
     {"fresh", NULL, "measure this machine again instead of using what an earlier run measured"},
     {"svg", "FILE", "draw the fleet"},
     {"fleet", "FILE", "plan for the machines of that file instead of fleet.node"},
-    {"insecure", NULL, "allow plain tcp beyond this machine: anyone who can reach it can take part"},
     {"checkpoint", "FILE", "this checkpoint instead of the run's latest"},
     {"input", "FILE", "samples: IDX images (plain or gzip) or raw f32"},
     {"output", "FILE", "write there instead of to stdout"},
@@ -42,7 +43,9 @@ static const rk_option_t s_options[] = {
     {"graph", "NAME", "who mixes with whom, as average.graph (default complete: a ring all-reduce)"},
     {"mixing", "NAME", "of stacked replicas: sparse (the bits of actors, default) or auto (windows of a lattice)"},
     {"jobs", "N", "cells at a time (default: one per core, as far as memory allows)"},
-    {"list", NULL, "show the cells with their memory and work, run nothing"},
+    {"expires", "TIME", "how long a ticket may be used: 90s, 30m, 1h, 7d (default 1h)"},
+    {"revoke", "NUMBER", "take a ticket back"},
+    {"list", NULL, "dbench: show the cells with their memory and work, run nothing; invite: the tickets that are not used"},
     {"json", NULL, "one JSON object per line on stdout, nothing else there"},
     {"quiet", NULL, "no progress"},
 };
@@ -144,6 +147,14 @@ const char *rk_args_get (const rk_args_t *args, const char *name)
         if (!strcmp (args->given[i].name, name))
             return args->given[i].value;
     return NULL;
+}
+
+unsigned rk_args_count (const rk_args_t *args, const char *name)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < args->n_given; i++)
+        n += !strcmp (args->given[i].name, name);
+    return n;
 }
 
 bool rk_args_has (const rk_args_t *args, const char *name)

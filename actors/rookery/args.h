@@ -45,6 +45,7 @@ rk_err_t rk_args_parse (rk_args_t *args, const rk_subcommand_t *sub, int argc, c
 void rk_args_free (rk_args_t *args);
 /* The last value given, or NULL. */
 const char *rk_args_get (const rk_args_t *args, const char *name);
+unsigned rk_args_count (const rk_args_t *args, const char *name); /* how often it was given */
 bool rk_args_has (const rk_args_t *args, const char *name);
 /* A whole number in [lo, hi]; *value keeps its fallback when the option is absent. errors: RK_EINVAL. */
 rk_err_t rk_args_number (const rk_args_t *args, const char *name, uint64_t lo, uint64_t hi, uint64_t *value,

@@ -27,6 +27,13 @@ int rk_command_bench (const rk_args_t *args)
     return rk_program_fail (&err);
 }
 
+rk_err_t rk_bench_identity (const rk_args_t *args, const char *transport, rk_identity_t *identity, rk_error_t *err)
+{
+    *identity = rk_identity_plain;
+    bool encrypted = !strcmp (transport, "tcp") && !rk_args_has (args, "insecure");
+    return encrypted ? rk_identity_generate (identity, err) : RK_OK;
+}
+
 rk_err_t rk_bench_transport (const rk_args_t *args, const char **transport_p, rk_error_t *err)
 {
     static const char *const valid[] = {"inproc", "ipc", "tcp"};

@@ -5,6 +5,7 @@
 #define RK_ACTORS_ROOKERY_BENCH_H
 #include <jansson.h>
 #include "actors/rookery/args.h"
+#include "actors/security/identity.h"
 #include "cluster/settings.h"
 #include "compute/data.h"
 
@@ -80,6 +81,8 @@ rk_err_t rk_bench_train (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_bench_allreduce (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_bench_hop (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_bench_stack (const rk_args_t *args, rk_error_t *err) RK_MUST_CHECK;
+/* A key for tcp, unless --insecure. errors: RK_EUNSUPPORTED. */
+rk_err_t rk_bench_identity (const rk_args_t *args, const char *transport, rk_identity_t *identity, rk_error_t *err) RK_MUST_CHECK;
 /* "inproc" (default), "ipc" or "tcp". errors: RK_EINVAL. */
 rk_err_t rk_bench_transport (const rk_args_t *args, const char **transport_p, rk_error_t *err) RK_MUST_CHECK;
 

@@ -79,6 +79,9 @@ rk_err_t rk_bench_allreduce (const rk_args_t *args, rk_error_t *err)
     r.graph = graph ? graph : "complete";
     r.n = (uint32_t) ranks;
     r.n_floats = bytes / sizeof (float);
+    code = rk_bench_identity (args, r.transport, &r.identity, err);
+    if (code)
+        return code;
     rk_pace_t *pace = calloc (1, sizeof *pace);
     if (!pace)
         return rk_error_set (err, RK_ENOMEM, "out of memory");

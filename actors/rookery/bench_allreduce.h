@@ -4,6 +4,7 @@
 #ifndef RK_ACTORS_ROOKERY_BENCH_ALLREDUCE_H
 #define RK_ACTORS_ROOKERY_BENCH_ALLREDUCE_H
 #include "actors/reducer.h"
+#include "actors/security/gate.h"
 #include "actors/rookery/bench.h"
 
 #define RK_RANKS_MAX 64
@@ -20,6 +21,8 @@ typedef struct {
     zsock_t *inbox;                 /* where means arrive */
     char inbox_endpoint[RK_RANKS_ENDPOINT];
     rk_packet_t *packet;
+    rk_identity_t identity;         /* one key for all ranks, made before there are several processes */
+    rk_gate_t *gate;
     uint64_t round;
 } rk_ranks_t;
 

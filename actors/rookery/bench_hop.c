@@ -5,6 +5,7 @@
 
 #include "actors/actor.h"
 #include "actors/rookery/bench.h"
+#include "actors/security/gate.h"
 
 #define CHUNK_NS 50000000 /* batches of about 50 ms */
 #define LEAST_CHUNKS 15
@@ -87,14 +88,14 @@ static const rk_command_t s_commands[] = {{"GO", s_go}, {NULL, NULL}};
 static const rk_actor_class_t s_class = {
     .kind = RK_ACTOR_STAGE, .self_size = sizeof (self_t), .open = s_open, .close = s_close, .on = s_on, .commands = s_commands};
 
-static rk_err_t s_start (rk_actor_t *actors[2], const char *transport, uint64_t bytes, rk_error_t *err)
+static rk_err_t s_start (rk_actor_t *actors[2], const rk_identity_t *identity, const char *transport, uint64_t bytes, rk_error_t *err)
 {
     rk_err_t code = RK_OK;
     for (uint32_t i = 0; i < 2 && !code; i++) {
         char bind[128];
         rk_endpoint_unique (bind, sizeof bind, transport, NULL);
         s_config_t config = {bytes, rk_address (RK_ACTOR_STAGE, 1 - i)};
-        rk_actor_plumbing_t plumbing = {.bind = bind, .node = i};
+        rk_actor_plumbing_t plumbing = {.bind = bind, .identity = identity, .node = i};
         code = rk_actor_start (&actors[i], &s_class, &plumbing, &config, err);
     }
     for (uint32_t i = 0; i < 2 && !code; i++)
@@ -162,15 +163,23 @@ rk_err_t rk_bench_hop (const rk_args_t *args, rk_error_t *err)
         return code;
     bytes -= bytes % 4;
     rk_actor_t *actors[2] = {NULL, NULL};
+    rk_identity_t identity;
+    rk_gate_t *gate = NULL;
+    code = rk_bench_identity (args, transport, &identity, err);
+    if (!code && !identity.plain)
+        code = rk_gate_new (&gate, &identity, NULL, err);
+    if (code)
+        return code;
     s_figures_t *f = calloc (1, sizeof *f);
-    code = f ? s_start (actors, transport, bytes, err) : rk_error_set (err, RK_ENOMEM, "out of memory");
+    code = f ? s_start (actors, &identity, transport, bytes, err) : rk_error_set (err, RK_ENOMEM, "out of memory");
     if (!code)
         code = s_measure (f, actors[0], seconds, args->interrupted, err);
     rk_actor_stop (&actors[0]);
     rk_actor_stop (&actors[1]);
+    rk_gate_stop (&gate);
     if (!code)
-        rk_bench_put (args, json_pack ("{s:s,s:s,s:s,s:I,s:f,s:f,s:f,s:f,s:I,s:i,s:f}", "figure", "hop", "peer", "rookery",
-                                       "transport", transport, "bytes", (json_int_t) bytes, "us",
+        rk_bench_put (args, json_pack ("{s:s,s:s,s:s,s:b,s:I,s:f,s:f,s:f,s:f,s:I,s:i,s:f}", "figure", "hop", "peer", "rookery",
+                                       "transport", transport, "encrypted", !identity.plain, "bytes", (json_int_t) bytes, "us",
                                        rk_bench_round (rk_chunks_at (&f->us, 0.5), 100), "best_us",
                                        rk_bench_round (rk_chunks_at (&f->us, 0), 100), "cpu_us",
                                        rk_bench_round (rk_chunks_at (&f->cpu_us, 0.5), 100), "dispatch_us",

@@ -33,14 +33,22 @@ static rk_err_t s_open_rank (rk_ranks_t *r, uint32_t rank, char endpoint[RK_RANK
 {
     char bind[RK_RANKS_ENDPOINT];
     rk_endpoint_unique (bind, sizeof bind, r->transport, NULL);
-    rk_reducer_config_t config = {.plan = r->plan, .node = r->plan->stages[rank].node, .bind = bind};
+    rk_reducer_config_t config = {.plan = r->plan, .node = r->plan->stages[rank].node, .bind = bind, .identity = &r->identity};
     rk_err_t code = rk_reducer_new (&r->reducers[rank], &config, err);
     if (code)
         return code;
     snprintf (endpoint, RK_RANKS_ENDPOINT, "%s", rk_actor_endpoint (r->reducers[rank]));
     r->dealers[rank] = zsock_new (ZMQ_DEALER);
-    if (!r->dealers[rank] || zsock_connect (r->dealers[rank], "%s", endpoint))
-        return rk_error_set (err, RK_EIO, "cannot connect to %s", endpoint);
+    char address[RK_RANKS_ENDPOINT];
+    uint8_t key[RK_KEY_BYTES];
+    bool has_key = false;
+    code = rk_endpoint_split (endpoint, address, sizeof address, key, &has_key, err);
+    if (!code && has_key && r->dealers[rank])
+        code = rk_identity_call (&r->identity, zsock_resolve (r->dealers[rank]), key, err);
+    if (code)
+        return code;
+    if (!r->dealers[rank] || zsock_connect (r->dealers[rank], "%s", address))
+        return rk_error_set (err, RK_EIO, "cannot connect to %s", address);
     zsock_set_sndhwm (r->dealers[rank], 0);
     r->vectors[rank] = malloc (r->n_floats * sizeof (float));
     if (!r->vectors[rank])
@@ -55,6 +63,8 @@ rk_err_t rk_ranks_open (rk_ranks_t *r, char (*endpoints)[RK_RANKS_ENDPOINT], rk_
     rk_err_t code = s_plan (r, err);
     if (!code)
         code = rk_packet_new (&r->packet);
+    if (!code && !r->identity.plain)
+        code = rk_gate_new (&r->gate, &r->identity, NULL, err);
     if (code)
         return code;
     rk_endpoint_unique (r->inbox_endpoint, sizeof r->inbox_endpoint, "inproc", NULL);
@@ -157,6 +167,7 @@ void rk_ranks_close (rk_ranks_t *r)
         rk_actor_stop (&r->reducers[i]);
         zsock_destroy (&r->dealers[i]);
     }
+    rk_gate_stop (&r->gate);
     rk_packet_destroy (&r->packet);
     zsock_destroy (&r->inbox);
     for (uint32_t i = 0; i < RK_RANKS_MAX; i++)

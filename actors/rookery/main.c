@@ -10,16 +10,22 @@
 #include "actors/rookery/commands.h"
 
 const rk_subcommand_t rk_subcommands[] = {
-    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from resume listen nodes insecure json quiet ",
+    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from resume listen nodes keys insecure json quiet ",
      "train a network; without a run file: cnn on Fashion-MNIST with four virtual nodes",
      "With --listen and --nodes it waits for that many `rookery node --join` processes and leads them.\n"
      "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"
      "and checkpoints; --resume goes on with one that was stopped or killed. The last line on stdout says how it went; progress goes to stderr.\n",
      rk_command_train},
-    {"node", "", 0, 0, " join name speed ram threads fresh insecure json quiet ", "take part in the run of another process",
+    {"node", "", 0, 0, " join name speed ram threads fresh keys insecure json quiet ", "take part in the run of another process",
      "  rookery train --listen tcp://127.0.0.1:5600 --nodes 2\n"
      "  rookery node --join tcp://127.0.0.1:5600        (twice)\n",
      rk_command_node},
+    {"keygen", "", 0, 0, " keys json quiet ", "make this user's key, or show it",
+     "train --listen and node do it by themselves when there is none; docs/security.md says what it is for.\n", rk_command_keygen},
+    {"invite", "[tcp://HOST:PORT]", 0, 1, " expires name revoke list keys json quiet ", "a ticket with which one other machine may join",
+     "The address is where guests reach `rookery train --listen`. The ticket is for one use; whoever has it can use it.\n"
+     "  rookery invite tcp://192.0.2.7:5600 --expires 2h --name bob\n"
+     "  rookery node --join rookery-...                 (bob, on his machine)\n", rk_command_invite},
     {"eval", "RUN_DIR", 1, 1, " checkpoint set threads json quiet ", "accuracy of a trained run on the test samples",
      "Reads settings.zpl and the latest checkpoint of the run folder. --set fleet.layout=2 evaluates over a\n"
      "pipeline of two stages, for a model that is too big for one node.\n",
@@ -33,7 +39,7 @@ const rk_subcommand_t rk_subcommands[] = {
      "  node = NAME SPEED RAM_MB [CORES [HOST]]\n"
      "  link = FROM TO MBIT_PER_S RTT_MS\n",
      rk_command_plan},
-    {"profile", "[RUN.zpl]", 0, 1, " set preset precision model batch listen nodes join name svg fresh insecure json quiet ",
+    {"profile", "[RUN.zpl]", 0, 1, " set preset precision model batch listen nodes join name svg fresh keys insecure json quiet ",
      "what this machine can do for a model, or a whole fleet",
      "Alone: processor, memory, disc, products and layers of the model, in seconds. A fleet is measured by\n"
      "  rookery profile --listen tcp://127.0.0.1:5600 --nodes 3\n"
@@ -41,7 +47,7 @@ const rk_subcommand_t rk_subcommands[] = {
      "with the speed of every link. Layer times are kept in ~/.cache/rookery; --fresh measures again.\n",
      rk_command_profile},
     {"bench", "gemm|layer|train|allreduce|hop|stack", 1, 1,
-     " m n k trans model layer batch threads precision seconds ranks bytes transport graph mixing json quiet ", "measure one thing",
+     " m n k trans model layer batch threads precision seconds ranks bytes transport graph mixing insecure json quiet ", "measure one thing",
      "gemm: a product by shape (--m --n --k --trans --threads --precision)\n"
      "layer: one layer of a model: forward, input and parameter gradients (--model --layer --batch --threads)\n"
      "train: samples/s of a model in one process, without sockets (--model --batch --threads)\n"
@@ -60,7 +66,7 @@ const rk_subcommand_t rk_subcommands[] = {
 };
 
 /* In the design, not built yet: refused by name so that nobody takes them for typing errors. */
-static const char *const s_planned[] = {"keygen", "invite", "status", "export", NULL};
+static const char *const s_planned[] = {"status", "export", NULL};
 
 /* The one mutable static of the program: a signal handler has no other place to write to. */
 static volatile bool s_interrupted;

@@ -93,7 +93,7 @@ int rk_command_train (const rk_args_t *args)
 {
     rk_error_t err = {0};
     rk_node_config_t config = {.kind = RK_RUN_TRAIN, .json = rk_args_has (args, "json"), .quiet = rk_args_has (args, "quiet"),
-                               .insecure = rk_args_has (args, "insecure")};
+                               .insecure = rk_args_count (args, "insecure"), .keys = rk_args_get (args, "keys")};
     rk_plan_t *plan = NULL;
     uint64_t n_processes = 0;
     const char *resumed = rk_args_get (args, "resume");
@@ -130,7 +130,7 @@ int rk_command_node (const rk_args_t *args)
     rk_node_config_t config = {.join = rk_args_get (args, "join"), .cache = rk_args_has (args, "fresh") ? RK_CACHE_FRESH : RK_CACHE_USE,
                                .name = rk_args_get (args, "name"), .speed = 1,
                                .json = rk_args_has (args, "json"), .quiet = rk_args_has (args, "quiet"),
-                               .insecure = rk_args_has (args, "insecure")};
+                               .insecure = rk_args_count (args, "insecure"), .keys = rk_args_get (args, "keys")};
     rk_settings_default (&config.settings);
     uint64_t threads = 0;
     rk_err_t code = config.join ? RK_OK : rk_error_set (&err, RK_EINVAL, "rookery node needs --join ENDPOINT");

@@ -127,7 +127,7 @@ static void a_constructor_can_fail (void **state)
         assert_null (actor);
         assert_non_null (strstr (err.text, "told to fail"));
     }
-    const rk_actor_plumbing_t nowhere = {.node = NODE, .bind = "tcp://256.1.1.1:1"};
+    const rk_actor_plumbing_t nowhere = {.node = NODE, .identity = &rk_identity_plain, .bind = "tcp://256.1.1.1:1"};
     const config_t config = {.fail = RK_OK};
     assert_int_equal (rk_actor_start (&actor, &s_class, &nowhere, &config, &err), RK_EIO);
     rk_actor_stop (&actor); /* NULL is fine */
@@ -138,7 +138,7 @@ static void a_port_in_use_is_an_error (void **state)
     rk_actor_t *first = NULL, *second = NULL;
     rk_error_t err = {RK_OK, ""};
     const config_t config = {.fail = RK_OK};
-    rk_actor_plumbing_t plumbing = {.node = NODE, .bind = "tcp://127.0.0.1:*"};
+    rk_actor_plumbing_t plumbing = {.node = NODE, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*"};
     assert_int_equal (rk_actor_start (&first, &s_class, &plumbing, &config, &err), RK_OK);
     plumbing.bind = rk_actor_endpoint (first);
     assert_int_equal (rk_actor_start (&second, &s_class, &plumbing, &config, &err), RK_EIO);

@@ -281,11 +281,14 @@ static void test_lost_process_is_named (void **state)
     (void) state;
     rk_settings_t settings = s_settings (true);
     rk_coordinator_config_t config = {
-        .settings = &settings, .model = &s_model, .n_processes = 2, .bind = "tcp://127.0.0.1:*"};
+        .settings = &settings, .model = &s_model, .n_processes = 2, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*"};
     cast_t c = {0};
     assert_int_equal (rk_coordinator_new (&c.coordinator, &config, NULL), RK_OK);
     const char *endpoint = rk_actor_endpoint (c.coordinator);
-    s_register (&c.parent, endpoint, rk_address (RK_ACTOR_NODE, 0));
+    char local[64]; /* actors of the process do not come over tcp */
+    rk_endpoint_unique (local, sizeof local, "inproc", NULL);
+    assert_int_equal (rk_actor_command (c.coordinator, "BIND", local, NULL), RK_OK);
+    s_register (&c.parent, local, rk_address (RK_ACTOR_NODE, 0));
     party_t nodes[3];
     const char *names[] = {"ada", "bob", "eve"};
     for (int i = 0; i < 3; i++)
@@ -399,7 +402,7 @@ static void test_port_in_use (void **state)
     (void) state;
     rk_settings_t settings = s_settings (true);
     rk_coordinator_config_t config = {
-        .settings = &settings, .model = &s_model, .n_processes = 1, .bind = "tcp://127.0.0.1:*"};
+        .settings = &settings, .model = &s_model, .n_processes = 1, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*"};
     rk_actor_t *first = NULL, *second = NULL;
     rk_error_t err = {0};
     assert_int_equal (rk_coordinator_new (&first, &config, &err), RK_OK);

@@ -177,13 +177,14 @@ static void test_refuses (void **state)
                                .model = f->model,
                                .data = f->data,
                                .quiet = true,
+                               .insecure = 1,
                                .listen = "tcp://192.0.2.1:5555",
                                .n_processes = 1};
     assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "--insecure"));
     config.listen = "somewhere";
     assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
-    config = (rk_node_config_t){.join = "tcp://192.0.2.1:5555", .quiet = true};
+    config = (rk_node_config_t){.join = "tcp://192.0.2.1:5555", .insecure = 1, .quiet = true};
     assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
 }
 

@@ -18,7 +18,7 @@ static void s_start (profiler_t *p, uint32_t process, int64_t patience_ms)
     rk_settings_t settings;
     rk_settings_default (&settings);
     const rk_profiler_node_t node = {.node = process, .name = "x"};
-    rk_profiler_config_t config = {.process = process, .bind = "tcp://127.0.0.1:*", .coordinator = p->coordinator.endpoint,
+    rk_profiler_config_t config = {.process = process, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*", .coordinator = p->coordinator.endpoint,
                                    .settings = &settings, .nodes = &node, .n_nodes = 1, .link_patience_ms = patience_ms};
     p->actor = NULL;
     assert_int_equal (rk_profiler_new (&p->actor, &config, NULL), RK_OK);

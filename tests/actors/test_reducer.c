@@ -48,7 +48,7 @@ static void s_open (ring_t *ring, rk_plan_t *plan, const char *transport)
     for (uint32_t i = 0; i < plan->n_stages; i++) {
         char bind[128];
         rk_endpoint_unique (bind, sizeof bind, transport, NULL);
-        const rk_reducer_config_t config = {.plan = plan, .node = plan->stages[i].node, .bind = bind};
+        const rk_reducer_config_t config = {.plan = plan, .node = plan->stages[i].node, .identity = &rk_identity_plain, .bind = bind};
         s_ok (rk_reducer_new (&ring->reducers[i], &config, &err), &err);
         mock_open (&ring->stages[i], rk_address (RK_ACTOR_STAGE, plan->stages[i].node), VIEW);
         mock_connect (&ring->stages[i], ring->reducers[i]);

@@ -93,7 +93,7 @@ static void s_open (net_t *net, const case_t *c)
     for (uint32_t i = 0; i < plan->n_stages; i++) {
         char bind[128];
         rk_endpoint_unique (bind, sizeof bind, c->transport, NULL);
-        const rk_reducer_config_t config = {.plan = plan, .node = plan->stages[i].node, .bind = bind, .corrupt = i ? 0 : c->corrupt};
+        const rk_reducer_config_t config = {.plan = plan, .node = plan->stages[i].node, .identity = &rk_identity_plain, .bind = bind, .corrupt = i ? 0 : c->corrupt};
         s_ok (rk_reducer_new (&net->reducers[i], &config, &err), &err);
         mock_open (&net->stages[i], rk_address (RK_ACTOR_STAGE, plan->stages[i].node), VIEW);
         mock_connect (&net->stages[i], net->reducers[i]);

@@ -118,7 +118,7 @@ static void oversized_messages_end_the_connection (void **state)
     s_open (&b, RK_AVERAGE_OVERLAPPED, RK_WIRE_F32);
     rk_error_t err;
     rk_actor_t *stage = NULL;
-    const rk_stage_config_t config = {.plan = b.plan, .node = 1, .model = b.model, .bind = "tcp://127.0.0.1:*"};
+    const rk_stage_config_t config = {.plan = b.plan, .node = 1, .model = b.model, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*"};
     s_ok (rk_stage_new (&stage, &config, &err), &err);
     s_ok (rk_actor_connect (stage, b.after.sender, b.after.endpoint, &err), &err);
     zsock_t *stranger = zsock_new_dealer (rk_actor_endpoint (stage));

@@ -277,8 +277,8 @@ case_port_in_use () {
 }
 
 case_not_loopback () {
-    expect 1 '0.0.0.0.*--insecure' "$rookery" train "${tiny[@]}" --listen tcp://0.0.0.0:5601 --nodes 1 --set run.dir=run
-    expect 1 '192.0.2.1.*--insecure' "$rookery" node --join tcp://192.0.2.1:5601
+    expect 1 '0.0.0.0.*--insecure' "$rookery" train --insecure "${tiny[@]}" --listen tcp://0.0.0.0:5601 --nodes 1 --set run.dir=run
+    expect 1 '192.0.2.1.*--insecure' "$rookery" node --insecure --join tcp://192.0.2.1:5601
 }
 
 case_bad_run_folder () {

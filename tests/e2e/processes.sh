@@ -228,8 +228,8 @@ node_without_data () {
 }
 
 beyond_loopback () {
-    expect 1 "encryption is not built yet.*--insecure" "$rookery" train --listen tcp://192.0.2.1:5555 --nodes 1 "${small[@]}" --set run.dir=other
-    expect 1 "encryption is not built yet.*--insecure" "$rookery" node --join tcp://192.0.2.1:5555
+    expect 1 "not a loopback address.*say it twice" "$rookery" train --insecure --listen tcp://192.0.2.1:5555 --nodes 1 "${small[@]}" --set run.dir=other
+    expect 1 "not a loopback address.*say it twice" "$rookery" node --insecure --join tcp://192.0.2.1:5555
     expect 1 "no address" "$rookery" node --join nonsense
 }
 

@@ -67,14 +67,14 @@ static void s_start_node (rig_t *rig, uint32_t cluster, uint32_t stage)
         rk_endpoint_unique (bind[i], sizeof bind[i], config->transport, NULL);
     uint32_t corrupt = chosen ? config->corrupt : RK_CORRUPT_NONE;
     rk_error_t err = {RK_OK, ""};
-    const rk_stage_config_t s = {.plan = rig->plan, .node = node, .model = config->model, .bind = bind[0], .initial = config->initial,
+    const rk_stage_config_t s = {.plan = rig->plan, .node = node, .identity = &rk_identity_plain, .model = config->model, .bind = bind[0], .initial = config->initial,
                                  .coordinator = rig->endpoint, .observer = rig->endpoint, .corrupt = corrupt};
     rig_ok (rk_stage_new (&rig->actors[rig->n_actors++], &s, &err), &err);
-    const rk_reducer_config_t r = {.plan = rig->plan, .node = node, .bind = bind[1], .coordinator = rig->endpoint,
+    const rk_reducer_config_t r = {.plan = rig->plan, .node = node, .identity = &rk_identity_plain, .bind = bind[1], .coordinator = rig->endpoint,
                                    .observer = rig->endpoint, .corrupt = corrupt};
     if (rig->plan->n_clusters > 1)
         rig_ok (rk_reducer_new (&rig->actors[rig->n_actors++], &r, &err), &err);
-    const rk_feeder_config_t f = {.plan = rig->plan, .node = node, .data = config->data, .bind = bind[2],
+    const rk_feeder_config_t f = {.plan = rig->plan, .node = node, .identity = &rk_identity_plain, .data = config->data, .bind = bind[2],
                                   .coordinator = rig->endpoint, .observer = rig->endpoint, .corrupt = corrupt};
     if (stage == 0)
         rig_ok (rk_feeder_new (&rig->actors[rig->n_actors++], &f, &err), &err);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Who this process is and whom it lets in, before any of its sockets opens.                               */
+#include "actors/node_self.h"
+
+#include "actors/security/gate.h"
+#include "actors/security/knock.h"
+#include "actors/security/tickets.h"
+
+/* ---- plaintext: on this machine when asked for, beyond it when asked twice */
+static rk_err_t s_check_plain (const rk_node_t *self, const char *endpoint, rk_error_t *err)
+{
+    char host[64];
+    rk_node_host_of (endpoint, host, sizeof host);
+    if (self->config->insecure > 1 || !host[0] || rk_node_is_loopback (host))
+        return RK_OK;
+    return rk_error_set (err, RK_EINVAL, "%s is not a loopback address: without encryption anybody on the way could read and change the run; "
+                         "leave --insecure out, or say it twice", endpoint);
+}
+
+/* ---- the keys of this process */
+static rk_err_t s_open_keyring (rk_node_t *self, char folder[RK_KEYRING_PATH], rk_error_t *err)
+{
+    bool made = false;
+    rk_err_t rc = rk_keyring_folder (self->config->keys, folder, err);
+    if (!rc)
+        rc = rk_keyring_open (folder, &self->identity, &made, err);
+    if (!rc && made && !self->config->quiet)
+        fprintf (stderr, "made a key for this user in %s\n", folder);
+    return rc;
+}
+
+/* A run of one process whose actors speak over tcp: nobody else has any business there. */
+static rk_err_t s_open_alone (rk_node_t *self, rk_error_t *err)
+{
+    rk_err_t rc = rk_identity_generate (&self->identity, err);
+    return rc ? rc : rk_gate_new (&self->gate, &self->identity, NULL, err);
+}
+
+static rk_err_t s_open_own (rk_node_t *self, char folder[RK_KEYRING_PATH], rk_error_t *err)
+{
+    if (self->config->identity) { /* the program has a gate of its own */
+        self->identity = *self->config->identity;
+        return rk_keyring_folder (self->config->keys, folder, err);
+    }
+    rk_err_t rc = s_open_keyring (self, folder, err);
+    return rc ? rc : rk_gate_new (&self->gate, &self->identity, folder, err);
+}
+
+rk_err_t rk_node_secure_leader (rk_node_t *self, rk_error_t *err)
+{
+    const rk_node_config_t *c = self->config;
+    char folder[RK_KEYRING_PATH];
+    bool tcp = c->n_processes || strcmp (self->settings.net_transport, "tcp") == 0;
+    if (c->insecure || !tcp) {
+        self->identity = rk_identity_plain;
+        return c->n_processes && c->insecure ? s_check_plain (self, c->listen, err) : RK_OK;
+    }
+    return c->n_processes ? s_open_own (self, folder, err) : s_open_alone (self, err);
+}
+
+/* ---- whom a follower joins */
+
+/* "tcp://host:port/NAME": the key of allowed/NAME.cert. */
+static rk_err_t s_named_key (const char *folder, const char *endpoint, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *err)
+{
+    const char *slash = strchr (endpoint + 6, '/');
+    char path[RK_KEYRING_PATH];
+    if (!slash || slash[1] == '.' || strchr (slash + 1, '/') || (size_t) (slash - endpoint) >= size)
+        return rk_error_set (err, RK_EINVAL, "\"%.120s\" is no address: tcp://HOST:PORT, tcp://HOST:PORT/KEY or tcp://HOST:PORT/NAME of "
+                             "a certificate in allowed/", endpoint);
+    int n = snprintf (path, sizeof path, "%s/allowed/%s.cert", folder, slash + 1);
+    snprintf (address, size, "%.*s", (int) (slash - endpoint), endpoint);
+    return n >= (int) sizeof path ? rk_error_set (err, RK_EINVAL, "name too long: %.80s", slash + 1) : rk_keyring_read_public (path, key, err);
+}
+
+/* Address and key of the leader: what was said, or this owner's own key. */
+static rk_err_t s_leader_of (rk_node_t *self, const char *folder, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *err)
+{
+    bool has_key = false;
+    rk_error_t no_key = {RK_OK, ""};
+    rk_err_t rc = RK_OK;
+    if (rk_endpoint_split (self->config->join, address, size, key, &has_key, &no_key))
+        rc = s_named_key (folder, self->config->join, address, size, key, err);
+    else if (!has_key)
+        memcpy (key, self->identity.public_key, RK_KEY_BYTES);
+    return rc;
+}
+
+/* A ticket first makes this node's own key known; then it joins like everybody else. If the ticket is used up, it
+ * may have been by this very node, so the door decides.                                                    */
+static rk_err_t s_enrol (rk_node_t *self, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *refusal, rk_error_t *err)
+{
+    rk_ticket_t ticket;
+    rk_identity_t once;
+    rk_err_t rc = rk_ticket_read (&ticket, self->config->join, err);
+    if (!rc)
+        rc = rk_identity_of_secret (&once, ticket.secret, err);
+    if (rc)
+        return rc;
+    snprintf (address, size, "%s", ticket.address);
+    memcpy (key, ticket.leader, RK_KEY_BYTES);
+    rk_knock_t knock = {.identity = &once, .address = address, .leader = key, .interrupted = self->interrupted};
+    rc = rk_knock_enrol (&knock, self->identity.public_key, err);
+    if (rc == RK_EPEER)
+        *refusal = *err;
+    rk_identity_forget (&once);
+    explicit_bzero (&ticket, sizeof ticket);
+    return rc == RK_EPEER ? RK_OK : rc;
+}
+
+static rk_err_t s_meet_leader (rk_node_t *self, const char *folder, rk_error_t *err)
+{
+    char address[RK_TICKET_ADDRESS], key_text[RK_KEY_TEXT];
+    uint8_t key[RK_KEY_BYTES];
+    rk_error_t refusal = {RK_OK, ""};
+    rk_err_t rc = rk_ticket_is (self->config->join) ? s_enrol (self, address, sizeof address, key, &refusal, err)
+                                                    : s_leader_of (self, folder, address, sizeof address, key, err);
+    rk_knock_t knock = {.identity = &self->identity, .address = address, .leader = key, .interrupted = self->interrupted};
+    if (!rc)
+        rc = rk_knock (&knock, err);
+    if (rc == RK_EPEER && refusal.code)
+        *err = refusal;
+    if (rc)
+        return rc;
+    rk_key_text (key, key_text);
+    snprintf (self->join, sizeof self->join, "%s/%s", address, key_text);
+    return rk_gate_admit (self->identity.gate, key_text, err);
+}
+
+static rk_err_t s_meet_plain (rk_node_t *self, bool ticket, rk_error_t *err)
+{
+    rk_err_t rc = ticket ? rk_error_set (err, RK_EINVAL, "a ticket is for encrypted runs; leave --insecure out")
+                         : s_check_plain (self, self->config->join, err);
+    rk_knock_t knock = {.identity = &self->identity, .address = self->join, .interrupted = self->interrupted};
+    return rc || !rk_endpoint_is_tcp (self->join) ? rc : rk_knock (&knock, err);
+}
+
+rk_err_t rk_node_secure_follower (rk_node_t *self, rk_error_t *err)
+{
+    const rk_node_config_t *c = self->config;
+    char folder[RK_KEYRING_PATH];
+    rk_err_t rc = RK_OK;
+    bool ticket = rk_ticket_is (c->join);
+    snprintf (self->join, sizeof self->join, "%s", c->join);
+    if (!ticket)
+        rc = rk_node_check_endpoint (c->join, err);
+    if (!rc && c->insecure) {
+        self->identity = rk_identity_plain;
+        return s_meet_plain (self, ticket, err);
+    }
+    if (!rc)
+        rc = s_open_own (self, folder, err);
+    if (rc || (!ticket && !rk_endpoint_is_tcp (c->join))) /* ipc: the file's permissions decide */
+        return rc;
+    return s_meet_leader (self, folder, err);
+}
+
+void rk_node_unsecure (rk_node_t *self)
+{
+    rk_gate_stop (&self->gate);
+    rk_identity_forget (&self->identity);
+}
+
+/* ---- members of the run, as the leader names them */
+rk_err_t rk_node_on_keys (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_endpoints_t *keys = &packet->msg.keys;
+    rk_err_t rc = RK_OK;
+    for (size_t i = 0; !rc && !self->identity.plain && i < keys->n; i++)
+        rc = rk_gate_admit (self->identity.gate, keys->list[i].endpoint, err);
+    return rc;
+}
