@@ -215,7 +215,7 @@ static rk_err_t s_fleet (self_t *self, const rk_args_t *args, rk_error_t *err)
 {
     uint64_t n_nodes = 0;
     rk_node_config_t config = {.kind = RK_RUN_PROFILE, .settings = self->settings, .join = rk_args_get (args, "join"),
-                               .name = rk_args_get (args, "name"), .speed = 1, .insecure = rk_args_has (args, "insecure"),
+                               .name = rk_args_get (args, "name"), .speed = 1, .insecure = rk_args_count (args, "insecure"), .keys = rk_args_get (args, "keys"),
                                .quiet = rk_args_has (args, "quiet"),
                                .cache = rk_args_has (args, "fresh") ? RK_CACHE_FRESH : RK_CACHE_USE};
     rk_err_t code = rk_args_number (args, "nodes", 1, RK_MAX_FLEET, &n_nodes, err);
