@@ -68,7 +68,7 @@ static size_t s_decode (const char *text, uint8_t *bytes, size_t size)
         bits -= 8;
         bytes[n++] = (uint8_t) (held >> bits);
     }
-    return n;
+    return held & ((1u << bits) - 1) ? 0 : n; /* what is left over is zero, or it was not written by s_encode */
 }
 
 void rk_ticket_write (const rk_ticket_t *ticket, char text[RK_TICKET_TEXT])
