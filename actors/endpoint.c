@@ -48,3 +48,15 @@ int64_t rk_thread_cpu_ns (void)
 {
     return s_clock_ns (CLOCK_THREAD_CPUTIME_ID);
 }
+
+int64_t rk_thread_runnable_ns (void)
+{
+    unsigned long long cpu_ns = 0, runnable_ns = 0;
+    FILE *file = fopen ("/proc/thread-self/schedstat", "re");
+    if (!file)
+        return 0;
+    if (fscanf (file, "%llu %llu", &cpu_ns, &runnable_ns) != 2)
+        runnable_ns = 0;
+    fclose (file);
+    return (int64_t) runnable_ns;
+}

@@ -9,9 +9,13 @@
 rk_err_t rk_figures_plan (rk_figures_t *f, rk_plan_t **plan_p, rk_error_t *err)
 {
     rk_report_t *stages = calloc ((*plan_p)->n_stages ? (*plan_p)->n_stages : 1, sizeof *stages);
-    if (!stages)
+    rk_observed_t *observed = NULL;
+    if (!stages || rk_observed_new (&observed, *plan_p)) {
+        free (stages);
         return rk_error_set (err, RK_ENOMEM, "no memory for figures of %u stages", (*plan_p)->n_stages);
+    }
     rk_figures_free (f);
+    f->observed = observed;
     f->plan = *plan_p;
     f->rounds = f->plan->first_round; /* a run that goes on */
     f->passes = f->plan->first_f / f->plan->minibatches_per_pass;
@@ -25,6 +29,7 @@ rk_err_t rk_figures_plan (rk_figures_t *f, rk_plan_t **plan_p, rk_error_t *err)
 void rk_figures_free (rk_figures_t *f)
 {
     rk_plan_destroy (&f->plan);
+    rk_observed_destroy (&f->observed);
     free (f->stages);
     f->stages = NULL;
 }
@@ -38,8 +43,11 @@ rk_err_t rk_figures_report (rk_figures_t *f, const rk_report_t *report, int64_t 
                              report->stage);
     rk_report_t *own = &f->stages[f->plan->clusters[report->cluster].first_stage + report->stage];
     bool final = own->final || report->final;
-    if (report->wall_ns >= own->wall_ns) /* totals only grow; an older one may arrive late through a relay */
+    if (report->wall_ns >= own->wall_ns) { /* totals only grow; an older one may arrive late through a relay */
+        const rk_observed_totals_t totals = {report->forward_ns, report->n_forward, report->backward_ns, report->n_backward};
+        rk_observed_take (f->observed, (uint32_t) (own - f->stages), &totals);
         *own = *report;
+    }
     own->final = final;
     if (!f->start_ns && report->minibatches)
         f->start_ns = now_ns - (int64_t) report->wall_ns;

@@ -3,6 +3,7 @@
  * No sockets, no clock: now_ns is an argument.                                                            */
 #ifndef RK_ACTORS_FIGURES_H
 #define RK_ACTORS_FIGURES_H
+#include "cluster/observed.h"
 #include "cluster/plan.h"
 #include "messages/wire.h"
 
@@ -18,6 +19,7 @@ typedef struct {
 typedef struct {
     rk_plan_t *plan;      /* ours; NULL until it is known */
     rk_report_t *stages;  /* plan->n_stages, latest totals */
+    rk_observed_t *observed; /* what stages take now */
     int64_t start_ns;     /* first report of work */
     int64_t held_since_ns;/* evaluation began; 0: none runs */
     int64_t held_ns;      /* spent in evaluations */

@@ -112,14 +112,14 @@ static rk_err_t s_on_committed (void *me, rk_packet_t *packet, rk_error_t *err)
 
 static rk_err_t s_on_evaluated (void *me, rk_packet_t *packet, rk_error_t *err)
 {
-    (void) err;
     self_t *self = me;
     rk_now_t now;
     rk_figures_evaluated (&self->figures, &packet->msg.evaluated, rk_now_ns ());
     rk_figures_now (&self->figures, rk_now_ns (), &now);
-    if (!self->follower)
-        rk_display_pass (&self->display, &self->figures, &now);
-    return RK_OK;
+    if (self->follower)
+        return RK_OK;
+    rk_display_pass (&self->display, &self->figures, &now);
+    return self->figures.plan ? rk_records_observed (&self->records, now.seconds, self->figures.plan, self->figures.observed, err) : RK_OK;
 }
 
 static rk_err_t s_on_probe (void *me, rk_packet_t *packet, rk_error_t *err)

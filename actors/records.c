@@ -57,8 +57,28 @@ rk_err_t rk_records_control (rk_records_t *records, uint64_t round, uint32_t val
     return RK_OK;
 }
 
+rk_err_t rk_records_observed (rk_records_t *records, double seconds, const rk_plan_t *plan, const rk_observed_t *observed, rk_error_t *err)
+{
+    rk_err_t code = s_open (records, &records->observed, "observed.csv", "a",
+                            "seconds,cluster,stage,node,first,last,forward_us,backward_us,planned_us\n", err);
+    for (uint32_t c = 0; c < plan->n_clusters && !code && records->observed; c++)
+        for (uint32_t i = 0; i < plan->clusters[c].n_stages; i++) {
+            const rk_plan_stage_t *stage = rk_plan_stage (plan, c, i);
+            uint64_t forward, backward;
+            if (rk_observed_stage (observed, plan->clusters[c].first_stage + i, &forward, &backward))
+                fprintf (records->observed, "%.3f,%u,%u,%u,%u,%u,%.1f,%.1f,%.1f\n", seconds, c, i, stage->node, stage->first, stage->last,
+                         (double) forward / 1e3, (double) backward / 1e3, (double) stage->busy_ns / 1e3);
+        }
+    if (!code && records->observed)
+        fflush (records->observed);
+    return code;
+}
+
 void rk_records_close (rk_records_t *records)
 {
+    if (records->observed)
+        fclose (records->observed);
+    records->observed = NULL;
     if (records->probes)
         fclose (records->probes);
     if (records->control)

@@ -82,6 +82,12 @@ typedef struct {
     double loss_sum;
     uint64_t skipped; /* updates */
     int64_t busy_ns, declared_wait_ns, next_report_ns;
+    struct {
+        int64_t ns;
+        uint64_t n;
+    } kernels[3];     /* by rk_act_t: of busy_ns that of training forwards and backwards, and their number */
+    rk_act_t act;     /* what the kernels now belong to; NONE: neither */
+    int64_t started_runnable_ns;
     int64_t started_ns, started_idle_ns, started_cpu_ns; /* clocks at the first minibatch: what came before is no idling */
     uint64_t reducer_bytes;
     bool dirty; /* something happened since the last report */

@@ -171,6 +171,7 @@ rk_err_t rk_stage_on_activation (void *self_, rk_packet_t *packet, rk_error_t *e
             self->counts.started_ns = rk_now_ns ();
             self->counts.started_idle_ns = rk_loop_idle_ns (self->loop);
             self->counts.started_cpu_ns = rk_thread_cpu_ns ();
+            self->counts.started_runnable_ns = rk_thread_runnable_ns ();
         }
     }
     return RK_OK;

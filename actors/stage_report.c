@@ -11,11 +11,21 @@ static uint64_t s_rss_bytes (void)
     return getrusage (RUSAGE_SELF, &usage) ? 0 : (uint64_t) usage.ru_maxrss * 1024;
 }
 
-/* Waiting for messages since the first minibatch; a declared wait is not idling. */
-static int64_t s_idle_ns (const rk_stage_t *self)
+static int64_t s_runnable_ns (const rk_stage_t *self)
+{
+    return self->counts.started_ns ? rk_thread_runnable_ns () - self->counts.started_runnable_ns : 0;
+}
+
+/* Waiting for messages since the first minibatch. A declared wait is no idling, nor is being ready while others have the
+ * processor: wall less CPU, declared and runnable wait, and no more than was spent in poll (kernels that wait for
+ * their pool do not idle).                                                                                */
+static int64_t s_idle_ns (const rk_stage_t *self, int64_t runnable_ns)
 {
     const rk_stage_counts_t *counts = &self->counts;
-    int64_t idle_ns = rk_loop_idle_ns (self->loop) - counts->started_idle_ns - counts->declared_wait_ns;
+    const int64_t polled_ns = rk_loop_idle_ns (self->loop) - counts->started_idle_ns - counts->declared_wait_ns;
+    const int64_t rest_ns = rk_now_ns () - counts->started_ns - (rk_thread_cpu_ns () - counts->started_cpu_ns) -
+                            counts->declared_wait_ns - runnable_ns;
+    const int64_t idle_ns = rest_ns < polled_ns ? rest_ns : polled_ns;
     return counts->started_ns && idle_ns > 0 ? idle_ns : 0;
 }
 
@@ -32,19 +42,22 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
     if (!rk_loop_connected (self->loop, RK_TO_OBSERVER))
         return RK_OK;
     const rk_stage_counts_t *counts = &self->counts;
+    const int64_t runnable_ns = s_runnable_ns (self);
     rk_msg_t msg = {
         .kind = RK_MSG_REPORT,
         .report = {.cluster = self->cluster, .stage = self->stage, .final = final, .minibatches = counts->minibatches,
                    .samples = counts->samples, .loss_sum = counts->loss_sum, .n_correct = counts->n_correct,
                    .n_counted = counts->n_counted,
                    .busy_ns = (uint64_t) counts->busy_ns, .declared_wait_ns = (uint64_t) counts->declared_wait_ns,
-                   .idle_ns = (uint64_t) s_idle_ns (self),
+                   .idle_ns = (uint64_t) s_idle_ns (self, runnable_ns),
                    .wall_ns = counts->started_ns ? (uint64_t) (rk_now_ns () - counts->started_ns) : 0,
                    .bytes_sent = rk_loop_bytes_sent (self->loop) + counts->reducer_bytes,
                    .staleness_sum = counts->staleness_sum, .staleness_max = counts->staleness_max,
                    .staleness_n = counts->staleness_n, .dropped = rk_loop_dropped (self->loop), .rss_bytes = s_rss_bytes (),
                    .dispatch_ns = (uint64_t) s_dispatch_ns (self), .skipped = counts->skipped,
-                   .pid = (uint32_t) getpid ()}};
+                   .forward_ns = (uint64_t) counts->kernels[RK_ACT_FORWARD].ns, .n_forward = counts->kernels[RK_ACT_FORWARD].n,
+                   .backward_ns = (uint64_t) counts->kernels[RK_ACT_BACKWARD].ns, .n_backward = counts->kernels[RK_ACT_BACKWARD].n,
+                   .runnable_ns = (uint64_t) runnable_ns, .pid = (uint32_t) getpid ()}};
     return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
 }
 

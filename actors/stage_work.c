@@ -16,6 +16,7 @@ rk_err_t rk_stage_kernel_end (rk_stage_t *self, rk_err_t (*next) (rk_stage_t *, 
 {
     int64_t cpu_ns = rk_thread_cpu_ns () - self->kernel_cpu_ns;
     self->counts.busy_ns += cpu_ns;
+    self->counts.kernels[self->counts.act].ns += cpu_ns;
     self->counts.dirty = true;
     if (self->wait_per_busy <= 0)
         return next (self, err);
@@ -113,6 +114,8 @@ static bool s_advance (rk_stage_t *self, rk_err_t *code, rk_error_t *err)
     if (act == RK_ACT_NONE || (act == RK_ACT_FORWARD && !s_has_ctx (self)))
         return false;
     self->at = slot;
+    self->counts.act = slot->mode == RK_MB_TRAIN ? act : RK_ACT_NONE;
+    self->counts.kernels[self->counts.act].n++;
     *code = act == RK_ACT_FORWARD ? rk_stage_forward (self, err) : rk_stage_backward (self, err);
     return true;
 }

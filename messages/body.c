@@ -65,7 +65,8 @@
 #define REPORT(N, S, L)                                                                                               \
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
-            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)
+            N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)                  \
+            N (forward_ns) N (n_forward) N (backward_ns) N (n_backward) N (runnable_ns)
 #define SAVE_REQUEST(N, S, L) N (round) N (final) N (model) S (control)
 #define SAVED(N, S, L) N (round) N (digest) S (path) S (error)
 #define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)

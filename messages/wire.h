@@ -100,6 +100,7 @@ typedef struct {
     uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
         dropped, rss_bytes, dispatch_ns, n_counted, skipped; uint32_t pid;
+    uint64_t forward_ns, n_forward, backward_ns, n_backward, runnable_ns;
 } rk_report_t;
 typedef struct { uint64_t round; bool final, model; const char *control; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path, *error; } rk_saved_t;

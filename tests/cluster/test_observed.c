@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * Observed stage times: a slow moment is none, a slow node is one, declared speeds count, the rest of the table stays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "cluster/observed.h"
+#include "tests/cluster/fixtures.h"
+
+enum { N_LAYERS = 6 };
+
+typedef struct {
+    fixture_model_t model;
+    rk_plan_t *plan;
+    rk_profiles_t table;
+    rk_observed_t *observed;
+    rk_observed_totals_t totals;
+} rig_t;
+
+static rig_t s_rig;
+
+/* One cluster of two stages: layers 0 to 3 on node 0, 4 and 5 on node 1, which has half the speed; node 2 is idle. */
+static int s_setup (void **state)
+{
+    (void) state;
+    uint64_t x = 1;
+    s_rig = (rig_t){0};
+    fixture_model (&s_rig.model, &x, N_LAYERS);
+    const rk_settings_t settings = fixture_settings ();
+    const uint32_t counts[] = {2}, cuts[] = {0, 4};
+    rk_error_t err = {0};
+    if (rk_plan_by_hand (&s_rig.plan, 1, &s_rig.model.info, &settings, 1, counts, cuts, NULL, &err))
+        fail_msg ("%s", err.text);
+    s_rig.plan->node_speed_ppm[1] = 500000;
+    assert_int_equal (rk_profiles_init (&s_rig.table, 3, N_LAYERS), RK_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint64_t forward[N_LAYERS] = {100, 200, 300, 400, 500, 600}, backward[N_LAYERS] = {10, 20, 30, 40, 50, 60};
+        const rk_profile_t p = {.id = i, .host = i, .cores = 1, .speed_ppm = i == 1 ? 500000 : 1000000, .forward_ns = forward, .backward_ns = backward};
+        assert_int_equal (rk_profiles_add (&s_rig.table, &p, N_LAYERS, NULL), RK_OK);
+    }
+    assert_int_equal (rk_profiles_link (&s_rig.table, &(rk_link_t){0, 1, 77, 8}, NULL), RK_OK);
+    assert_int_equal (rk_observed_new (&s_rig.observed, s_rig.plan), RK_OK);
+    return 0;
+}
+
+static int s_teardown (void **state)
+{
+    (void) state;
+    rk_observed_destroy (&s_rig.observed);
+    rk_profiles_clear (&s_rig.table);
+    rk_plan_destroy (&s_rig.plan);
+    return 0;
+}
+
+/* n minibatches more, of so many ns each. */
+static void s_report (uint32_t stage, uint64_t n, uint64_t forward, uint64_t backward)
+{
+    rk_observed_totals_t *t = &s_rig.totals;
+    t->forward_ns += n * forward, t->n_forward += n, t->backward_ns += n * backward, t->n_backward += n;
+    rk_observed_take (s_rig.observed, stage, t);
+}
+
+static void test_median (void **state)
+{
+    (void) state;
+    uint64_t forward, backward;
+    s_report (0, 5, 1000, 300);
+    s_report (0, 5, 1000, 300);
+    assert_false (rk_observed_stage (s_rig.observed, 0, &forward, &backward)); /* too little to go by */
+    assert_int_equal (rk_observed_drift_ppm (s_rig.observed, 0, &s_rig.table), 0);
+    s_report (0, 1, 50000, 90000); /* a slow moment */
+    s_report (0, 0, 0, 0);         /* nothing done */
+    s_report (0, 5, 1000, 300);
+    assert_true (rk_observed_stage (s_rig.observed, 0, &forward, &backward));
+    assert_true (forward == 1000 && backward == 300);
+    assert_int_equal (rk_observed_drift_ppm (s_rig.observed, 0, &s_rig.table), 1300 * UINT64_C (1000000) / 1100);
+    for (int i = 0; i < RK_OBSERVED_WINDOW / 2 + 1; i++) /* a slow node */
+        s_report (0, 2, 2000, 600);
+    assert_true (rk_observed_stage (s_rig.observed, 0, &forward, &backward));
+    assert_true (forward == 2000 && backward == 600);
+}
+
+/* A stage that began anew has lower totals: no negative times, and the window goes on. */
+static void test_restart (void **state)
+{
+    (void) state;
+    uint64_t forward, backward;
+    for (int i = 0; i < 3; i++)
+        s_report (0, 10, 1000, 300);
+    s_rig.totals = (rk_observed_totals_t){0};
+    for (int i = 0; i < 2; i++)
+        s_report (0, 1, 1000, 300);
+    assert_true (rk_observed_stage (s_rig.observed, 0, &forward, &backward));
+    assert_true (forward == 1000 && backward == 300);
+    rk_observed_take (s_rig.observed, 99, &s_rig.totals); /* no such stage */
+}
+
+static void test_table (void **state)
+{
+    (void) state;
+    for (int i = 0; i < 3; i++)
+        s_report (1, 4, 1100, 55); /* CPU time; at half the speed it takes twice that */
+    rk_profiles_t fresh;
+    rk_error_t err = {0};
+    assert_int_equal (rk_observed_table (s_rig.observed, &s_rig.table, &fresh, &err), RK_OK);
+    for (uint32_t l = 0; l < N_LAYERS; l++) {
+        assert_int_equal (fresh.nodes[0].forward_ns[l], s_rig.table.nodes[0].forward_ns[l]);
+        assert_int_equal (fresh.nodes[2].backward_ns[l], s_rig.table.nodes[2].backward_ns[l]);
+        assert_int_equal (fresh.nodes[1].forward_ns[l], 2 * s_rig.table.nodes[1].forward_ns[l]); /* 2200 over 1100 */
+        assert_int_equal (fresh.nodes[1].backward_ns[l], s_rig.table.nodes[1].backward_ns[l]);   /* 110 over 110 */
+    }
+    assert_int_equal (fresh.nodes[1].speed_ppm, 500000);
+    rk_fleet_t fleet;
+    assert_int_equal (rk_profiles_fleet (&fresh, &fleet, NULL), RK_OK);
+    assert_int_equal (fleet.n_nodes, 3);
+    assert_int_equal (fleet.link_bytes_per_s[1], 77);
+    rk_profiles_clear (&fresh);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown (test_median, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_restart, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_table, s_setup, s_teardown),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
