@@ -335,7 +335,8 @@ static rk_err_t s_find (s_exact_t *e, rk_error_t *err)
     s_divide (e, 0, sets, 0, group_of);
     if (e->out_of_memory || e->costs->out_of_memory)
         return RK_ENOMEM;
-    qsort (e->divisions, e->n_divisions, sizeof *e->divisions, s_compare);
+    if (e->n_divisions > 0)
+        qsort (e->divisions, e->n_divisions, sizeof *e->divisions, s_compare);
     for (size_t i = 0; i < e->n_divisions && e->divisions[i].worth > e->worth; i++)
         s_look_into (e, &e->divisions[i]);
     if (e->leaves > MOST_LEAVES)
