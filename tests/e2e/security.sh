@@ -54,7 +54,7 @@ tickets () {
     [ "$("$rookery" invite --keys anna --list | wc -l)" = 2 ] || fail "two tickets are open"
     "$rookery" invite --keys anna --revoke "$("$rookery" invite --keys anna --list | sed -n 's/ eve,.*//p')"
     expect 1 "used, expired or revoked" "$rookery" node --keys eve --quiet --join "$other"
-    expect 1 "not whole or mistyped" "$rookery" node "${bob[@]}" --join "${ticket%?}"
+    expect 1 "is not whole" "$rookery" node "${bob[@]}" --join "${ticket%?}"
     timeout 60 "$rookery" node "${bob[@]}" --join "$ticket" 2>bob.err || fail "$(cat bob.err)"
     ends_well
     grep -q "ENROLLED ticket=[0-9a-f]* key=[0-9a-f]*" leader.err || fail "$(cat leader.err)"
