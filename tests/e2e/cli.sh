@@ -133,7 +133,7 @@ case_interrupt_saves () {
     grep -q 'stopped on request; what was trained is in run' err
     "$rookery" eval run --quiet | grep -q 'test accuracy'
     rm run/checkpoint-*.safetensors
-    [ "$(echo run/*)" = 'run/metrics.csv run/plan.json run/settings.zpl' ] || fail "left behind: $(echo run/*)"
+    [ "$(echo run/*)" = 'run/metrics.csv run/observed.csv run/plan.json run/settings.zpl' ] || fail "left behind: $(echo run/*)"
 }
 
 # ---- wrong use: exit 2

@@ -103,7 +103,7 @@ static bool s_equals_simulation (const drained_t *d)
         snprintf (config.settings.train_optimizer, sizeof config.settings.train_optimizer, "%s", d->optimizer);
     rig_result_t result;
     rig_run (&config, &result);
-    float *expected = rk_simulate (result.plan, d->model, config.data);
+    float *expected = rk_expected_model (result.plan, d->model, config.data);
     bool equal = memcmp (expected, result.mean[0], result.plan->n_flat * sizeof *expected) == 0 &&
                  (!result.unequal_rounds || d->bn == RK_BN_RECALIBRATE) && /* then statistics stay local */
                  result.complete_rounds == result.rounds;

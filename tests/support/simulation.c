@@ -373,7 +373,7 @@ static void s_train (sim_t *sim)
     }
 }
 
-float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data)
+float *rk_expected_model (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data)
 {
     rk_error_t err = {RK_OK, ""};
     s_ok (rk_blas_init ("auto", &err), &err);

@@ -9,6 +9,6 @@
 #include "compute/slice.h"
 
 /* The model after the last round (with a sparse graph the mean of the replicas): n_flat floats, the caller frees. The test fails if anything fails. */
-float *rk_simulate (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data);
+float *rk_expected_model (const rk_plan_t *plan, const rk_model_t *model, const rk_data_t *data);
 
 #endif
