@@ -68,6 +68,7 @@ bool rk_actor_said (rk_actor_t *actor, char *word, size_t size, rk_error_t *err)
 uint32_t rk_loop_address (const rk_loop_t *loop);
 const char *rk_loop_endpoint (const rk_loop_t *loop); /* tcp with the key: "tcp://host:port/KEY" */
 const rk_identity_t *rk_loop_identity (const rk_loop_t *loop); /* all zero without one */
+void rk_loop_set_address (rk_loop_t *loop, uint32_t address); /* a process is told its number when it joins */
 uint64_t rk_loop_view (const rk_loop_t *loop);
 void rk_loop_set_view (rk_loop_t *loop, uint64_t view);
 rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
@@ -79,6 +80,7 @@ rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *pa
 /* What this peer says on the DEALER to it is heard, as it is from coordinators: it answers there. */
 rk_err_t rk_loop_listen (rk_loop_t *loop, uint32_t address, rk_error_t *err) RK_MUST_CHECK;
 void rk_loop_forget (rk_loop_t *loop, uint32_t address);
+void rk_loop_forget_peers (rk_loop_t *loop); /* all but the own coordinator and observer */
 /* Send to an address: its DEALER, or the learned way back. Fills view, sender, seq. Never blocks.           */
 rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames,
                        rk_error_t *err) RK_MUST_CHECK;

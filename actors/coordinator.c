@@ -2,6 +2,8 @@
  * The coordinator's class: open, close, the clock, the table of messages. See coordinator_self.h.         */
 #include "actors/coordinator_self.h"
 
+#include <sys/random.h>
+
 #include "actors/host.h"
 #include "compute/blas.h"
 
@@ -48,6 +50,8 @@ void rk_coordinator_enter (rk_coordinator_t *self, rk_state_t state)
  * itself has a deadline here.                                                                             */
 static bool s_has_deadline (const rk_coordinator_t *self)
 {
+    if (self->state == RK_STATE_VIEW) /* its members wait by rules of their own */
+        return false;
     if (self->leads)
         return self->state != RK_STATE_ENDED;
     return self->state == RK_STATE_GATHER || self->state == RK_STATE_STOPPING;
@@ -58,30 +62,31 @@ static bool s_has_deadline (const rk_coordinator_t *self)
 /* A heartbeat that finds no connection, to a process of this machine that is no more: nothing to wait for. */
 static void s_beat_process (rk_coordinator_t *self, uint32_t process)
 {
-    rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms}};
-    const rk_roster_entry_t *e = &self->roster.list[process];
+    const bool hears = !self->membership || rk_membership_is_alive (self->membership, process, self->now_ms);
+    rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms, self->token, hears}};
     rk_error_t err;
     rk_err_t rc = rk_loop_send (self->loop, rk_address (RK_ACTOR_COORDINATOR, process), &beat, NULL, 0, &err);
-    if (rc && e->host == self->roster.list[RK_LEADER].host && rk_host_process_gone (e->pid))
+    const rk_roster_entry_t *e = process < self->roster.n ? &self->roster.list[process] : NULL;
+    if (rc && e && !self->membership && e->host == self->roster.list[self->process].host && rk_host_process_gone (e->pid))
         rk_coordinator_lost (self, process, "its process has ended");
 }
 
 static void s_beat_leader (rk_coordinator_t *self)
 {
-    rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms}};
-    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &beat, NULL, 0);
+    s_beat_process (self, self->leader);
     if (self->leader_pid && rk_host_process_gone (self->leader_pid)) {
         self->leader_pid = 0;
-        rk_coordinator_lost (self, RK_LEADER, "its process has ended");
+        rk_coordinator_lost (self, self->leader, "its process has ended");
     }
 }
 
+/* In a view everybody hears everybody; before it, and where a loss ends the run, the leader and each of the others. */
 static void s_beat (rk_coordinator_t *self)
 {
-    if (!self->leads)
+    if (!self->leads && !self->membership)
         s_beat_leader (self);
-    for (uint32_t p = 1; self->leads && p < self->roster.n; p++)
-        if (!(self->roster.list[p].steps & (RK_STEP_LOST | RK_STEP_STOPPED)))
+    for (uint32_t p = 0; (self->leads || self->membership) && p < self->roster.n; p++)
+        if (p != self->process && !(self->roster.list[p].steps & (RK_STEP_LOST | RK_STEP_STOPPED)))
             s_beat_process (self, p);
     self->next_beat_ms = self->now_ms + RK_HEARTBEAT_MS;
 }
@@ -98,13 +103,27 @@ static void s_gather_line (rk_coordinator_t *self)
 
 static bool s_has_others (const rk_coordinator_t *self)
 {
-    return self->leads ? self->roster.n > 1 : self->state > RK_STATE_GATHER;
+    return self->membership || (self->leads ? self->roster.n > 1 : self->state > RK_STATE_GATHER);
+}
+
+/* Nobody waits for the last word of one who is gone. */
+static void s_tick_stopping (rk_coordinator_t *self)
+{
+    for (uint32_t p = 0; self->leads && self->membership && p < self->roster.n; p++)
+        if (p != self->process && !(self->roster.list[p].steps & (RK_STEP_LOST | RK_STEP_STOPPED)) &&
+            !rk_membership_is_alive (self->membership, p, self->now_ms))
+            rk_coordinator_lost (self, p, "its process has ended");
 }
 
 static int64_t s_tick_others (rk_coordinator_t *self)
 {
+    if (self->membership && self->state < RK_STATE_STOPPING)
+        rk_coordinator_view_tick (self);
+    if (self->state == RK_STATE_STOPPING)
+        s_tick_stopping (self);
     if (self->now_ms >= self->next_beat_ms)
         s_beat (self);
+    rk_coordinator_tell_again (self);
     int64_t silent_ms = 0;
     uint32_t process = rk_member_suspect (self->member, self->now_ms, &silent_ms);
     if (process != UINT32_MAX) {
@@ -114,6 +133,10 @@ static int64_t s_tick_others (rk_coordinator_t *self)
         rk_coordinator_lost (self, process, why);
     }
     int64_t look_ms = rk_member_next_ms (self->member, self->now_ms);
+    if (self->membership && self->state < RK_STATE_STOPPING) {
+        const int64_t next_ms = rk_membership_next_ms (self->membership, self->now_ms);
+        look_ms = next_ms < look_ms ? next_ms : look_ms;
+    }
     return look_ms < self->next_beat_ms ? look_ms : self->next_beat_ms;
 }
 
@@ -147,7 +170,7 @@ static int64_t s_work (void *arg, int64_t now_ns, rk_err_t *code, rk_error_t *er
 }
 
 /* ---- open and close */
-static rk_err_t s_copy_model (rk_coordinator_t *self, const rk_model_info_t *model)
+rk_err_t rk_coordinator_copy_model (rk_coordinator_t *self, const rk_model_info_t *model)
 {
     self->model = *model;
     rk_layer_info_t *layers = malloc ((model->n_layers ? model->n_layers : 1) * sizeof *layers);
@@ -168,7 +191,7 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
     self->cursor = config->cursor;
     self->cursor.control = config->cursor.control ? strdup (config->cursor.control) : NULL;
     uint32_t n_nodes = self->n_processes ? self->n_processes : self->settings.n_fleet ? self->settings.n_fleet : 1;
-    rk_err_t rc = s_copy_model (self, config->model);
+    rk_err_t rc = rk_coordinator_copy_model (self, config->model);
     if (!rc)
         rc = rk_roster_init (&self->roster, 1 + self->n_processes);
     if (!rc)
@@ -197,7 +220,7 @@ static rk_err_t s_open_follower (rk_coordinator_t *self, const rk_coordinator_co
 {
     snprintf (self->join, sizeof self->join, "%s", config->join);
     snprintf (self->name, sizeof self->name, "%s", config->name ? config->name : "node");
-    return rk_loop_connect (self->loop, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), self->join, err);
+    return rk_loop_connect (self->loop, rk_address (RK_ACTOR_COORDINATOR, self->leader), self->join, err);
 }
 
 static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_error_t *err)
@@ -206,6 +229,11 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     const rk_coordinator_config_t *config = arg_config;
     self->loop = loop;
     self->leads = config->join == NULL;
+    self->process = self->leads ? RK_FIRST : RK_UNNUMBERED;
+    self->leader = RK_FIRST;
+    self->program_model = config->program_model;
+    if (self->leads && getrandom (&self->token, sizeof self->token, 0) != sizeof self->token)
+        self->token = (uint64_t) rk_now_ns () * 0x9e3779b97f4a7c15u ^ (uint64_t) getpid ();
     self->kind = config->kind; /* follower: RK_RUN_PROFILE, or it takes what comes */
     self->n_processes = config->n_processes;
     self->n_forward_only = config->n_forward_only;
@@ -239,6 +267,10 @@ static void s_close (void *arg)
     rk_plan_destroy (&self->given);
     rk_plan_destroy (&self->plan);
     rk_links_table_clear (&self->links);
+    rk_plan_destroy (&self->base);
+    rk_membership_destroy (&self->membership);
+    rk_view_destroy (&self->view);
+    free (self->dead);
     rk_profiles_clear (&self->profiles);
     rk_roster_clear (&self->roster);
     rk_member_destroy (&self->member);
@@ -252,7 +284,6 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_PROFILE] = rk_coordinator_on_profile,
     [RK_MSG_LINK_REQUEST] = rk_coordinator_on_link_request,
     [RK_MSG_LINK_MEASURED] = rk_coordinator_on_link_measured,
-    [RK_MSG_PLAN] = rk_coordinator_on_plan,
     [RK_MSG_WIRED] = rk_coordinator_on_wired,
     [RK_MSG_PEERS] = rk_coordinator_on_peers,
     [RK_MSG_READY] = rk_coordinator_on_ready,
@@ -266,6 +297,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_SAVE_REQUEST] = rk_coordinator_on_for_stages,
     [RK_MSG_SAVED] = rk_coordinator_on_saved,
     [RK_MSG_HEARTBEAT] = rk_coordinator_on_heartbeat,
+    [RK_MSG_AGREEMENT] = rk_coordinator_on_agreement,
     [RK_MSG_FAILED] = rk_coordinator_on_failed,
     [RK_MSG_STOP] = rk_coordinator_on_stop,
     [RK_MSG_STOPPED] = rk_coordinator_on_stopped,
@@ -288,7 +320,7 @@ static const rk_actor_class_t s_class = {
 rk_err_t rk_coordinator_new (rk_actor_t **actor_p, const rk_coordinator_config_t *config, rk_error_t *err)
 {
     rk_actor_plumbing_t plumbing = {.bind = config->bind, .identity = config->identity, .observer = config->observer,
-                                    .node = config->join ? RK_UNNUMBERED : RK_LEADER,
+                                    .node = config->join ? RK_UNNUMBERED : RK_FIRST,
                                     .max_message_bytes = MOST_MESSAGE_BYTES, .hwm = 10000};
     return rk_actor_start (actor_p, &s_class, &plumbing, config, err);
 }

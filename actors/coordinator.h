@@ -27,6 +27,7 @@
 #define RK_ACTORS_COORDINATOR_H
 #include "actors/actor.h"
 #include "cluster/plan.h"
+#include "compute/model.h"
 
 /* PROFILE: measured and told, then it is over; the parent gets the table (Profile). */
 typedef enum { RK_RUN_TRAIN = 0, RK_RUN_EVAL, RK_RUN_PREDICT, RK_RUN_PROFILE } rk_run_kind_t;
@@ -41,6 +42,7 @@ typedef struct {
 typedef struct {
     const rk_settings_t *settings; /* leader: of the run; follower: NULL, it gets them from the leader */
     const rk_model_info_t *model;  /* leader: copied */
+    const rk_model_t *program_model; /* built by the program, borrowed; NULL: by name */
     const rk_plan_t *plan;         /* leader: use this one (by hand, run.plan); NULL: profile and plan; copied */
     rk_plan_cursor_t cursor;       /* leader: of a plan that is made; control is copied */
     uint32_t n_processes;          /* leader: other processes to wait for; 0: only this one */

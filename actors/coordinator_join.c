@@ -52,9 +52,10 @@ static rk_err_t s_welcome (rk_coordinator_t *self, uint32_t process, uint32_t no
     if (!text)
         return rk_error_set (err, RK_ENOMEM, "%zu bytes of settings", size);
     rk_settings_write (&self->settings, text, size);
-    rk_msg_t msg = {.kind = RK_MSG_WELCOME, .welcome = {.node = node, .settings = text, .leader = RK_LEADER,
-                                                           .host = self->roster.list[RK_LEADER].host,
-                                                           .pid = self->roster.list[RK_LEADER].pid,
+    rk_msg_t msg = {.kind = RK_MSG_WELCOME, .welcome = {.node = node, .settings = text, .leader = self->process,
+                                                           .host = self->roster.list[self->process].host,
+                                                           .pid = self->roster.list[self->process].pid, .process = process,
+                                                           .token = self->token,
                                                            .listen = rk_loop_endpoint (self->loop)}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);
     free (text);
@@ -63,7 +64,7 @@ static rk_err_t s_welcome (rk_coordinator_t *self, uint32_t process, uint32_t no
 
 static void s_check_gathered (rk_coordinator_t *self)
 {
-    if (self->roster.n < self->roster.capacity || !rk_coordinator_find (self, rk_address (RK_ACTOR_NODE, RK_LEADER)))
+    if (self->roster.n < self->roster.capacity || !rk_coordinator_find (self, rk_address (RK_ACTOR_NODE, RK_FIRST)))
         return;
     rk_coordinator_tell_keys (self); /* before anybody is told to connect */
     if (self->given) {
@@ -94,6 +95,7 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
     snprintf (entry.name, sizeof entry.name, "%s", hello->name);
     snprintf (entry.kernels, sizeof entry.kernels, "%s", hello->kernels);
     snprintf (entry.key, sizeof entry.key, "%s", hello->key);
+    snprintf (entry.control, sizeof entry.control, "%s", hello->control);
     uint32_t process;
     rk_err_t rc = rk_roster_add (&self->roster, &entry, &process, err);
     if (!rc)
@@ -122,7 +124,7 @@ static void s_hello (rk_coordinator_t *self)
                               .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE,
                               .profile_only = self->kind == RK_RUN_PROFILE,
                               .key = rk_coordinator_own_key (self, key)}};
-    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &msg, NULL, 0);
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &msg, NULL, 0);
 }
 
 void rk_coordinator_on_parent_ready (rk_coordinator_t *self)
@@ -142,8 +144,12 @@ rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *
     rk_err_t rc = rk_settings_read (&self->settings, welcome->settings, strlen (welcome->settings), err);
     if (rc)
         return rk_error_wrap (err, RK_EFORMAT, "settings of the run");
-    if (rk_member_join (self->member, RK_LEADER, rk_coordinator_now_ms ()))
+    if (rk_member_join (self->member, self->leader, rk_coordinator_now_ms ()))
         return rk_error_set (err, RK_ENOMEM, "no memory for the leader");
+    self->process = welcome->process;
+    self->leader = welcome->leader;
+    self->token = welcome->token;
+    rk_loop_set_address (self->loop, rk_address (RK_ACTOR_COORDINATOR, self->process));
     rk_host_t host;
     rk_host_look (&host);
     self->leader_pid = host.id == welcome->host && !rk_host_process_gone (welcome->pid) ? welcome->pid : 0;
@@ -153,16 +159,33 @@ rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *
     return RK_OK;
 }
 
+/* A later member of the view has dialed this one: it shows what every member was given. */
+static bool s_meet (rk_coordinator_t *self, const rk_packet_t *packet)
+{
+    const uint32_t address = packet->msg.sender, process = rk_address_node (address);
+    if (!self->view || rk_address_kind (address) != RK_ACTOR_COORDINATOR || packet->msg.heartbeat.token != self->token ||
+        process <= self->process || process == RK_UNNUMBERED)
+        return false;
+    rk_coordinator_forget (self, address); /* it may have dialed anew */
+    return rk_coordinator_know (self, address, packet, NULL) == RK_OK;
+}
+
 rk_err_t rk_coordinator_on_heartbeat (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
     rk_origin_t origin = rk_coordinator_origin (self, packet);
-    if (origin.kind == RK_FROM_LEADER)
-        rk_member_heard (self->member, RK_LEADER, rk_coordinator_now_ms ());
-    else if (origin.kind == RK_FROM_PROCESS)
-        rk_member_heard (self->member, origin.process, rk_coordinator_now_ms ());
-    else
+    if (origin.kind == RK_FROM_STRANGER && s_meet (self, packet))
+        origin = rk_coordinator_origin (self, packet);
+    if (origin.kind != RK_FROM_LEADER && origin.kind != RK_FROM_PROCESS)
         return rk_coordinator_refuse (packet, "it is no member", err);
+    const int64_t now_ms = rk_coordinator_now_ms ();
+    rk_member_heard (self->member, origin.process, now_ms);
+    if (!self->membership)
+        return RK_OK;
+    rk_membership_heard (self->membership, origin.process, packet->msg.heartbeat.hears, now_ms);
+    if (packet->msg.view)
+        rk_membership_other_view (self->membership, origin.process, packet->msg.view, now_ms);
+    rk_coordinator_drive (self);
     return RK_OK;
 }
 
@@ -199,6 +222,10 @@ static rk_err_t s_register (rk_coordinator_t *self, const rk_packet_t *packet, r
         return rk_coordinator_refuse (packet, "the address is taken", err);
     if (self->state >= RK_STATE_RUN && self->state < RK_STATE_STOPPING)
         return rk_coordinator_refuse (packet, "the run has started", err);
+    const rk_actor_kind_t kind = rk_address_kind (address); /* one of a plan that is no more may still be on its way */
+    const bool of_plan = kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER || kind == RK_ACTOR_CHECKPOINTER;
+    if (of_plan && self->view && rk_coordinator_of_view (self, packet, err))
+        return RK_ESTALE;
     rk_err_t rc = rk_coordinator_know (self, address, packet, err);
     if (rc)
         return rc;
@@ -217,21 +244,26 @@ rk_err_t rk_coordinator_on_ready (void *arg, rk_packet_t *packet, rk_error_t *er
     if (origin.kind == RK_FROM_STRANGER)
         return s_register (self, packet, err);
     bool parent = origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE;
+    if (origin.kind == RK_FROM_PROCESS && self->view && (self->state == RK_STATE_RUN || self->state == RK_STATE_VIEW))
+        return RK_OK; /* told again meanwhile */
     if (self->state != RK_STATE_WIRING || !(parent || origin.kind == RK_FROM_PROCESS))
         return rk_coordinator_refuse (packet, "nothing to be ready for", err);
     if (parent) {
         self->parent_ready = true;
         self->parent_digest = packet->msg.ready.digest;
         rk_coordinator_check_ready (self);
-    } else
+        return RK_OK;
+    }
+    rk_err_t rc = rk_coordinator_of_view (self, packet, err);
+    if (!rc)
         rk_coordinator_step_ready (self, origin.process, packet->msg.ready.digest);
-    return RK_OK;
+    return rc;
 }
 
 static void s_request (rk_coordinator_t *self, uint32_t process)
 {
     rk_roster_mark (&self->roster, process, RK_STEP_PROFILING);
-    if (process == RK_LEADER) {
+    if (process == self->process) {
         s_ask_profiler (self);
         return;
     }
@@ -296,14 +328,36 @@ static rk_err_t s_take_profile (rk_coordinator_t *self, uint32_t process, const 
     return rc ? rc : rk_links_table_add (&self->links, p->node, rk_address (RK_ACTOR_PROFILER, process), p->endpoint, err);
 }
 
+static rk_profile_t s_profile (const rk_node_profile_t *p)
+{
+    rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm, .ram_bytes = p->ram_bytes,
+                            .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns, .backward_ns = p->backward_ns};
+    snprintf (profile.name, sizeof profile.name, "%s", p->name);
+    return profile;
+}
+
+static rk_err_t s_take_table (rk_coordinator_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_profile_msg_t *table = &packet->msg.profile;
+    rk_profiles_clear (&self->profiles);
+    rk_err_t rc = rk_profiles_init (&self->profiles, (uint32_t) table->n_nodes, table->n_nodes ? (uint32_t) table->nodes[0].n_layers : 0);
+    if (rc)
+        return rk_error_set (err, rc, "no memory for %zu profiles", table->n_nodes);
+    for (size_t i = 0; !rc && i < table->n_nodes; i++) {
+        const rk_profile_t profile = s_profile (&table->nodes[i]);
+        rc = rk_profiles_add (&self->profiles, &profile, table->nodes[i].n_layers, err);
+    }
+    return rc ? rc : rk_links_unpack (&self->profiles, packet, err);
+}
+
 rk_err_t rk_coordinator_on_profile (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
     rk_origin_t origin = rk_coordinator_origin (self, packet);
-    if (origin.kind == RK_FROM_LEADER) { /* the whole table, with which the parent plans again */
-        rk_frame_t links = {.share = &packet->frame[0]};
-        rk_coordinator_to_parent (self, &packet->msg, &links, packet->n_frames);
-        return RK_OK;
+    if (origin.kind == RK_FROM_LEADER) { /* the whole table, with which the parent plans again, and this process if it leads one day */
+        rk_frame_t frame = {.share = packet->n_frames ? &packet->frame[0] : NULL};
+        rk_coordinator_to_parent (self, &packet->msg, &frame, packet->n_frames ? 1 : 0);
+        return s_take_table (self, packet, err);
     }
     if (!self->leads)
         return rk_coordinator_relay_up (self, packet, err);

@@ -33,7 +33,7 @@ void rk_coordinator_tell_keys (rk_coordinator_t *self)
     }
     size_t n = 0;
     for (uint32_t p = 0; p < self->roster.n; p++) {
-        const char *key = p == RK_LEADER ? own : self->roster.list[p].key;
+        const char *key = p == RK_FIRST ? own : self->roster.list[p].key;
         if (key[0])
             list[n++] = (rk_endpoint_t){rk_address (RK_ACTOR_COORDINATOR, p), key};
     }

@@ -21,17 +21,56 @@ rk_known_t *rk_coordinator_find (rk_coordinator_t *self, uint32_t address)
     return NULL;
 }
 
+static void s_remove (rk_coordinator_t *self, rk_known_t *known)
+{
+    rk_loop_forget (self->loop, known->address);
+    *known = self->known[--self->n_known];
+}
+
+void rk_coordinator_forget (rk_coordinator_t *self, uint32_t address)
+{
+    rk_known_t *known = rk_coordinator_find (self, address);
+    if (known)
+        s_remove (self, known);
+    else
+        rk_loop_forget (self->loop, address);
+}
+
+void rk_coordinator_forget_plan (rk_coordinator_t *self)
+{
+    for (size_t i = self->n_known; i-- > 0;) {
+        const rk_actor_kind_t kind = rk_address_kind (self->known[i].address);
+        if (kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER || kind == RK_ACTOR_CHECKPOINTER)
+            s_remove (self, &self->known[i]);
+    }
+}
+
+rk_err_t rk_coordinator_of_view (const rk_coordinator_t *self, const rk_packet_t *packet, rk_error_t *err)
+{
+    const uint64_t view = rk_loop_view (self->loop);
+    if (packet->msg.view == view)
+        return RK_OK;
+    return rk_error_set (err, RK_ESTALE, "%s of view %llu, now %llu", rk_msg_kind_name (packet->msg.kind),
+                         (unsigned long long) packet->msg.view, (unsigned long long) view);
+}
+
 rk_origin_t rk_coordinator_origin (rk_coordinator_t *self, const rk_packet_t *packet)
 {
-    /* Only a DEALER of ours has no routing id, and a follower's only one leads to the leader. */
-    if (packet->n_routing == 0)
-        return (rk_origin_t){.kind = RK_FROM_LEADER};
-    rk_known_t *known = s_by_routing (self, packet);
+    /* Only a DEALER of ours has no routing id: before there is a view it leads to the leader, later to a member. */
+    if (packet->n_routing == 0 && !self->view)
+        return (rk_origin_t){.kind = RK_FROM_LEADER, .process = self->leader};
+    rk_known_t *known = packet->n_routing ? s_by_routing (self, packet) : NULL;
+    if (packet->n_routing && !known)
+        return (rk_origin_t){.kind = RK_FROM_STRANGER};
+    const uint32_t address = known ? known->address : packet->msg.sender;
+    if (rk_address_kind (address) == RK_ACTOR_COORDINATOR) {
+        const uint32_t process = rk_address_node (address);
+        const bool leader = process == self->leader && !self->leads;
+        return (rk_origin_t){leader ? RK_FROM_LEADER : RK_FROM_PROCESS, known, process};
+    }
     if (!known)
         return (rk_origin_t){.kind = RK_FROM_STRANGER};
-    if (rk_address_kind (known->address) == RK_ACTOR_COORDINATOR)
-        return (rk_origin_t){RK_FROM_PROCESS, known, rk_address_node (known->address)};
-    return (rk_origin_t){RK_FROM_LOCAL, known, RK_LEADER};
+    return (rk_origin_t){RK_FROM_LOCAL, known, self->process};
 }
 
 rk_err_t rk_coordinator_know (rk_coordinator_t *self, uint32_t address, const rk_packet_t *packet, rk_error_t *err)
@@ -64,9 +103,9 @@ rk_err_t rk_coordinator_refuse (const rk_packet_t *packet, const char *why, rk_e
 uint32_t rk_coordinator_host_of (const rk_coordinator_t *self, uint32_t node)
 {
     if (self->n_processes == 0)
-        return RK_LEADER;
+        return self->process;
     for (uint32_t p = 0; p < self->roster.n; p++)
-        if (self->roster.list[p].node == node)
+        if (self->roster.list[p].node == node && !(self->roster.list[p].steps & RK_STEP_LOST))
             return p;
     return UINT32_MAX;
 }
@@ -85,7 +124,7 @@ void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *ms
     rk_error_t err = {RK_OK, ""};
     if (rk_loop_send (self->loop, address, msg, frames, n_frames, &err) != RK_OK)
         /* of a process that is gone its deadline will speak, once and with its name */
-        rk_log (self->state >= RK_STATE_STOPPING || msg->kind == RK_MSG_HEARTBEAT ? RK_LOG_DEBUG : RK_LOG_WARNING, "UNSENT", "message=%s %s",
+        rk_log (self->state >= RK_STATE_STOPPING || msg->kind == RK_MSG_HEARTBEAT || msg->kind == RK_MSG_AGREEMENT ? RK_LOG_DEBUG : RK_LOG_WARNING, "UNSENT", "message=%s %s",
                 rk_msg_kind_name (msg->kind), err.text);
 }
 
@@ -107,8 +146,8 @@ void rk_coordinator_to_parent (rk_coordinator_t *self, rk_msg_t *msg, const rk_f
 
 void rk_coordinator_to_others (rk_coordinator_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames)
 {
-    for (uint32_t p = 1; p < self->roster.n; p++)
-        if (!(self->roster.list[p].steps & RK_STEP_LOST))
+    for (uint32_t p = 0; p < self->roster.n; p++)
+        if (p != self->process && !(self->roster.list[p].steps & RK_STEP_LOST))
             rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, p), msg, frames, n_frames);
 }
 
@@ -126,6 +165,6 @@ rk_err_t rk_coordinator_relay_up (rk_coordinator_t *self, rk_packet_t *packet, r
 {
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_LOCAL)
         return rk_coordinator_refuse (packet, "only actors of this process may say that here", err);
-    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &packet->msg, NULL, 0);
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &packet->msg, NULL, 0);
     return RK_OK;
 }

@@ -6,7 +6,7 @@ static void s_request (rk_coordinator_t *self, rk_link_request_t *request)
 {
     rk_msg_t msg = {.kind = RK_MSG_LINK_REQUEST, .link_request = *request};
     const uint32_t process = rk_coordinator_host_of (self, request->from);
-    if (process == RK_LEADER)
+    if (process == self->process)
         rk_coordinator_to_kind (self, RK_ACTOR_PROFILER, &msg);
     else
         rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);

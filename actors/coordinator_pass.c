@@ -36,7 +36,7 @@ rk_err_t rk_coordinator_on_evaluated (void *arg, rk_packet_t *packet, rk_error_t
     const rk_evaluated_t *e = &packet->msg.evaluated;
     if (rk_coordinator_origin (self, packet).kind == RK_FROM_STRANGER)
         return rk_coordinator_refuse (packet, "it is no member", err);
-    if (self->state != RK_STATE_EVALUATE)
+    if (self->state != RK_STATE_EVALUATE || (self->view && rk_coordinator_of_view (self, packet, err)))
         return rk_error_set (err, RK_ESTALE, "Evaluated of minibatch %llu outside an evaluation",
                              (unsigned long long) e->f);
     rk_evaluation_part_t part = {e->loss_sum, e->n_correct, e->n_counted, e->n};
@@ -62,6 +62,7 @@ void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_send (self, RK_TO_OBSERVER, &msg, NULL, 0);
     rk_coordinator_to_parent (self, &msg, NULL, 0);
+    self->n_evaluated = end / self->plan->minibatches_per_pass;
     if (self->kind != RK_RUN_TRAIN) {
         rk_coordinator_end (self, RK_OK, "done");
         return;

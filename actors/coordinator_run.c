@@ -7,8 +7,18 @@ void rk_coordinator_begin_run (rk_coordinator_t *self)
     rk_msg_t start = {.kind = RK_MSG_START, .start = {.first_round = self->plan->first_round}};
     rk_coordinator_to_parent (self, &start, NULL, 0);
     rk_coordinator_to_others (self, &start, NULL, 0);
+    if (self->interrupted && self->kind == RK_RUN_TRAIN) {
+        rk_coordinator_save_and_end (self);
+        return;
+    }
+    const uint64_t f = self->plan->first_f, per_pass = self->plan->minibatches_per_pass;
     if (self->kind != RK_RUN_TRAIN)
         rk_coordinator_begin_evaluation (self);
+    else if (f && f % per_pass == 0 && self->n_evaluated < f / per_pass) { /* the view before has not come to it */
+        rk_lease_hold (self->leases, true);
+        rk_coordinator_begin_evaluation (self);
+    } else if (f && rk_lease_done (self->leases))
+        rk_coordinator_save_and_end (self);
     else if (rk_lease_done (self->leases))
         rk_coordinator_end (self, RK_OK, "nothing to train");
     else {
@@ -86,8 +96,10 @@ rk_err_t rk_coordinator_on_lease_request (void *arg, rk_packet_t *packet, rk_err
     if (!self->leads)
         return rk_coordinator_relay_up (self, packet, err);
     const rk_lease_request_t *request = &packet->msg.lease_request;
-    if (self->state >= RK_STATE_STOPPING)
+    if (self->state >= RK_STATE_VIEW)
         return RK_OK;
+    if (self->view && rk_coordinator_of_view (self, packet, err))
+        return RK_ESTALE;
     if (!self->plan && request->cluster < RK_MAX_CLUSTERS && rk_coordinator_origin (self, packet).kind != RK_FROM_STRANGER) {
         self->pending[request->cluster] = request->n; /* a feeder composed by hand may ask before the plan is taken */
         return RK_OK;
@@ -109,8 +121,10 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     if (!self->leads)
         return rk_coordinator_relay_up (self, packet, err);
     const rk_round_applied_t *applied = &packet->msg.round_applied;
-    if (self->state >= RK_STATE_STOPPING)
+    if (self->state >= RK_STATE_VIEW) /* nothing more is committed in this view */
         return RK_OK;
+    if (self->view && rk_coordinator_of_view (self, packet, err))
+        return RK_ESTALE;
     if (!self->plan || applied->stage >= self->plan->n_stages)
         return rk_coordinator_refuse (packet, "no such stage", err);
     if (!rk_coordinator_speaks_for (self, rk_coordinator_origin (self, packet),
@@ -125,6 +139,7 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     if (!committed)
         return RK_OK;
     rk_coordinator_control_decide (self, applied->round);
+    rk_coordinator_committed (self, applied->round);
     rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {applied->round}};
     s_to_stages (self, &msg);
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
@@ -137,7 +152,20 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     }
     rk_coordinator_save_if_due (self);
     rk_coordinator_serve (self);
+    if (self->wants_view)
+        rk_coordinator_want_view (self, "at the end of a round");
     return RK_OK;
+}
+
+/* From here on it is this plan's state that another plan would take over. */
+void rk_coordinator_committed (rk_coordinator_t *self, uint64_t round)
+{
+    self->n_committed = round + 1;
+    if (self->moved)
+        return;
+    self->moved = true;
+    rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {round}};
+    rk_coordinator_to_parent (self, &msg, NULL, 0);
 }
 
 /* ---- a follower passes on what the leader says */
@@ -148,6 +176,9 @@ rk_err_t rk_coordinator_on_lease_grant (void *arg, rk_packet_t *packet, rk_error
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || !self->plan ||
         grant->cluster >= self->plan->n_clusters)
         return rk_coordinator_refuse (packet, "not from the leader, or no such cluster", err);
+    rk_err_t rc = rk_coordinator_of_view (self, packet, err);
+    if (rc || self->state >= RK_STATE_VIEW)
+        return rc;
     uint32_t node = self->plan->stages[self->plan->clusters[grant->cluster].first_stage].node;
     if (!rk_coordinator_find (self, rk_address (RK_ACTOR_FEEDER, node)))
         return rk_coordinator_refuse (packet, "this process does not feed that cluster", err);
@@ -160,6 +191,11 @@ rk_err_t rk_coordinator_on_for_stages (void *arg, rk_packet_t *packet, rk_error_
     rk_coordinator_t *self = arg;
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || !self->plan)
         return rk_coordinator_refuse (packet, "not from the leader, or before a plan", err);
+    rk_err_t rc = rk_coordinator_of_view (self, packet, err);
+    if (rc || self->state >= RK_STATE_VIEW)
+        return rc;
+    if (packet->msg.kind == RK_MSG_ROUND_COMMITTED)
+        rk_coordinator_committed (self, packet->msg.round_committed.round);
     rk_coordinator_to_kind (self, RK_ACTOR_STAGE, &packet->msg);
     return RK_OK;
 }

@@ -5,7 +5,7 @@
 
 static bool s_has_checkpointer (rk_coordinator_t *self)
 {
-    return rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER)) != NULL;
+    return rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_FIRST)) != NULL;
 }
 
 /* Asks for the last committed round: the checkpointer first, so that it knows before a stage answers. */
@@ -16,7 +16,7 @@ static void s_ask (rk_coordinator_t *self, uint64_t n_rounds, bool final)
     *save = (rk_coordinator_save_t){.under_way = true, .final = final, .round = n_rounds - 1, .last_round = n_rounds - 1,
                                     .last_ms = rk_coordinator_now_ms ()};
     rk_msg_t msg = {.kind = RK_MSG_SAVE_REQUEST, .save_request = {.round = n_rounds - 1, .final = final, .control = control}};
-    rk_coordinator_send (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER), &msg, NULL, 0);
+    rk_coordinator_send (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_FIRST), &msg, NULL, 0);
     free (control);
     msg.save_request.control = NULL;
     for (uint32_t s = 0; s < self->plan->n_stages; s++) { /* the model comes from cluster 0, whose stages are first */
@@ -61,7 +61,8 @@ static void s_end (rk_coordinator_t *self)
 void rk_coordinator_save_and_end (rk_coordinator_t *self)
 {
     uint64_t n_rounds = rk_lease_committed (self->leases);
-    if (n_rounds <= self->plan->first_round || !s_has_checkpointer (self)) {
+    const bool first_values = n_rounds <= self->plan->first_round && self->plan->view == 1; /* or what was resumed */
+    if (first_values || !n_rounds || !s_has_checkpointer (self)) {
         s_end (self);
         return;
     }

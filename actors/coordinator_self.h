@@ -10,20 +10,21 @@
 #include "cluster/panel.h"
 #include "cluster/lease.h"
 #include "cluster/member.h"
+#include "cluster/membership.h"
 #include "cluster/patience.h"
 #include "cluster/profiles.h"
 #include "cluster/roster.h"
 #include "compute/model.h"
 
 #define RK_COORDINATOR_SOFTWARE "rookery-1" /* grows when two versions cannot work in one run */
-#define RK_LEADER 0                         /* process number */
+#define RK_FIRST 0                          /* number of the process that leads at first; the parent's, the checkpointer's */
 #define RK_UNNUMBERED 0xffffff              /* a follower's process number until it is welcome */
 #define RK_MAX_PROCESSES 4096
 #define RK_GRANT_MOST 256 /* minibatches in one LeaseGrant */
 
 typedef enum {
     RK_STATE_GATHER = 0, RK_STATE_PROFILE, RK_STATE_WIRING, RK_STATE_RUN, RK_STATE_EVALUATE, RK_STATE_SAVE,
-    RK_STATE_STOPPING, RK_STATE_ENDED, RK_N_STATES
+    RK_STATE_VIEW, RK_STATE_STOPPING, RK_STATE_ENDED, RK_N_STATES
 } rk_state_t;
 
 /* One party that may speak to us, by the ROUTER's routing id; the id cannot be forged by another party. */
@@ -46,10 +47,13 @@ typedef struct {
 typedef struct rk_coordinator {
     rk_loop_t *loop;
     /* what was asked for */
-    bool leads;
+    bool leads;                /* process == leader */
+    uint32_t process, leader;  /* numbers: of this process, and of the one that leads */
+    uint64_t token;            /* of the run: what members show one another */
     rk_run_kind_t kind;
     rk_settings_t settings;
-    rk_model_info_t model;     /* leader; layers are a copy of ours */
+    const rk_model_t *program_model; /* borrowed; NULL: by name */
+    rk_model_info_t model;     /* leader, and whoever plans; layers are a copy of ours */
     rk_plan_cursor_t cursor;   /* leader; control is ours */
     rk_plan_t *given;          /* leader: plan given beforehand, until proposed */
     uint32_t n_processes;      /* others */
@@ -71,6 +75,19 @@ typedef struct rk_coordinator {
     bool profile_wanted;       /* a ProfileRequest waits for the profiler to come up */
     uint64_t dims[RK_MAX_DIMS];
     rk_profile_request_t request;
+    /* the view; coordinator_view.c */
+    rk_view_t *view;           /* NULL: the first is yet to come */
+    rk_membership_t *membership; /* NULL: no view, or a lost process ends the run */
+    rk_plan_t *base;           /* whose state self->plan takes over; NULL: first values */
+    uint64_t n_committed, n_evaluated; /* rounds and passes, as far as this process knows */
+    uint64_t redone;           /* minibatches that were issued again, in all views */
+    bool moved;                /* a round has been committed in this view: its own state is what another would take over */
+    bool retiring;             /* the parent ends the actors of the plan */
+    bool wants_view;           /* at the next commit */
+    uint64_t *dead;            /* n_members of the view: scratch */
+    char parked[256];          /* what was said last */
+    int64_t next_tell_ms;      /* follower, WIRING: Wired or Ready is told again */
+    bool told_wired, has_peers, told_ready;
     /* the run */
     rk_plan_t *plan;
     rk_endpoint_t *wired;      /* leader: all endpoints told so far; strings are ours */
@@ -90,6 +107,8 @@ typedef struct rk_coordinator {
     rk_err_t end_code;
     char end_text[256];
     bool interrupted;
+    bool leaving, left, rejoins; /* this process goes: announced; the others have gone on; as a new member it may come back */
+    uint32_t n_failures;       /* of actors of this process */
 } rk_coordinator_t;
 
 /* ---- coordinator.c */
@@ -109,12 +128,14 @@ typedef enum { RK_FROM_STRANGER = 0, RK_FROM_LOCAL, RK_FROM_PROCESS, RK_FROM_LEA
 typedef struct {
     rk_origin_kind_t kind;
     rk_known_t *known; /* local actor or process */
-    uint32_t process;  /* number: 0 for local ones on the leader */
+    uint32_t process;  /* its number; the own one for local actors */
 } rk_origin_t;
 rk_origin_t rk_coordinator_origin (rk_coordinator_t *self, const rk_packet_t *packet);
 rk_err_t rk_coordinator_know (rk_coordinator_t *self, uint32_t address, const rk_packet_t *packet,
                               rk_error_t *err) RK_MUST_CHECK;
 rk_known_t *rk_coordinator_find (rk_coordinator_t *self, uint32_t address);
+void rk_coordinator_forget (rk_coordinator_t *self, uint32_t address);
+void rk_coordinator_forget_plan (rk_coordinator_t *self); /* the actors of a plan that were here */
 /* A message that is not allowed from there: RK_EFORMAT with a text, which the loop counts and logs. */
 rk_err_t rk_coordinator_refuse (const rk_packet_t *packet, const char *why, rk_error_t *err) RK_MUST_CHECK;
 /* The process that hosts a node of the plan; UINT32_MAX: none. Leader only. */
@@ -138,11 +159,16 @@ void rk_coordinator_after_profile (rk_coordinator_t *self);
 bool rk_coordinator_measure_links (rk_coordinator_t *self);
 /* The whole table to the other processes, and with to_parent to the own parent. */
 void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent);
-void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan); /* takes the plan */
+void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan); /* the first one; takes it */
+rk_err_t rk_coordinator_prepare (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* the leader, for self->plan */
+/* A message of another view: RK_ESTALE. */
+rk_err_t rk_coordinator_of_view (const rk_coordinator_t *self, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 void rk_coordinator_check_ready (rk_coordinator_t *self); /* this process */
+void rk_coordinator_tell_again (rk_coordinator_t *self); /* what may have come before the leader knew of the view */
 void rk_coordinator_step_ready (rk_coordinator_t *self, uint32_t process, uint64_t digest);
 void rk_coordinator_begin_run (rk_coordinator_t *self);
 void rk_coordinator_serve (rk_coordinator_t *self);
+void rk_coordinator_committed (rk_coordinator_t *self, uint64_t round); /* as this process hears of it */
 void rk_coordinator_begin_evaluation (rk_coordinator_t *self);
 void rk_coordinator_finish_evaluation (rk_coordinator_t *self);
 void rk_coordinator_save_begin (rk_coordinator_t *self);  /* the clock of saves starts */
@@ -164,6 +190,24 @@ void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *
 const char *rk_coordinator_own_key (const rk_coordinator_t *self, char text[RK_KEY_TEXT]); /* "" without encryption */
 const char *rk_coordinator_impostor (const rk_packet_t *packet); /* why a Hello's key is not to be believed; NULL: it is */
 void rk_coordinator_tell_keys (rk_coordinator_t *self);          /* to every process, before it is told to connect */
+/* ---- coordinator_view.c: from one view to the next */
+void rk_coordinator_drive (rk_coordinator_t *self); /* after anything that the membership was told */
+void rk_coordinator_view_tick (rk_coordinator_t *self);
+void rk_coordinator_want_view (rk_coordinator_t *self, const char *why); /* the leader does; whoever is told of it otherwise */
+void rk_coordinator_retired (rk_coordinator_t *self);
+/* ---- coordinator_next.c: what the next view is */
+rk_err_t rk_coordinator_first_view (rk_coordinator_t *self, const rk_plan_t *plan, uint8_t **bytes_p, size_t *size, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, size_t *size, rk_error_t *err) RK_MUST_CHECK;
+/* The plans that travel with a view; *base NULL: none. */
+rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_plan_t **base, uint64_t *n_evaluated, uint64_t *redone,
+                                    rk_error_t *err) RK_MUST_CHECK;
+#define RK_STANDING_BYTES 32 /* committed rounds, view of the plan they are of, passes evaluated, minibatches granted beyond */
+/* ---- coordinator_install.c */
+void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *why);
+void rk_coordinator_left_out (rk_coordinator_t *self); /* others have gone on without this process */
+rk_err_t rk_coordinator_guess_profiles (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* where none were measured */
+rk_err_t rk_coordinator_copy_model (rk_coordinator_t *self, const rk_model_info_t *model) RK_MUST_CHECK;
+rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, size_t size, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- coordinator_control.c; all do nothing without control records */
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
@@ -176,10 +220,10 @@ void rk_coordinator_control_decide (rk_coordinator_t *self, uint64_t round); /* 
 
 /* ---- handlers, by message */
 rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator_on_ready, rk_coordinator_on_heartbeat,
-    rk_coordinator_on_profile_request, rk_coordinator_on_profile, rk_coordinator_on_plan, rk_coordinator_on_wired,
+    rk_coordinator_on_profile_request, rk_coordinator_on_profile, rk_coordinator_on_wired,
     rk_coordinator_on_peers, rk_coordinator_on_start, rk_coordinator_on_lease_request, rk_coordinator_on_lease_grant,
     rk_coordinator_on_for_stages, rk_coordinator_on_round_applied, rk_coordinator_on_evaluated, rk_coordinator_on_saved,
-    rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped,
+    rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_agreement, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped,
     rk_coordinator_on_keys, rk_coordinator_on_enrol;
 void rk_coordinator_on_parent_ready (rk_coordinator_t *self);
 

@@ -13,16 +13,16 @@ void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address)
 /* ---- the last step */
 static void s_finish (rk_coordinator_t *self)
 {
-    if (rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER)))
-        rk_coordinator_tell_stop (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_LEADER));
+    if (rk_coordinator_find (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_FIRST)))
+        rk_coordinator_tell_stop (self, rk_address (RK_ACTOR_CHECKPOINTER, RK_FIRST));
     if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
         rk_coordinator_tell_stop (self, RK_TO_OBSERVER);
     if (!self->leads) {
         rk_msg_t stopped = {.kind = RK_MSG_STOPPED};
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &stopped, NULL, 0);
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &stopped, NULL, 0);
     }
     rk_coordinator_enter (self, RK_STATE_ENDED);
-    rk_loop_say (self->loop, self->end_code == RK_OK ? "DONE" : "FAILED", self->end_code, self->end_text);
+    rk_loop_say (self->loop, self->rejoins ? "REJOIN" : self->end_code == RK_OK ? "DONE" : "FAILED", self->end_code, self->end_text);
 }
 
 /* Stages answer Stop with Stopped, after their last report; nobody else does. */
@@ -38,7 +38,7 @@ void rk_coordinator_check_stopped (rk_coordinator_t *self)
 {
     if (self->state != RK_STATE_STOPPING || s_running_stage (self))
         return;
-    rk_roster_mark (&self->roster, RK_LEADER, RK_STEP_STOPPED);
+    rk_roster_mark (&self->roster, self->process, RK_STEP_STOPPED);
     if (!self->leads || rk_roster_all (&self->roster, RK_STEP_STOPPED))
         s_finish (self);
 }
@@ -51,7 +51,8 @@ static void s_send_stop (rk_coordinator_t *self)
         if (kind != RK_ACTOR_COORDINATOR && kind != RK_ACTOR_CHECKPOINTER && kind != RK_ACTOR_PROFILER)
             rk_coordinator_tell_stop (self, self->known[i].address);
     }
-    rk_coordinator_to_others (self, &stop, NULL, 0);
+    if (self->leads && !self->left) /* of a run that goes on without this process it is not the end */
+        rk_coordinator_to_others (self, &stop, NULL, 0);
 }
 
 void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...)
@@ -111,7 +112,7 @@ static void s_missing (rk_coordinator_t *self, char *text, size_t size)
 void rk_coordinator_late (rk_coordinator_t *self)
 {
     static const char *doing[RK_N_STATES] = {"joining",    "profiling", "wiring the plan", "training",
-                                             "evaluating", "saving",    "stopping",        ""};
+                                             "evaluating", "saving",    "going on",        "stopping", ""};
     char missing[256];
     s_missing (self, missing, sizeof missing);
     long long waited = (long long) rk_patience_limit_ms (&self->patience);
@@ -136,6 +137,65 @@ static void s_count_out (rk_coordinator_t *self, uint32_t node)
             self->known[i].stopped = true;
 }
 
+/* ---- what does not end a run: others go on */
+#define MOST_FAILURES 5 /* of actors in one process, before it leaves */
+
+void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *why)
+{
+    self->leaving = true;
+    self->end_code = code;
+    snprintf (self->end_text, sizeof self->end_text, "%s", why);
+    rk_log (RK_LOG_WARNING, "LEAVING", "process=%u %s", self->process, why);
+    rk_msg_t stopped = {.kind = RK_MSG_STOPPED};
+    rk_coordinator_to_others (self, &stopped, NULL, 0);
+    rk_membership_leaving (self->membership, self->process, rk_coordinator_now_ms ());
+    rk_coordinator_drive (self);
+}
+
+void rk_coordinator_left_out (rk_coordinator_t *self)
+{
+    char why[sizeof self->end_text];
+    memcpy (why, self->end_text, sizeof why);
+    self->left = true;
+    self->rejoins = !self->leaving;
+    if (self->leaving)
+        rk_coordinator_end (self, self->end_code, "%s", why);
+    else
+        rk_coordinator_end (self, RK_EPEER, "the others have gone on without this process");
+}
+
+/* True when the run survives it. An actor that fails is built again, in a new view of the same members; a process
+ * where one fails again and again, or that cannot build what a new plan wants of it, leaves.              */
+static bool s_survives (rk_coordinator_t *self, rk_origin_t origin, const rk_packet_t *packet)
+{
+    const rk_failed_t *failed = &packet->msg.failed;
+    if (!self->membership || self->state >= RK_STATE_STOPPING || self->state < RK_STATE_WIRING)
+        return false;
+    if (self->state == RK_STATE_WIRING && self->view->number == 1)
+        return false;
+    if (self->state == RK_STATE_VIEW || (packet->msg.view && packet->msg.view != self->view->number))
+        return true;
+    char text[200];
+    snprintf (text, sizeof text, "%.199s", failed->text);
+    if (origin.kind != RK_FROM_LOCAL) {
+        char name[96], why[320];
+        rk_roster_name (&self->roster, origin.process, name, sizeof name);
+        snprintf (why, sizeof why, "%s failed: %s", name, text);
+        rk_coordinator_want_view (self, why);
+        return true;
+    }
+    rk_log (RK_LOG_WARNING, "FAILED", "process=%u %s", self->process, text);
+    if (self->state == RK_STATE_WIRING || ++self->n_failures > MOST_FAILURES)
+        rk_coordinator_leave (self, RK_EPEER, text);
+    else if (self->leads)
+        rk_coordinator_want_view (self, text);
+    else {
+        rk_msg_t msg = {.kind = RK_MSG_FAILED, .failed = {.node = failed->node, .text = text}};
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &msg, NULL, 0);
+    }
+    return true;
+}
+
 rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
@@ -146,8 +206,10 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
     /* The parent knows that the actor's thread has ended; an actor that says so itself may live on. */
     if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
         s_count_out (self, failed->node);
+    if (s_survives (self, origin, packet))
+        return RK_OK;
     if (!self->leads) /* the leader answers with Stop to everybody */
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &packet->msg, NULL, 0);
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &packet->msg, NULL, 0);
     else if (origin.kind == RK_FROM_PROCESS) {
         char name[96];
         rk_roster_name (&self->roster, origin.process, name, sizeof name);
@@ -162,9 +224,13 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
 static void s_interrupt (rk_coordinator_t *self)
 {
     self->interrupted = true;
-    if (!self->leads) {
+    if (!self->leads && self->membership && self->state < RK_STATE_STOPPING) {
+        rk_coordinator_leave (self, RK_ECANCELED, "interrupted");
+    } else if (self->leads && self->membership && self->view->number > 1 && (self->state == RK_STATE_VIEW || self->state == RK_STATE_WIRING)) {
+        rk_log (RK_LOG_WARNING, "INTERRUPTED", "the run ends when its next view has begun");
+    } else if (!self->leads) {
         rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.text = "interrupted by its user"}};
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &failed, NULL, 0);
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &failed, NULL, 0);
         rk_coordinator_end (self, RK_ECANCELED, "interrupted");
     } else if (self->kind == RK_RUN_TRAIN && (self->state == RK_STATE_RUN || self->state == RK_STATE_EVALUATE))
         rk_coordinator_save_and_end (self);
@@ -190,9 +256,16 @@ rk_err_t rk_coordinator_on_stopped (void *arg, rk_packet_t *packet, rk_error_t *
 {
     rk_coordinator_t *self = arg;
     rk_origin_t origin = rk_coordinator_origin (self, packet);
-    if (origin.kind == RK_FROM_LOCAL)
+    if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
+        rk_coordinator_retired (self);
+    else if (origin.kind == RK_FROM_LOCAL)
         origin.known->stopped = true;
-    else if (origin.kind == RK_FROM_PROCESS) {
+    else if (origin.kind == RK_FROM_PROCESS || (origin.kind == RK_FROM_LEADER && self->membership)) {
+        if (self->membership && self->state < RK_STATE_STOPPING) {
+            rk_membership_leaving (self->membership, origin.process, rk_coordinator_now_ms ());
+            rk_coordinator_drive (self);
+            return RK_OK;
+        }
         rk_roster_mark (&self->roster, origin.process, RK_STEP_STOPPED);
         rk_member_leave (self->member, origin.process);
         if (self->state < RK_STATE_STOPPING) {

@@ -3,6 +3,8 @@
 #include "actors/coordinator_self.h"
 #include "cluster/exchange.h"
 
+#define TELL_AGAIN_MS 250
+
 /* ---- the leader proposes */
 void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent)
 {
@@ -33,16 +35,6 @@ void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent)
     free (nodes);
 }
 
-static void s_send_plan (rk_coordinator_t *self, const uint8_t *bytes, size_t size)
-{
-    rk_msg_t msg = {.kind = RK_MSG_PLAN, .plan = {.digest = self->plan->digest}};
-    rk_frame_t frame = {.bytes = bytes, .size = size};
-    rk_coordinator_to_parent (self, &msg, &frame, 1);
-    rk_coordinator_to_others (self, &msg, &frame, 1);
-    if (rk_loop_connected (self->loop, RK_TO_OBSERVER))
-        rk_coordinator_send (self, RK_TO_OBSERVER, &msg, &frame, 1);
-}
-
 /* Replicas of a sparse graph differ: each is evaluated, and statistics of their mean have to be measured. */
 static rk_err_t s_make_panel (rk_coordinator_t *self, rk_error_t *err)
 {
@@ -62,7 +54,7 @@ static rk_err_t s_make_panel (rk_coordinator_t *self, rk_error_t *err)
                           sparse && s->average_evaluate == RK_EVALUATE_REPLICAS);
 }
 
-static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
+rk_err_t rk_coordinator_prepare (rk_coordinator_t *self, rk_error_t *err)
 {
     const rk_plan_t *plan = self->plan;
     self->counts = calloc (plan->n_clusters, sizeof *self->counts);
@@ -72,6 +64,7 @@ static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
     rk_err_t rc = s_make_panel (self, err);
     if (rc)
         return rk_error_wrap (err, rc, "evaluations of %u clusters", plan->n_clusters);
+    rk_coordinator_control_close (self);
     rc = rk_coordinator_control_open (self, err);
     if (rc)
         return rc;
@@ -79,61 +72,44 @@ static rk_err_t s_prepare (rk_coordinator_t *self, rk_error_t *err)
     return rk_lease_table_new (&self->leases, plan, plan->first_round, err);
 }
 
+static void s_tell_first_view (rk_coordinator_t *self, const uint8_t *bytes, size_t size)
+{
+    rk_msg_t msg = {.kind = RK_MSG_AGREEMENT, .agreement = {.kind = RK_AGREE_PAXOS, .paxos = RK_PAXOS_DECIDED, .has_value = true}};
+    rk_frame_t frame = {.bytes = bytes, .size = size};
+    rk_coordinator_to_others (self, &msg, &frame, 1);
+}
+
 void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan)
 {
     rk_error_t err = {RK_OK, ""};
-    self->plan = plan;
-    rk_loop_set_view (self->loop, plan->view);
-    rk_coordinator_enter (self, RK_STATE_WIRING);
-    for (uint32_t i = 0; i < plan->n_nodes; i++) /* some that joined may be left idle */
-        if (rk_coordinator_host_of (self, plan->nodes[i]) == UINT32_MAX) {
-            rk_coordinator_end (self, RK_EPLAN, "the plan has node %u, which is none of the %u that joined", plan->nodes[i],
-                                self->n_processes);
-            return;
-        }
-    size_t size = rk_plan_encode (plan, NULL, 0);
-    uint8_t *bytes = malloc (size);
-    rk_err_t rc = bytes ? s_prepare (self, &err) : rk_error_set (&err, RK_ENOMEM, "%zu bytes of plan", size);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    rk_err_t rc = RK_OK;
+    for (uint32_t i = 0; i < plan->n_nodes && !rc; i++) /* some that joined may be left idle */
+        if (rk_coordinator_host_of (self, plan->nodes[i]) == UINT32_MAX)
+            rc = rk_error_set (&err, RK_EPLAN, "the plan has node %u, which is none of the %u that joined", plan->nodes[i],
+                               self->n_processes);
+    if (!rc)
+        rc = rk_coordinator_first_view (self, plan, &bytes, &size, &err);
+    if (!rc && self->profiles.n)
+        rk_coordinator_send_table (self, false);
+    if (!rc) {
+        s_tell_first_view (self, bytes, size);
+        rc = rk_coordinator_install (self, bytes, size, &err);
+    }
     if (rc)
         rk_coordinator_end (self, rc, "%s", err.text);
-    else {
-        rk_plan_encode (plan, bytes, size);
-        if (self->profiles.n)
-            rk_coordinator_send_table (self, false);
-        s_send_plan (self, bytes, size);
-    }
     free (bytes);
-}
-
-/* ---- a follower takes it; its parent computes the digest again */
-rk_err_t rk_coordinator_on_plan (void *arg, rk_packet_t *packet, rk_error_t *err)
-{
-    rk_coordinator_t *self = arg;
-    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || self->state != RK_STATE_PROFILE)
-        return rk_coordinator_refuse (packet, "not from the leader, or a second one", err);
-    rk_err_t rc = rk_plan_decode (&self->plan, zmq_msg_data (&packet->frame[0]), zmq_msg_size (&packet->frame[0]), err);
-    if (rc || self->plan->digest != packet->msg.plan.digest) {
-        rk_msg_t failed = {.kind = RK_MSG_FAILED,
-                           .failed = {.node = 0, .text = rc && err ? err->text : "the plan's digest is wrong"}};
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &failed, NULL, 0);
-        return RK_EFORMAT;
-    }
-    rk_loop_set_view (self->loop, self->plan->view);
-    rk_coordinator_enter (self, RK_STATE_WIRING);
-    rk_frame_t frame = {.share = &packet->frame[0]};
-    rk_coordinator_to_parent (self, &packet->msg, &frame, 1);
-    return RK_OK;
+    rk_plan_destroy (&plan);
 }
 
 /* ---- endpoints */
 static bool s_own (const rk_coordinator_t *self, uint32_t process, uint32_t address)
 {
-    static const bool per_node[] = {[RK_ACTOR_STAGE] = true, [RK_ACTOR_REDUCER] = true, [RK_ACTOR_FEEDER] = true,
-                                    [RK_ACTOR_CHECKPOINTER] = false};
-    uint32_t kind = rk_address_kind (address), node = rk_address_node (address);
-    if (kind < sizeof per_node / sizeof *per_node && per_node[kind])
-        return rk_coordinator_host_of (self, node) == process;
-    return node == process;
+    const rk_actor_kind_t kind = rk_address_kind (address);
+    if (kind == RK_ACTOR_CHECKPOINTER || kind == RK_ACTOR_OBSERVER) /* there is one: the leader's */
+        return process == self->leader;
+    return rk_coordinator_host_of (self, rk_address_node (address)) == process;
 }
 
 static rk_err_t s_add_endpoint (rk_coordinator_t *self, rk_endpoint_t endpoint, rk_error_t *err)
@@ -169,6 +145,31 @@ static rk_err_t s_host (rk_coordinator_t *self, const rk_endpoints_t *list, rk_e
     return RK_OK;
 }
 
+/* A follower's are kept here until the leader has answered: it may learn of the view after this process. */
+static rk_err_t s_tell_wired (rk_coordinator_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_endpoints_t *list = &packet->msg.wired;
+    rk_err_t rc = RK_OK;
+    for (size_t i = 0; !rc && i < list->n; i++)
+        rc = s_add_endpoint (self, list->list[i], err);
+    self->next_tell_ms = rk_coordinator_now_ms () + TELL_AGAIN_MS;
+    self->told_wired = true;
+    return rc ? rc : rk_coordinator_relay_up (self, packet, err);
+}
+
+void rk_coordinator_tell_again (rk_coordinator_t *self)
+{
+    if (self->leads || self->state != RK_STATE_WIRING || self->now_ms < self->next_tell_ms || !self->told_wired)
+        return;
+    rk_msg_t wired = {.kind = RK_MSG_WIRED, .wired = {self->n_wired, self->wired}};
+    rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {self->parent_digest}};
+    if (!self->has_peers)
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &wired, NULL, 0);
+    else if (self->told_ready)
+        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &ready, NULL, 0);
+    self->next_tell_ms = self->now_ms + TELL_AGAIN_MS;
+}
+
 rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
@@ -178,10 +179,14 @@ rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *er
     if (code)
         return code;
     if (!self->leads)
-        return rk_coordinator_relay_up (self, packet, err);
-    if (!(parent || origin.kind == RK_FROM_PROCESS) || self->state != RK_STATE_WIRING ||
-        self->roster.list[origin.process].steps & RK_STEP_WIRED)
+        return s_tell_wired (self, packet, err);
+    if (self->state > RK_STATE_WIRING && origin.kind == RK_FROM_PROCESS) /* told again meanwhile */
+        return RK_OK;
+    if (!(parent || origin.kind == RK_FROM_PROCESS) || self->state != RK_STATE_WIRING)
         return rk_coordinator_refuse (packet, "not expected", err);
+    code = rk_coordinator_of_view (self, packet, err);
+    if (code || self->roster.list[origin.process].steps & RK_STEP_WIRED)
+        return code;
     const rk_endpoints_t *list = &packet->msg.wired;
     for (size_t i = 0; i < list->n; i++)
         if (!s_own (self, origin.process, list->list[i].address))
@@ -206,6 +211,10 @@ rk_err_t rk_coordinator_on_peers (void *arg, rk_packet_t *packet, rk_error_t *er
     rk_coordinator_t *self = arg;
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || self->state != RK_STATE_WIRING)
         return rk_coordinator_refuse (packet, "not from the leader, or before a plan", err);
+    rk_err_t rc = rk_coordinator_of_view (self, packet, err);
+    if (rc || self->has_peers)
+        return rc;
+    self->has_peers = true;
     rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
     return RK_OK;
 }
@@ -220,6 +229,8 @@ void rk_coordinator_step_ready (rk_coordinator_t *self, uint32_t process, uint64
                             (unsigned long long) digest, (unsigned long long) self->plan->digest);
         return;
     }
+    if (self->roster.list[process].steps & RK_STEP_READY)
+        return;
     rk_roster_mark (&self->roster, process, RK_STEP_READY);
     rk_coordinator_progress (self);
     if (rk_roster_all (&self->roster, RK_STEP_READY))
@@ -236,11 +247,12 @@ void rk_coordinator_check_ready (rk_coordinator_t *self)
             return;
     self->parent_ready = false;
     if (self->leads) {
-        rk_coordinator_step_ready (self, RK_LEADER, self->parent_digest);
+        rk_coordinator_step_ready (self, self->process, self->parent_digest);
         return;
     }
     rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {self->parent_digest}};
-    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, RK_LEADER), &ready, NULL, 0);
+    rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &ready, NULL, 0);
+    self->told_ready = true;
 }
 
 rk_err_t rk_coordinator_on_start (void *arg, rk_packet_t *packet, rk_error_t *err)
@@ -248,6 +260,9 @@ rk_err_t rk_coordinator_on_start (void *arg, rk_packet_t *packet, rk_error_t *er
     rk_coordinator_t *self = arg;
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || self->state != RK_STATE_WIRING)
         return rk_coordinator_refuse (packet, "not from the leader, or before a plan", err);
+    rk_err_t rc = rk_coordinator_of_view (self, packet, err);
+    if (rc)
+        return rc;
     rk_coordinator_enter (self, RK_STATE_RUN);
     rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
     return RK_OK;

@@ -193,7 +193,7 @@ static void s_done_text (rk_display_t *d, const rk_figures_t *f, int64_t now_ns)
 {
     char text[400], idle[160], stale[160], bytes[24];
     double seconds = rk_figures_training_seconds (f, now_ns);
-    uint64_t samples = rk_figures_samples (f), rss;
+    uint64_t samples = rk_figures_samples (f) - f->samples_resumed, rss;
     uint32_t processes = rk_figures_processes (f, &rss);
     s_bytes ((double) rk_figures_bytes (f), bytes, sizeof bytes);
     s_per_stage (f, rk_figures_idle, 100, "%.0f%%", idle, sizeof idle);
@@ -207,6 +207,11 @@ static void s_done_text (rk_display_t *d, const rk_figures_t *f, int64_t now_ns)
     if (skipped) {
         snprintf (text, sizeof text, "%" PRIu64 " update%s left out because of numbers that are not finite", skipped,
                   skipped == 1 ? "" : "s");
+        s_say (d, text);
+    }
+    if (f->plan->view > 1) {
+        snprintf (text, sizeof text, "%" PRIu64 " views; %" PRIu64 " minibatch%s trained again after losses", f->plan->view, f->redone,
+                  f->redone == 1 ? "" : "es");
         s_say (d, text);
     }
     snprintf (text, sizeof text, "%u process%s, at most %" PRIu64 " MB; parameters %016" PRIx64, processes,

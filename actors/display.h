@@ -13,6 +13,7 @@ typedef struct {
     bool line_open;      /* a live line stands there without a newline */
     rk_run_kind_t kind;
     char run_dir[RK_SETTINGS_TEXT];
+    bool goes_on; /* with the files of a folder that another process has begun */
     char software[64];   /* kernel set and version, for the start line */
     uint64_t params_digest, saved_round;
     bool has_digest;

@@ -132,6 +132,8 @@ static void s_add_totals (json_t *done, const rk_display_t *d, const rk_figures_
     json_object_set_new (done, "processes", json_integer (processes));
     json_object_set_new (done, "rss_mb", s_real ((double) rss / 1e6, 10));
     json_object_set_new (done, "skipped", json_integer ((json_int_t) rk_figures_skipped (f)));
+    json_object_set_new (done, "views", json_integer ((json_int_t) f->plan->view));
+    json_object_set_new (done, "redone", json_integer ((json_int_t) f->redone));
     json_object_set_new (done, "dropped", json_integer ((json_int_t) dropped));
     json_object_set_new (done, "run_dir", json_string (d->run_dir));
 }
@@ -139,7 +141,7 @@ static void s_add_totals (json_t *done, const rk_display_t *d, const rk_figures_
 void rk_display_json_done (const rk_display_t *d, const rk_figures_t *f, int64_t now_ns)
 {
     bool train = d->kind == RK_RUN_TRAIN;
-    uint64_t samples = train ? rk_figures_samples (f) : f->test_n;
+    uint64_t samples = train ? rk_figures_samples (f) - f->samples_resumed : f->test_n;
     double seconds = rk_figures_seconds (f, now_ns), training = rk_figures_training_seconds (f, now_ns);
     json_t *done = json_pack ("{s:s,s:s,s:i,s:o,s:I,s:o}", "event", "done", "model", f->plan->settings.model_name, "clusters",
                               (int) f->plan->n_clusters, "stages", s_stages (f->plan), "samples", (json_int_t) samples,

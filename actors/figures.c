@@ -14,6 +14,9 @@ rk_err_t rk_figures_plan (rk_figures_t *f, rk_plan_t **plan_p, rk_error_t *err)
         free (stages);
         return rk_error_set (err, RK_ENOMEM, "no memory for figures of %u stages", (*plan_p)->n_stages);
     }
+    f->bytes_before = rk_figures_bytes (f);
+    f->skipped_before = rk_figures_skipped (f);
+    f->n_moments = 0;
     rk_figures_free (f);
     f->observed = observed;
     f->plan = *plan_p;
@@ -21,6 +24,8 @@ rk_err_t rk_figures_plan (rk_figures_t *f, rk_plan_t **plan_p, rk_error_t *err)
     f->passes = f->plan->first_f / f->plan->minibatches_per_pass;
     f->samples_before = f->passes * f->plan->train_samples +
                         f->plan->first_f % f->plan->minibatches_per_pass * f->plan->settings.train_batch;
+    if (f->plan->view <= 1)
+        f->samples_resumed = f->samples_before;
     f->stages = stages;
     *plan_p = NULL;
     return RK_OK;
@@ -38,6 +43,9 @@ rk_err_t rk_figures_report (rk_figures_t *f, const rk_report_t *report, int64_t 
 {
     if (!f->plan)
         return rk_error_set (err, RK_ESTALE, "report of cluster %u before there is a plan", report->cluster);
+    if (report->view && report->view != f->plan->view)
+        return rk_error_set (err, RK_ESTALE, "report of view %llu, now %llu", (unsigned long long) report->view,
+                             (unsigned long long) f->plan->view);
     if (report->cluster >= f->plan->n_clusters || report->stage >= f->plan->clusters[report->cluster].n_stages)
         return rk_error_set (err, RK_EFORMAT, "report of cluster %u stage %u, which is not in the plan", report->cluster,
                              report->stage);
@@ -105,7 +113,7 @@ static const rk_report_t *s_last_stage (const rk_figures_t *f, uint32_t cluster)
 
 uint64_t rk_figures_samples (const rk_figures_t *f)
 {
-    uint64_t samples = 0;
+    uint64_t samples = f->samples_before;
     for (uint32_t c = 0; f->plan && c < f->plan->n_clusters; c++)
         samples += s_last_stage (f, c)->samples;
     return samples;
@@ -113,7 +121,7 @@ uint64_t rk_figures_samples (const rk_figures_t *f)
 
 uint64_t rk_figures_bytes (const rk_figures_t *f)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = f->bytes_before;
     for (uint32_t s = 0; f->plan && s < f->plan->n_stages; s++)
         bytes += f->stages[s].bytes_sent;
     return bytes;
@@ -122,7 +130,7 @@ uint64_t rk_figures_bytes (const rk_figures_t *f)
 /* Every stage of a cluster leaves out the same updates. */
 uint64_t rk_figures_skipped (const rk_figures_t *f)
 {
-    uint64_t skipped = 0;
+    uint64_t skipped = f->skipped_before;
     for (uint32_t c = 0; f->plan && c < f->plan->n_clusters; c++)
         skipped += f->stages[f->plan->clusters[c].first_stage].skipped;
     return skipped;
@@ -213,7 +221,6 @@ void rk_figures_now (rk_figures_t *f, int64_t now_ns, rk_now_t *out)
     out->skipped = rk_figures_skipped (f);
     out->passes = f->plan->settings.run_passes;
     out->total_samples = f->plan->train_samples * out->passes;
-    out->samples += f->samples_before;
     uint64_t done = f->plan->train_samples ? out->samples / f->plan->train_samples : 0;
     out->pass = done < out->passes ? done + 1 : out->passes;
     if (out->samples_per_s > 0 && out->total_samples > out->samples)

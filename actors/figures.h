@@ -30,8 +30,11 @@ typedef struct {
     uint64_t test_n;
     uint32_t n_replicas;             /* evaluated on their own, because they differ; 0: none */
     double replica_mean, replica_least, replica_most; /* accuracy */
+    uint64_t bytes_before, skipped_before; /* by stages of plans before this one */
+    uint64_t redone;         /* minibatches issued again */
     uint64_t passes, rounds; /* evaluated passes; committed rounds */
-    uint64_t samples_before; /* trained before this run went on */
+    uint64_t samples_before; /* trained before this plan began */
+    uint64_t samples_resumed; /* of them, by the run that this one resumes */
 } rk_figures_t;
 
 /* Figures of now. Rates over the window, shares and staleness since the start. */

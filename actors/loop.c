@@ -29,7 +29,7 @@ static void s_sort (rk_loop_t *loop, rk_err_t code, const rk_error_t *err)
     case RK_EFORMAT:
     case RK_ESTALE:
         if (++loop->dropped <= LOUD_DROPS)
-            rk_log (RK_LOG_WARNING, "DROPPED", "actor=%s node=%u %s", who, node, text);
+            rk_log (code == RK_ESTALE ? RK_LOG_INFO : RK_LOG_WARNING, "DROPPED", "actor=%s node=%u %s", who, node, text);
         break;
     case RK_EPEER:
     case RK_ETIMEDOUT:
@@ -86,6 +86,8 @@ static rk_err_t s_guard (rk_loop_t *loop, rk_error_t *err)
 
 static rk_err_t s_bind (rk_loop_t *loop, const char *endpoint, rk_error_t *err)
 {
+    if (loop->items) /* binding takes the signal of whoever has connected and spoken already */
+        loop->items[RK_LOOP_INBOX].dirty = true;
     char address[RK_LOOP_ENDPOINT];
     uint8_t key[RK_KEY_BYTES];
     bool has_key = false, tcp = rk_endpoint_is_tcp (endpoint);

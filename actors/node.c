@@ -56,6 +56,7 @@ static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *
 {
     const rk_welcome_t *w = &packet->msg.welcome;
     self->node = w->node;
+    self->process = w->process;
     if (rk_node_is_loopback (self->leader_host) && !rk_node_is_loopback_endpoint (w->listen))
         snprintf (self->host, sizeof self->host, "0.0.0.0"); /* others come from outside: they will use the leader's address */
     rk_err_t rc = rk_settings_read (&self->settings, w->settings, strlen (w->settings), err);
@@ -65,8 +66,9 @@ static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *
 static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
     const rk_profile_msg_t *msg = &packet->msg.profile;
-    if (self->table.n || !msg->n_nodes)
-        return rk_error_set (err, RK_EFORMAT, "a second table of profiles, or an empty one");
+    if (!msg->n_nodes)
+        return rk_error_set (err, RK_EFORMAT, "an empty table of profiles");
+    rk_profiles_clear (&self->table);
     rk_err_t rc = rk_profiles_init (&self->table, (uint32_t) msg->n_nodes, (uint32_t) msg->nodes[0].n_layers);
     for (size_t i = 0; !rc && i < msg->n_nodes; i++) {
         const rk_node_profile_t *p = &msg->nodes[i];
@@ -84,10 +86,18 @@ static rk_err_t s_on_peers (rk_node_t *self, rk_packet_t *packet, rk_error_t *er
     return rk_node_connect_all (self, &packet->msg.peers, err);
 }
 
+/* The state of the plan before is needed no more. */
+static rk_err_t s_on_committed (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    (void) packet, (void) err;
+    rk_node_drop_retired (self, 0);
+    return RK_OK;
+}
+
 static rk_err_t s_on_start (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
     (void) packet, (void) err;
-    self->start_ns = rk_now_ns ();
+    self->start_ns = self->start_ns ? self->start_ns : rk_now_ns ();
     return RK_OK;
 }
 
@@ -121,7 +131,9 @@ typedef rk_err_t (node_handler_t) (rk_node_t *self, rk_packet_t *packet, rk_erro
 static node_handler_t *const s_on[RK_N_MSG] = {
     [RK_MSG_WELCOME] = s_on_welcome, [RK_MSG_PROFILE] = s_on_profile, [RK_MSG_PLAN] = rk_node_take_plan,
     [RK_MSG_PEERS] = s_on_peers,     [RK_MSG_START] = s_on_start,     [RK_MSG_EVALUATED] = s_on_evaluated,
-    [RK_MSG_SAVED] = s_on_saved,     [RK_MSG_STOP] = s_on_stop,       [RK_MSG_KEYS] = rk_node_on_keys,
+    [RK_MSG_SAVED] = s_on_saved,     [RK_MSG_STOP] = s_on_stop,       [RK_MSG_RETIRE] = rk_node_retire,
+    [RK_MSG_ROUND_COMMITTED] = s_on_committed,
+    [RK_MSG_KEYS] = rk_node_on_keys,
 };
 
 static void s_take_message (rk_node_t *self)
@@ -151,6 +163,7 @@ static void s_take_word (rk_node_t *self, rk_node_actor_t *a)
         a->ended = true;
         if (coordinator) {
             self->over = true;
+            self->rejoins = strcmp (word, "REJOIN") == 0;
             if (err.code && !self->first.code)
                 self->first = err;
         } else if (strcmp (word, "FAILED") == 0)
@@ -229,7 +242,7 @@ static void s_stop_kind (rk_node_t *self, rk_actor_kind_t kind)
 
 static void s_close (rk_node_t *self)
 {
-    static const rk_actor_kind_t order[] = {RK_ACTOR_FEEDER,     RK_ACTOR_STAGE,        RK_ACTOR_REDUCER,
+    static const rk_actor_kind_t order[] = {RK_ACTOR_FEEDER,     RK_ACTOR_STAGE,        RK_ACTOR_REDUCER, RK_ACTOR_KEEPER,
                                             RK_ACTOR_PROFILER,   RK_ACTOR_CHECKPOINTER, RK_ACTOR_OBSERVER,
                                             RK_ACTOR_COORDINATOR};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
@@ -241,6 +254,8 @@ static void s_close (rk_node_t *self)
     rk_profiles_clear (&self->table);
     rk_model_info_destroy (&self->info);
     rk_plan_destroy (&self->plan);
+    rk_plan_destroy (&self->base);
+    free (self->alive);
     rk_model_destroy (&self->own_model);
     rk_data_close (&self->own_data);
 }

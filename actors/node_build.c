@@ -24,25 +24,45 @@ static rk_err_t s_own_model (rk_node_t *self, rk_error_t *err)
     return rc;
 }
 
-/* A follower does not trust the leader's digest: same profiles, same model, same function, same bytes. */
-static rk_err_t s_plan_again (rk_node_t *self, rk_error_t *err)
+/* Profiles of the nodes that are there, a part of the table. */
+static rk_err_t s_those_here (rk_node_t *self, const rk_plan_msg_t *msg, rk_profiles_t *here, rk_error_t *err)
 {
-    if (!self->table.n)
+    rk_err_t rc = rk_profiles_init (here, self->table.n, self->table.n_layers);
+    if (rc)
+        return rk_error_set (err, rc, "no memory for %u profiles", self->table.n);
+    for (uint32_t i = 0; !rc && i < self->table.n; i++)
+        for (size_t n = 0; !rc && n < msg->n_nodes; n++)
+            if (self->table.nodes[i].id == msg->nodes[n])
+                rc = rk_profiles_add (here, &self->table.nodes[i], self->table.n_layers, err);
+    for (size_t i = 0; !rc && i < self->table.n_links; i++)
+        rc = rk_profiles_link (here, &self->table.links[i], err);
+    return rc;
+}
+
+/* Nobody's digest is trusted: same profiles, same model, same function, same bytes. */
+static rk_err_t s_plan_again (rk_node_t *self, const rk_plan_msg_t *msg, rk_error_t *err)
+{
+    const rk_plan_t *given = self->plan;
+    if (!self->table.n || !msg->n_nodes)
         return RK_OK;
+    rk_profiles_t here = {0};
     rk_fleet_t fleet;
     rk_plan_t *plan = NULL;
-    rk_err_t rc = rk_profiles_fleet (&self->table, &fleet, err);
+    rk_model_info_destroy (&self->info);
+    rk_err_t rc = rk_model_info_new (&self->info, self->model, &given->settings, given->train_samples, given->test_samples, err);
     if (!rc)
-        rc = rk_model_info_new (&self->info, self->model, &self->settings, self->plan->train_samples,
-                                     self->plan->test_samples, err);
+        rc = s_those_here (self, msg, &here, err);
     if (!rc)
-        rc = rk_plan_make (&plan, self->plan->view, &fleet, self->info, &self->settings, self->plan->kernels, err);
-    if (!rc && self->plan->first_round)
-        rc = rk_plan_set_cursor (plan, self->plan->first_round, self->plan->first_f, self->plan->n_shards, err);
-    if (!rc && plan->digest != self->plan->digest)
-        rc = rk_error_set (err, RK_EPLAN, "the leader proposes plan %016llx, the same profiles make %016llx here",
-                           (unsigned long long) self->plan->digest, (unsigned long long) plan->digest);
+        rc = rk_profiles_fleet (&here, &fleet, err);
+    if (!rc)
+        rc = rk_plan_make (&plan, given->view, &fleet, self->info, &given->settings, given->kernels, err);
+    if (!rc && (given->first_round || given->n_shards))
+        rc = rk_plan_set_cursor (plan, given->first_round, given->first_f, given->n_shards, err);
+    if (!rc && plan->digest != given->digest)
+        rc = rk_error_set (err, RK_EPLAN, "plan %016llx is proposed, the same profiles make %016llx here",
+                           (unsigned long long) given->digest, (unsigned long long) plan->digest);
     rk_plan_destroy (&plan);
+    rk_profiles_clear (&here);
     return rc;
 }
 
@@ -95,12 +115,9 @@ static size_t s_donors (const rk_node_t *self, uint32_t node, rk_stage_donor_t d
 static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
 {
     place_t place = s_place (self);
-    rk_stage_donor_t donors[2];
-    size_t n_donors = s_donors (self, node, donors);
+    rk_stage_donor_t resumed[2], *donors = NULL;
     rk_stage_config_t config = {.plan = self->plan,
                                 .node = node,
-                                .donors = donors,
-                                .n_donors = n_donors,
                                 .model = self->model,
                                 .bind = place.bind,
                                 .identity = &self->identity,
@@ -108,7 +125,15 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
                                 .observer = self->observer,
                                 .initial = self->config->initial};
     rk_actor_t *actor = NULL;
-    rk_err_t rc = rk_stage_new (&actor, &config, err);
+    rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &config.n_donors, err);
+    config.donors = donors;
+    if (!rc && !self->base) {
+        config.n_donors = s_donors (self, node, resumed);
+        config.donors = resumed;
+    }
+    if (!rc)
+        rc = rk_stage_new (&actor, &config, err);
+    free (donors);
     return rc ? rc : s_keep (self, actor, &place, false, err);
 }
 
@@ -181,8 +206,8 @@ static rk_err_t s_send_wired (rk_node_t *self, rk_error_t *err)
     size_t n = 0;
     for (size_t i = 0; i < self->n_actors; i++) {
         rk_actor_kind_t kind = rk_address_kind (self->actors[i].address);
-        bool told = kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER ||
-                    (!self->follows && (kind == RK_ACTOR_OBSERVER || kind == RK_ACTOR_CHECKPOINTER));
+        bool told = kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER || kind == RK_ACTOR_KEEPER ||
+                    (self->leads && (kind == RK_ACTOR_OBSERVER || kind == RK_ACTOR_CHECKPOINTER));
         if (told)
             list[n++] = (rk_endpoint_t){self->actors[i].address, rk_actor_endpoint (self->actors[i].actor)};
     }
@@ -192,18 +217,27 @@ static rk_err_t s_send_wired (rk_node_t *self, rk_error_t *err)
     return rc;
 }
 
+static rk_err_t s_decode (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
+{
+    const rk_plan_msg_t *msg = &packet->msg.plan;
+    rk_plan_destroy (&self->plan);
+    rk_err_t rc = rk_plan_decode (&self->plan, zmq_msg_data (&packet->frame[0]), zmq_msg_size (&packet->frame[0]), err);
+    const uint8_t *base = msg->goes_on ? zmq_msg_data (&packet->frame[1]) : NULL;
+    return rc ? rc : rk_node_take_base (self, msg, base, base ? zmq_msg_size (&packet->frame[1]) : 0, err);
+}
+
 rk_err_t rk_node_take_plan (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
-    if (self->plan || packet->n_frames != 1)
-        return rk_error_set (err, RK_EFORMAT, "a second plan, or one of %d frames", packet->n_frames);
-    rk_err_t rc = rk_plan_decode (&self->plan, zmq_msg_data (&packet->frame[0]), zmq_msg_size (&packet->frame[0]), err);
+    rk_err_t rc = s_decode (self, packet, err);
     if (!rc)
         rc = s_own_model (self, err);
     if (!rc)
-        rc = s_plan_again (self, err);
+        rc = s_plan_again (self, &packet->msg.plan, err);
     if (!rc && self->plan->kernels[0]) /* a plan by hand may leave the choice to each process */
         rc = rk_blas_init (self->plan->kernels, err);
-    if (!rc && !self->follows)
+    if (!rc && packet->msg.plan.leader == self->process)
+        rc = rk_node_lead (self, err);
+    if (!rc && self->leads)
         rc = s_build_checkpointer (self, err);
     for (uint32_t i = 0; !rc && i < self->plan->n_nodes; i++)
         if (rk_node_hosts (self, self->plan->nodes[i]))
@@ -285,17 +319,47 @@ static rk_err_t s_connect_stage (rk_node_t *self, const rk_endpoints_t *peers, u
     return rc;
 }
 
+static rk_err_t s_connect_donors (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
+{
+    rk_stage_donor_t *donors = NULL;
+    size_t n = 0;
+    rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &n, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = s_connect (self, peers, rk_address (RK_ACTOR_STAGE, node), donors[i].address, err);
+    free (donors);
+    return rc;
+}
+
 static rk_err_t s_connect_node (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
 {
     uint32_t cluster, stage;
     if (rk_plan_stage_of_node (self->plan, node, &cluster, &stage) == RK_NO_NODE)
         return RK_OK;
     rk_err_t rc = s_connect_stage (self, peers, node, err);
+    if (!rc)
+        rc = s_connect_donors (self, peers, node, err);
     if (!rc && self->plan->n_clusters > 1)
         rc = s_connect_reducer (self, peers, node, err);
     if (!rc && stage == 0)
         rc = s_connect (self, peers, rk_address (RK_ACTOR_FEEDER, node), rk_address (RK_ACTOR_STAGE, node), err);
     return rc;
+}
+
+/* Reports go to the observer of whoever leads now. */
+static rk_err_t s_follow_observer (rk_node_t *self, const rk_endpoints_t *peers, rk_error_t *err)
+{
+    const char *leader = NULL; /* not the own one, which has the same address */
+    for (size_t i = 0; i < peers->n; i++)
+        if (rk_address_kind (peers->list[i].address) == RK_ACTOR_OBSERVER)
+            leader = peers->list[i].endpoint;
+    if (!leader)
+        return rk_error_set (err, RK_EPEER, "nobody said where the leader's observer is");
+    char seen[RK_NODE_ENDPOINT] = "";
+    rk_node_seen_from (leader, self->leader_host, seen, sizeof seen);
+    for (size_t i = 0; i < self->n_actors; i++)
+        if (rk_address_kind (self->actors[i].address) == RK_ACTOR_OBSERVER)
+            return rk_actor_connect (self->actors[i].actor, RK_TO_OBSERVER, seen, err);
+    return rk_node_start_observer (self, seen, err);
 }
 
 rk_err_t rk_node_connect_all (rk_node_t *self, const rk_endpoints_t *peers, rk_error_t *err)
@@ -306,13 +370,8 @@ rk_err_t rk_node_connect_all (rk_node_t *self, const rk_endpoints_t *peers, rk_e
     for (uint32_t i = 0; !rc && i < self->plan->n_nodes; i++)
         if (rk_node_hosts (self, self->plan->nodes[i]))
             rc = s_connect_node (self, peers, self->plan->nodes[i], err);
-    const char *leader = self->follows ? s_endpoint_of (self, peers, rk_address (RK_ACTOR_OBSERVER, 0)) : NULL;
-    if (!rc && self->follows) {
-        char seen[RK_NODE_ENDPOINT] = "";
-        rk_node_seen_from (leader ? leader : "", self->leader_host, seen, sizeof seen);
-        rc = leader ? rk_node_start_observer (self, seen, err)
-                    : rk_error_set (err, RK_EPEER, "nobody said where the leader's observer is");
-    }
+    if (!rc && !self->leads)
+        rc = s_follow_observer (self, peers, err);
     rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}};
     return rc ? rc : rk_node_send (self, &ready, err);
 }

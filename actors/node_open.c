@@ -81,7 +81,7 @@ static rk_err_t s_start_coordinator (rk_node_t *self, const rk_coordinator_confi
         rk_actor_stop (&coordinator);
         return rc;
     }
-    if (config->bind && !self->config->quiet) /* a person would wonder; the port may have been "*" */
+    if (config->bind && !self->follows && !self->config->quiet) /* a person would wonder; the port may have been "*" */
         fprintf (stderr, "waiting for %u node%s: rookery node --join %s\n", config->n_processes,
                  config->n_processes == 1 ? "" : "s", rk_actor_endpoint (coordinator));
     rc = rk_node_keep (self, coordinator, self->coordinator, true, err);
@@ -92,7 +92,7 @@ static rk_err_t s_start_coordinator (rk_node_t *self, const rk_coordinator_confi
 rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t *err)
 {
     char bind[RK_NODE_ENDPOINT];
-    bool remote = !self->follows && self->config->n_processes;
+    bool remote = self->follows || self->config->n_processes; /* a follower may lead one day */
     if (remote)
         rk_endpoint_unique (bind, sizeof bind, "tcp", self->host);
     rk_observer_config_t config = {
@@ -102,7 +102,7 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
         .json = self->config->json && self->config->kind != RK_RUN_PROFILE, /* a table is told by whoever asked for it */
         .quiet = self->config->quiet || self->config->kind == RK_RUN_PROFILE,
         .kind = self->config->kind,
-        .run_dir = self->follows || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
+        .run_dir = !self->leads || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
     rk_actor_t *observer = NULL;
     rk_err_t rc = rk_observer_new (&observer, &config, err);
     if (!rc && remote)
@@ -195,6 +195,7 @@ static rk_err_t s_check_leader (const rk_node_t *self, rk_error_t *err)
 rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
 {
     const rk_node_config_t *c = self->config;
+    self->leads = true;
     self->settings = c->settings;
     rk_err_t rc = s_check_leader (self, err);
     if (!rc)
@@ -222,6 +223,7 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     rk_coordinator_config_t config = {.settings = &self->settings,
                                       .identity = &self->identity,
                                       .model = self->info,
+                                      .program_model = c->model,
                                       .plan = c->plan,
                                       .cursor = c->cursor,
                                       .n_processes = c->n_processes,
@@ -256,7 +258,12 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
         snprintf (machine, sizeof machine, "node");
     machine[sizeof machine - 1] = '\0';
     snprintf (name, sizeof name, "%s-%d", machine, (int) getpid ());
-    rk_coordinator_config_t config = {.join = self->join, .name = c->name ? c->name : name, .observer = self->observer, .kind = c->kind,
+    /* Other members dial it once there is a view. */
+    char bind[RK_NODE_ENDPOINT];
+    rk_endpoint_unique (bind, sizeof bind, "tcp", self->host);
+    rk_endpoint_unique (self->coordinator, sizeof self->coordinator, "inproc", NULL);
+    rk_coordinator_config_t config = {.join = self->join, .name = c->name ? c->name : name, .observer = self->observer,
+                                      .program_model = c->model, .bind = bind, .kind = c->kind,
                                       .identity = &self->identity};
     return s_start_coordinator (self, &config, err);
 }

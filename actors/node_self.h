@@ -9,6 +9,7 @@
 #include "actors/node.h"
 #include "actors/node_endpoints.h"
 #include "actors/security/gate.h"
+#include "actors/stage.h"
 #include "cluster/profiles.h"
 
 #define RK_NODE_ENDPOINT 256
@@ -18,6 +19,7 @@ typedef struct {
     rk_actor_t *actor;
     uint32_t address;
     char local[RK_NODE_ENDPOINT]; /* where actors of this process reach it */
+    uint64_t view;                /* of the plan it is of; 0: of none */
     bool ends;                    /* says DONE after Stop, and is waited for */
     bool ended;
 } rk_node_actor_t;
@@ -34,6 +36,8 @@ typedef struct {
     rk_data_t *own_data;
     rk_model_info_t *info;
     rk_plan_t *plan;
+    rk_plan_t *base;        /* whose state the plan takes over; NULL: first values */
+    bool *alive;            /* by stage of base: who has its state is there */
     rk_profiles_t table;    /* follower: every node's profile, if the leader planned from them */
     uint64_t n_forward_only;
     /* who this is */
@@ -41,7 +45,9 @@ typedef struct {
     rk_gate_t *gate;        /* NULL: plain, or the program's own */
     char join[RK_NODE_ENDPOINT]; /* follower: the leader's address with its key */
     /* where */
-    bool follows;
+    bool follows;           /* it has joined another */
+    bool leads;             /* now */
+    uint32_t process;       /* its number */
     uint32_t node;          /* follower: its id in the plan */
     char host[64];          /* of tcp endpoints this process binds */
     char leader_host[64];   /* follower: as in its --join */
@@ -54,6 +60,7 @@ typedef struct {
     uint64_t seq;
     bool told;              /* of the interrupt */
     bool over;              /* the coordinator has said how it ended */
+    bool rejoins;           /* ... and that this process may come back as a new member */
     int64_t start_ns, stop_ns;
     rk_error_t first;       /* the first error of this process */
 } rk_node_t;
@@ -78,6 +85,15 @@ rk_err_t rk_node_on_keys (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 /* ---- node_build.c */
 rk_err_t rk_node_take_plan (rk_node_t *self, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_connect_all (rk_node_t *self, const rk_endpoints_t *peers, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- node_view.c: from one plan to the next */
+rk_err_t rk_node_retire (rk_node_t *self, rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK; /* all actors of the plan end, or only give */
+/* The base of a new plan: retired stages of any other are stopped. bytes NULL: none. */
+rk_err_t rk_node_take_base (rk_node_t *self, const rk_plan_msg_t *msg, const uint8_t *bytes, size_t size, rk_error_t *err) RK_MUST_CHECK;
+void rk_node_drop_retired (rk_node_t *self, uint64_t but_view); /* 0: all */
+/* Who gives a stage of self->plan its state. owner: the caller frees *list; NULL with *n 0: nobody, it starts with first values. */
+rk_err_t rk_node_donors (rk_node_t *self, uint32_t stage, rk_stage_donor_t **list, size_t *n, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_node_lead (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK; /* this process leads from now on */
 
 /* ---- node.c */
 /* Keeps a started actor; on failure it is stopped. `local`: its inproc endpoint, NULL: where it is bound. */

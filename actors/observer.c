@@ -10,6 +10,7 @@
 typedef struct {
     rk_loop_t *loop;
     bool follower;        /* passes reports on, shows nothing */
+    bool json, quiet;     /* when it leads */
     rk_figures_t figures;
     rk_display_t display;
     rk_records_t records;
@@ -33,6 +34,8 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
     const rk_observer_config_t *config = arg;
     self->loop = loop;
     self->follower = config->leader != NULL;
+    self->json = config->json;
+    self->quiet = config->quiet;
     self->display.json = config->json && !self->follower;
     self->display.quiet = config->quiet || self->follower;
     self->display.kind = config->kind;
@@ -84,6 +87,7 @@ static rk_err_t s_on_plan (void *me, rk_packet_t *packet, rk_error_t *err)
     if (!code)
         code = rk_figures_plan (&self->figures, &plan, err);
     rk_plan_destroy (&plan);
+    self->figures.redone = packet->msg.plan.redone;
     if (!code && self->display.kind != RK_RUN_TRAIN)
         self->figures.start_ns = rk_now_ns (); /* no stage reports forward-only minibatches */
     if (!code)
@@ -198,7 +202,22 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_CONTROL] = s_on_control,
     [RK_MSG_STOP] = s_on_stop,
 };
-static const rk_command_t s_commands[] = {{NULL, NULL}};
+/* This process leads from now on: what others report is shown here. The files of a folder that is there go on. */
+static rk_err_t s_on_lead (void *me, char **words, rk_error_t *err)
+{
+    self_t *self = me;
+    if (!self->follower)
+        return RK_OK;
+    self->follower = false;
+    self->display.json = self->json;
+    self->display.quiet = self->quiet;
+    self->display.goes_on = self->records.goes_on = true;
+    snprintf (self->display.run_dir, sizeof self->display.run_dir, "%s", words[0] ? words[0] : "");
+    self->records.run_dir = self->display.run_dir;
+    return rk_display_open (&self->display, err);
+}
+
+static const rk_command_t s_commands[] = {{"LEAD", s_on_lead}, {NULL, NULL}};
 static const rk_actor_class_t s_class = {
     .kind = RK_ACTOR_OBSERVER,
     .self_size = sizeof (self_t),

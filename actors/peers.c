@@ -214,6 +214,13 @@ void rk_loop_forget (rk_loop_t *loop, uint32_t address)
         loop->n_items = RK_LOOP_N_FIXED; /* cannot happen: the list only shrinks */
 }
 
+void rk_loop_forget_peers (rk_loop_t *loop)
+{
+    for (size_t i = loop->n_peers; i-- > 0;)
+        if (loop->peers[i].address != RK_TO_COORDINATOR && loop->peers[i].address != RK_TO_OBSERVER)
+            rk_loop_forget (loop, loop->peers[i].address);
+}
+
 rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames, rk_error_t *err)
 {
     rk_loop_peer_t *peer = s_peer (loop, address);
@@ -268,6 +275,11 @@ void rk_loop_say (rk_loop_t *loop, const char *word, rk_err_t code, const char *
 uint32_t rk_loop_address (const rk_loop_t *loop)
 {
     return loop->address;
+}
+
+void rk_loop_set_address (rk_loop_t *loop, uint32_t address)
+{
+    loop->address = address;
 }
 
 const char *rk_loop_endpoint (const rk_loop_t *loop)

@@ -14,7 +14,7 @@ static rk_err_t s_open (const rk_records_t *records, FILE **file, const char *na
         return RK_OK;
     char path[RK_SETTINGS_TEXT + 32];
     snprintf (path, sizeof path, "%s/%s", records->run_dir, name);
-    *file = fopen (path, mode);
+    *file = fopen (path, records->goes_on ? "a" : mode);
     if (!*file)
         return rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno));
     if (ftell (*file) == 0)

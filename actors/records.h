@@ -10,6 +10,7 @@
 
 typedef struct {
     const char *run_dir; /* borrowed; "": nothing is kept */
+    bool goes_on;        /* with the files that are there */
     FILE *probes, *control, *observed;
 } rk_records_t;
 

@@ -48,7 +48,8 @@ enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, 
 /* Address of the stage that `stage` of `cluster` shares a tied tensor with: it must be connected to it; 0: none. */
 uint32_t rk_tied_partner (const rk_plan_t *plan, const rk_model_t *model, uint32_t cluster, uint32_t stage);
 
-/* Commands: INSTEAD "LOST OTHER REPLICA": while it takes over, a donor is replaced (stage_keep.h). */
+/* Commands: RETIRE: another plan has taken over; this stage computes no more, but gives its states under the address
+ * (keeper, node) until it is stopped. INSTEAD "LOST OTHER REPLICA": while it takes over, a donor is replaced (stage_keep.h). */
 rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

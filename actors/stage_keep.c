@@ -85,19 +85,28 @@ bool rk_stage_is_kept (const rk_stage_t *self, const rk_buffer_t *version)
     return false;
 }
 
-/* Room for one more: the last state stays, and one that is being saved. The oldest of the others goes, or, while
- * there are only two, a place that was never used: the third is taken into use by a save alone.            */
+/* How well a place serves for one more: one that is older than what is committed, the oldest first; then one that was
+ * never used; with both gone, which only a run without commits comes to, the oldest but the last.           */
+static uint64_t s_worth (const rk_stage_t *self, const rk_stage_kept_t *kept, uint64_t place)
+{
+    if (kept->full)
+        return kept->rounds + (kept->rounds < self->keep.committed ? 0 : UINT64_C (1) << 63);
+    return (UINT64_C (1) << 62) + place;
+}
+
 static rk_stage_kept_t *s_room (rk_stage_t *self)
 {
-    rk_stage_kept_t *last = rk_stage_kept_last (self), *oldest = NULL;
+    rk_stage_kept_t *last = rk_stage_kept_last (self), *best = NULL;
+    uint64_t least = 0;
     for (int i = 0; i < RK_STAGE_KEPT; i++) {
         rk_stage_kept_t *kept = &self->keep.kept[i];
-        if (kept == last || kept->pinned)
+        const uint64_t worth = s_worth (self, kept, (uint64_t) i);
+        if (kept == last || kept->pinned || (best && worth >= least))
             continue;
-        if (!oldest || (kept->full ? kept->rounds : 0) < (oldest->full ? oldest->rounds : 0) || (!kept->full && oldest->full && i < 2))
-            oldest = kept;
+        best = kept;
+        least = worth;
     }
-    return oldest;
+    return best;
 }
 
 /* ---- keeping */
@@ -218,4 +227,18 @@ rk_err_t rk_stage_return (rk_stage_t *self, uint64_t rounds, rk_error_t *err)
             s_drop (&self->keep.kept[i]);
     rk_stage_adopt (self, rk_buffer_ref (kept->params), kept->mixture ? rk_buffer_ref (kept->mixture) : NULL, kept);
     return rk_stage_begin_round (self, rounds, err);
+}
+
+rk_err_t rk_stage_retire (void *self_, char **words, rk_error_t *err)
+{
+    rk_stage_t *self = self_;
+    (void) words, (void) err;
+    s_forget_work (self);
+    self->stopped = true;
+    rk_loop_forget_peers (self->loop); /* stages of the next plan have the same addresses */
+    rk_loop_set_view (self->loop, 0); /* what is still on its way is of no use here */
+    rk_slice_destroy (&self->slice); /* with the contexts of all minibatches, most of its memory */
+    rk_pool_destroy (&self->pool);
+    rk_loop_set_address (self->loop, rk_address (RK_ACTOR_KEEPER, rk_address_node (rk_loop_address (self->loop))));
+    return RK_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
- * The state of a stage between two rounds: kept when a round is applied (the last two, one more while it is being
- * saved), given away part by part, taken over from others part by part, gone back to. What it is made of says
+ * The state of a stage between two rounds: kept when a round is applied, until the next one is committed (one more
+ * while it is being saved), given away part by part, taken over from others part by part, gone back to. What it is made of says
  * cluster/handover.h. Parameter versions are held, not copied; what the optimiser writes in place is copied once a
  * round. In overlapped mode the optimiser's vectors are those of the snapshot, the parameters the mean.   */
 #ifndef RK_ACTORS_STAGE_KEEP_H
@@ -12,7 +12,7 @@
 
 typedef struct rk_stage rk_stage_t;
 
-#define RK_STAGE_KEPT 3
+#define RK_STAGE_KEPT 4
 
 typedef struct {
     bool full, pinned;               /* pinned: being saved */
@@ -50,6 +50,7 @@ typedef struct {
     rk_plane_t planes[RK_N_PLANES];
     uint32_t n_planes;
     rk_stage_kept_t kept[RK_STAGE_KEPT];
+    uint64_t committed;              /* rounds: what is older than that is needed no more */
     rk_stage_kept_t *begun;          /* what is copied already of the state that the round leads to; NULL: nothing */
     rk_stage_take_t take;
 } rk_stage_keep_t;
@@ -72,6 +73,9 @@ rk_err_t rk_stage_return (rk_stage_t *self, uint64_t rounds, rk_error_t *err) RK
 /* From now on the state is this one; versions are taken (references), planes in place hold their values. */
 void rk_stage_adopt (rk_stage_t *self, rk_buffer_t *params, rk_buffer_t *mixture, const rk_stage_kept_t *numbers);
 float *rk_stage_plane (const rk_stage_t *self, rk_plane_t plane); /* where a plane is written in place; NULL: a version */
+
+/* Command: computes no more and gives its states to whoever takes over; from now on a keeper by address. */
+rk_err_t rk_stage_retire (void *self, char **words, rk_error_t *err);
 
 /* ---- stage_take.c */
 /* Begins to take over; until everything is here the stage computes nothing. config->donors cover its own range and the

@@ -198,6 +198,14 @@ static rk_err_t s_make_memory (rk_stage_t *self, rk_error_t *err)
 
 /* ---- open and close */
 
+static rk_err_t s_say_ready (rk_stage_t *self, rk_error_t *err)
+{
+    if (!rk_loop_connected (self->loop, RK_TO_COORDINATOR))
+        return RK_OK;
+    rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}};
+    return rk_loop_send (self->loop, RK_TO_COORDINATOR, &ready, NULL, 0, err);
+}
+
 rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_error_t *err)
 {
     rk_stage_t *self = self_;
@@ -229,10 +237,8 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
         code = config->n_donors ? rk_stage_take_begin (self, config, err) : rk_stage_keep_end (self, self->plan->first_round, err);
     if (code == RK_OK)
         code = rk_stage_begin_round (self, self->plan->first_round, err);
-    if (code == RK_OK && rk_loop_connected (loop, RK_TO_COORDINATOR)) {
-        rk_msg_t ready = {.kind = RK_MSG_READY, .ready = {.digest = self->plan->digest}};
-        code = rk_loop_send (loop, RK_TO_COORDINATOR, &ready, NULL, 0, err);
-    }
+    if (code == RK_OK)
+        code = s_say_ready (self, err);
     return code;
 }
 

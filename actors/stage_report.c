@@ -57,7 +57,7 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
                    .dispatch_ns = (uint64_t) s_dispatch_ns (self), .skipped = counts->skipped,
                    .forward_ns = (uint64_t) counts->kernels[RK_ACT_FORWARD].ns, .n_forward = counts->kernels[RK_ACT_FORWARD].n,
                    .backward_ns = (uint64_t) counts->kernels[RK_ACT_BACKWARD].ns, .n_backward = counts->kernels[RK_ACT_BACKWARD].n,
-                   .runnable_ns = (uint64_t) runnable_ns, .pid = (uint32_t) getpid ()}};
+                   .runnable_ns = (uint64_t) runnable_ns, .view = self->plan->view, .pid = (uint32_t) getpid ()}};
     return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
 }
 

@@ -136,8 +136,11 @@ rk_err_t rk_stage_on_round_closed (void *self_, rk_packet_t *packet, rk_error_t 
 
 rk_err_t rk_stage_on_round_committed (void *self_, rk_packet_t *packet, rk_error_t *err)
 {
-    /* Nothing hangs on it yet: the mean of the last applied round is what evaluation and checkpoints read. */
-    return s_expect_coordinator (packet, err);
+    rk_stage_t *self = self_;
+    rk_err_t code = s_expect_coordinator (packet, err);
+    if (code == RK_OK && packet->msg.round_committed.round >= self->keep.committed)
+        self->keep.committed = packet->msg.round_committed.round + 1;
+    return code;
 }
 
 /* ---- the mean */

@@ -215,6 +215,15 @@ void rk_lease_hold (rk_lease_table_t *t, bool hold)
     t->hold = hold;
 }
 
+uint64_t rk_lease_beyond (const rk_lease_table_t *t)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < KEPT; i++)
+        if (t->rounds[i].round != UINT64_MAX && t->rounds[i].round >= t->committed)
+            n += t->rounds[i].granted;
+    return n;
+}
+
 bool rk_lease_done (const rk_lease_table_t *t)
 {
     return t->committed == t->n_rounds;

@@ -36,6 +36,7 @@ bool rk_lease_closed (const rk_lease_table_t *table, uint64_t round, uint64_t *c
 rk_err_t rk_lease_applied (rk_lease_table_t *table, uint64_t round, uint32_t stage, bool *committed, rk_error_t *err) RK_MUST_CHECK;
 uint64_t rk_lease_committed (const rk_lease_table_t *table); /* rounds committed so far */
 void rk_lease_hold (rk_lease_table_t *table, bool hold);
+uint64_t rk_lease_beyond (const rk_lease_table_t *table);   /* ids granted of rounds that are not committed */
 bool rk_lease_done (const rk_lease_table_t *table);          /* every round committed */
 
 #endif

@@ -80,6 +80,31 @@ rk_err_t rk_profiles_add (rk_profiles_t *table, const rk_profile_t *profile, siz
     return RK_OK;
 }
 
+#define GUESS_NS 1000 /* of a layer, and one for every so many floats */
+#define GUESS_FLOATS 16
+
+rk_err_t rk_profiles_guess (rk_profiles_t *table, const rk_plan_t *plan, const rk_model_info_t *model, rk_error_t *err)
+{
+    uint64_t *times = malloc ((model->n_layers + 1) * sizeof *times);
+    rk_err_t rc = times ? rk_profiles_init (table, plan->n_nodes, model->n_layers) : RK_ENOMEM;
+    if (rc) {
+        free (times);
+        return rk_error_set (err, rc, "no memory for %u profiles", plan->n_nodes);
+    }
+    for (uint32_t i = 0; !rc && i < plan->n_nodes; i++) {
+        for (uint32_t l = 0; l < model->n_layers; l++) {
+            const uint64_t end = l + 1 < model->n_layers ? model->layers[l + 1].flat_at : model->n_flat;
+            times[l] = (GUESS_NS + (end - model->layers[l].flat_at) / GUESS_FLOATS) * 1000000 / plan->node_speed_ppm[i];
+            times[l] = times[l] < MOST_LAYER_NS ? times[l] : MOST_LAYER_NS;
+        }
+        const rk_profile_t p = {.id = plan->nodes[i], .host = plan->node_hosts[i], .cores = plan->node_cores[i],
+                                .speed_ppm = plan->node_speed_ppm[i], .forward_ns = times, .backward_ns = times};
+        rc = rk_profiles_add (table, &p, model->n_layers, err);
+    }
+    free (times);
+    return rc;
+}
+
 /* ---- links */
 static size_t s_link_place (const rk_profiles_t *table, const rk_link_t *link)
 {

@@ -28,6 +28,26 @@ rk_err_t rk_roster_add (rk_roster_t *roster, const rk_roster_entry_t *entry, uin
     return RK_OK;
 }
 
+rk_err_t rk_roster_reserve (rk_roster_t *roster, uint32_t process)
+{
+    if (process >= roster->capacity) {
+        rk_roster_entry_t *list = realloc (roster->list, (process + 1) * sizeof *list);
+        if (!list)
+            return RK_ENOMEM;
+        roster->list = list;
+        roster->capacity = process + 1;
+    }
+    for (; roster->n <= process; roster->n++)
+        roster->list[roster->n] = (rk_roster_entry_t){.node = RK_ROSTER_NO_NODE, .steps = RK_STEP_LOST};
+    return RK_OK;
+}
+
+void rk_roster_again (rk_roster_t *roster, unsigned steps)
+{
+    for (uint32_t p = 0; p < roster->n; p++)
+        roster->list[p].steps &= ~steps;
+}
+
 void rk_roster_mark (rk_roster_t *roster, uint32_t process, unsigned step)
 {
     if (process < roster->n)

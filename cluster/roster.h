@@ -21,7 +21,7 @@ enum {
 
 typedef struct {
     uint32_t node; /* of the plan, RK_ROSTER_NO_NODE for the leader */
-    char name[32], kernels[16];
+    char name[32], kernels[16], control[256]; /* control: endpoint of its coordinator */
     uint64_t host, ram_bytes;
     uint32_t cores, pid;
     char key[65]; /* public, hexadecimal: who it is; "" without encryption */
@@ -39,6 +39,10 @@ void rk_roster_clear (rk_roster_t *roster);
 /* The number of the new process. errors: RK_ESTATE when all expected ones are in. */
 rk_err_t rk_roster_add (rk_roster_t *roster, const rk_roster_entry_t *entry, uint32_t *process,
                         rk_error_t *err) RK_MUST_CHECK;
+/* Room for that process; those before it that were never here count as lost. */
+rk_err_t rk_roster_reserve (rk_roster_t *roster, uint32_t process) RK_MUST_CHECK;
+/* All processes take these steps anew. */
+void rk_roster_again (rk_roster_t *roster, unsigned steps);
 void rk_roster_mark (rk_roster_t *roster, uint32_t process, unsigned step);
 /* Every process that is not lost has taken the step. */
 bool rk_roster_all (const rk_roster_t *roster, unsigned step);

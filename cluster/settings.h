@@ -26,6 +26,8 @@ typedef enum { RK_PRECISION_F32 = 0, RK_PRECISION_BF16 } rk_precision_t;
 typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
 
 typedef enum { RK_RECOMPUTE_OFF = 0, RK_RECOMPUTE_ON, RK_RECOMPUTE_AUTO } rk_recompute_t;
+/* A lost process: the others go on in a new view, or the run ends with its name. */
+typedef enum { RK_LOSS_CONTINUE = 0, RK_LOSS_STOP } rk_on_loss_t;
 typedef enum { RK_NONFINITE_STOP = 0, RK_NONFINITE_SKIP, RK_NONFINITE_FREEZE } rk_nonfinite_t;
 
 /* A declared virtual node (fleet.node in a run file). */
@@ -96,6 +98,7 @@ typedef struct {
     char net_listen[RK_SETTINGS_TEXT];
     uint64_t save_every, save_seconds; /* rounds, seconds between checkpoints within a pass; 0: none */
     uint32_t save_keep;
+    rk_on_loss_t net_on_loss;
 } rk_settings_t;
 
 void rk_settings_default (rk_settings_t *s);

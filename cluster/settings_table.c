@@ -104,6 +104,7 @@ static const rk_setting_word_t s_bns[] = {
 static const rk_setting_word_t s_orders[] = {{.name = "atc", .value = RK_AVERAGE_ATC}, {.name = "awc", .value = RK_AVERAGE_AWC}, {0}};
 static const rk_setting_word_t s_momenta[] = {
     {.name = "local", .value = RK_MOMENTUM_LOCAL}, {.name = "quasi-global", .value = RK_MOMENTUM_QUASI_GLOBAL}, {0}};
+static const rk_setting_word_t s_losses[] = {{.name = "continue", .value = RK_LOSS_CONTINUE}, {.name = "stop", .value = RK_LOSS_STOP}, {0}};
 static const rk_setting_word_t s_evaluates[] = {
     {.name = "replicas", .value = RK_EVALUATE_REPLICAS}, {.name = "merged", .value = RK_EVALUATE_MERGED}, {0}};
 static const rk_setting_word_t s_rings[] = {{.name = "intersect", .value = RK_RINGS_INTERSECT},
@@ -288,6 +289,8 @@ static const rk_setting_row_t s_rows[] = {
      .help = "how actors reach one another"},
     {.key = "net.listen", .kind = &rk_kind_listen, MEMBER (net_listen), .allowed = "tcp://HOST:PORT | ipc://PATH",
      .fallback = "", .help = "where nodes of other processes join; empty: nowhere"},
+    {.key = "net.on_loss", CHOICE (net_on_loss, s_losses), .allowed = "continue | stop", .fallback = "continue",
+     .help = "a process is lost: the others go on from the last committed round, or the run ends"},
 };
 
 const rk_setting_row_t *rk_setting_rows (size_t *n_rows)

@@ -66,7 +66,7 @@
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
             N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)                  \
-            N (forward_ns) N (n_forward) N (backward_ns) N (n_backward) N (runnable_ns)
+            N (forward_ns) N (n_forward) N (backward_ns) N (n_backward) N (runnable_ns) N (view)
 #define SAVE_REQUEST(N, S, L) N (round) N (final) N (model) S (control)
 #define SAVED(N, S, L) N (round) N (digest) S (path) S (error)
 #define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)
@@ -155,6 +155,7 @@ static rk_err_t s_put_plan (const rk_msg_t *msg, rk_body_t *body)
     PUT_N (digest)
     PUT_N (leader)
     PUT_N (goes_on)
+    PUT_N (redone)
     PUT_L (nodes, n_nodes)
     return RK_OK;
 }
@@ -167,6 +168,7 @@ static rk_err_t s_get_plan (const Rk__Envelope *envelope, rk_wire_arena_t *arena
     GET_N (digest)
     GET_N (leader)
     GET_N (goes_on)
+    GET_N (redone)
     GET_L (nodes, n_nodes)
     return RK_OK;
 }

@@ -85,7 +85,7 @@ typedef struct { uint32_t from, to, address; const char *endpoint; } rk_link_req
 typedef struct { uint32_t what; uint64_t seq, total; } rk_link_probe_t;
 typedef struct { uint32_t what; uint64_t seq, bytes_per_s; } rk_link_echo_t;
 typedef struct { uint32_t from, to; uint64_t bytes_per_s, back_bytes_per_s, rtt_ns; } rk_link_measured_t;
-typedef struct { uint64_t digest; uint32_t leader; bool goes_on; size_t n_nodes; const uint64_t *nodes; } rk_plan_msg_t;
+typedef struct { uint64_t digest; uint32_t leader; bool goes_on; uint64_t redone; size_t n_nodes; const uint64_t *nodes; } rk_plan_msg_t;
 typedef struct { uint32_t address; const char *endpoint; } rk_endpoint_t;
 typedef struct { size_t n; const rk_endpoint_t *list; } rk_endpoints_t;
 typedef struct { uint64_t digest; } rk_ready_t;
@@ -100,7 +100,7 @@ typedef struct {
     uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
         dropped, rss_bytes, dispatch_ns, n_counted, skipped; uint32_t pid;
-    uint64_t forward_ns, n_forward, backward_ns, n_backward, runnable_ns;
+    uint64_t forward_ns, n_forward, backward_ns, n_backward, runnable_ns, view;
 } rk_report_t;
 typedef struct { uint64_t round; bool final, model; const char *control; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path, *error; } rk_saved_t;

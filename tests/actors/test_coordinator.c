@@ -2,6 +2,8 @@
  * The coordinator against scripted parties: every actor around it is a DEALER of this test.               */
 #include "tests/actors/cast.h"
 
+#include "cluster/membership.h"
+#include "cluster/roster.h"
 #include "compute/blas.h"
 
 #define MOST 16
@@ -328,6 +330,29 @@ static void test_lost_process_is_named (void **state)
 }
 
 /* A follower relays, in both directions, and ends with the leader. */
+/* What a leader of one other process sends when the plan is made: the leader is member 0, the process under test 1. */
+static size_t s_first_view (const rk_plan_t *plan, uint8_t *bytes, size_t room)
+{
+    uint8_t blob[1 << 14] = {0};
+    const size_t n = rk_plan_encode (plan, NULL, 0), head = 32; /* passes evaluated, redone, bytes of plan and base */
+    assert_true (head + n <= sizeof blob);
+    for (int i = 0; i < 8; i++)
+        blob[16 + i] = (uint8_t) ((uint64_t) n >> (8 * i));
+    rk_plan_encode (plan, blob + head, n);
+    rk_view_t *view = NULL;
+    assert_int_equal (rk_view_new (&view, 2, blob, head + n), RK_OK);
+    view->number = plan->view;
+    view->next_id = view->next_node = 2;
+    for (uint32_t i = 0; i < 2; i++) {
+        view->members[i] = (rk_view_member_t){.id = i, .node = i ? 0 : RK_ROSTER_NO_NODE, .host = 1 + i, .pid = 1, .cores = 1};
+        snprintf (view->members[i].control, sizeof view->members[i].control, "inproc://nobody-%u", i);
+    }
+    const size_t size = rk_view_encode (view, bytes, room);
+    assert_true (size <= room);
+    rk_view_destroy (&view);
+    return size;
+}
+
 static void test_follower (void **state)
 {
     (void) state;
@@ -351,7 +376,7 @@ static void test_follower (void **state)
     } while (0)
     char text[8192];
     rk_settings_write (&c.settings, text, sizeof text);
-    DOWN (NULL, 0, .kind = RK_MSG_WELCOME, .welcome = {.node = 0, .settings = text});
+    DOWN (NULL, 0, .kind = RK_MSG_WELCOME, .welcome = {.node = 0, .settings = text, .process = 1, .token = 77});
     assert_int_equal (s_hear (&c.parent, RK_MSG_WELCOME)->welcome.node, 0);
     /* A request that comes before the profiler waits for it. */
     const uint64_t dims[] = {4};
@@ -361,14 +386,11 @@ static void test_follower (void **state)
     assert_int_equal (s_hear (&profiler, RK_MSG_PROFILE_REQUEST)->profile_request.dims[0], 4);
     s_say (&profiler, (rk_msg_t){.kind = RK_MSG_PROFILE}, NULL, 0);
     mock_receive (&leader, RK_MSG_PROFILE);
-    size_t size = rk_plan_encode (c.plan, NULL, 0);
-    uint8_t *bytes = malloc (size);
-    rk_plan_encode (c.plan, bytes, size);
-    rk_frame_t frame = {.bytes = bytes, .size = size};
-    DOWN (&frame, 1, .kind = RK_MSG_PLAN, .plan = {c.plan->digest});
+    uint8_t bytes[1 << 15];
+    rk_frame_t frame = {.bytes = bytes, .size = s_first_view (c.plan, bytes, sizeof bytes)};
+    DOWN (&frame, 1, .kind = RK_MSG_AGREEMENT, .agreement = {.kind = RK_AGREE_PAXOS, .paxos = RK_PAXOS_DECIDED, .has_value = true});
     assert_int_equal (s_hear (&c.parent, RK_MSG_PLAN)->plan.digest, c.plan->digest);
     assert_int_equal (c.parent.packet->n_frames, 1);
-    free (bytes);
     s_register (&c.stages[0], endpoint, rk_address (RK_ACTOR_STAGE, 0));
     s_feeder_of (&c, 0);
     s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_WIRED}, NULL, 0);

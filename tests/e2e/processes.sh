@@ -3,55 +3,11 @@
 # Separate processes: one leads, four join. Distinct processes, the planned layout, the bytes on each link, the
 # same bits as in one process; then what happens when one of them dies, or cannot start.
 source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
+source "$RK_SOURCE_DIR/tests/e2e/run.sh"
 
 small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8)
 drained=(--set average.mode=drained)
 batch=32
-
-# A port that nobody listens on; somebody may still take it before us, then the leader says so and we go on.
-free_port () {
-    local port
-    while port=$((20000 + RANDOM % 20000)); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-    done
-    echo "$port"
-}
-
-clean_up () {
-    { kill -9 "$leader" "${node[@]}" && wait; } 2>/dev/null || true
-}
-
-# start N OPTION...: a leader and N nodes in the background; sets address, leader (pid) and node (pids).
-start () {
-    local n=$1 i
-    shift
-    address=tcp://127.0.0.1:$(free_port)
-    RK_LOG=info "$rookery" train --listen "$address" --nodes "$n" --json "$@" >leader.out 2>leader.err &
-    leader=$!
-    node=()
-    trap 'clean_up' EXIT
-    for ((i = 0; i < n; i++)); do
-        RK_LOG=info "$rookery" node --join "$address" --name "n$i" >"node$i.out" 2>"node$i.err" &
-        node[i]=$!
-    done
-}
-
-# ended PID SECONDS: sets code to the exit code of a process that must end within that time
-ended () {
-    local tenths=$(($2 * 10))
-    while kill -0 "$1" 2>/dev/null && [ "$tenths" -gt 0 ]; do
-        sleep 0.1
-        tenths=$((tenths - 1))
-    done
-    [ "$tenths" -gt 0 ] || kill -9 "$1" 2>/dev/null
-    code=0
-    wait "$1" 2>/dev/null || code=$?
-}
-
-# field NAME FILE: the value of a member in the last line that has it
-field () {
-    sed -n "s/.*\"$1\":\(\"[^\"]*\"\|\[[^]]*\]\|[^,}]*\).*/\1/p" "$2" | tail -1 | tr -d '"'
-}
 
 all_done () {
     local i
@@ -154,7 +110,7 @@ progress () {
 }
 
 killed_node () {
-    start 4 "${small[@]}" --passes 100000 --set fleet.layout=2,2 --set run.dir=run
+    start 4 "${small[@]}" --set net.on_loss=stop --passes 100000 --set fleet.layout=2,2 --set run.dir=run
     progress
     local victim=${node[2]} i
     kill -9 "$victim"
@@ -170,7 +126,7 @@ killed_node () {
 }
 
 killed_leader () {
-    start 2 "${small[@]}" --passes 100000 --set fleet.layout=2 --set run.dir=run
+    start 2 "${small[@]}" --set net.on_loss=stop --passes 100000 --set fleet.layout=2 --set run.dir=run
     progress
     kill -9 "$leader"
     wait "$leader" 2>/dev/null || true

@@ -132,7 +132,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64, sample_text (s, 255)}; break;
     case RK_MSG_PROFILE: m->profile = sample_profile (s); break;
-    case RK_MSG_PLAN: m->plan = (rk_plan_msg_t) {N64, N32, mode == 1, n, sample_numbers (s, n)}; break;
+    case RK_MSG_PLAN: m->plan = (rk_plan_msg_t) {N64, N32, mode == 1, N64, n, sample_numbers (s, n)}; break;
     case RK_MSG_WIRED: m->wired = sample_endpoints (s); break;
     case RK_MSG_PEERS: m->peers = sample_endpoints (s); break;
     case RK_MSG_READY: m->ready = (rk_ready_t) {N64}; break;
@@ -151,7 +151,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_REPORT:
         m->report = (rk_report_t) {N32, N32, mode & 1, N64, N64, sample_f64 (s), N64, N64, N64, N64,
                                    N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N64, N32,
-                                   N64, N64, N64,      N64, N64};
+                                   N64, N64, N64,      N64, N64, N64};
         break;
     case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1, mode == 2, sample_text (s, 900)}; break;
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100), sample_text (s, 1000)}; break;

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MPL-2.0
+ * What a view is made of: the members that go on, the round they go on from, the plan for them, and the plan whose
+ * state it takes over. All of it is in the bytes that are agreed on.                                      */
+#include "actors/coordinator_self.h"
+
+#include "actors/modelinfo.h"
+#include "cluster/shard.h"
+
+/* ---- the plans in a view: lengths, listings, then two numbers */
+static void s_put (uint8_t **at, uint64_t x)
+{
+    for (int i = 0; i < 8; i++)
+        *(*at)++ = (uint8_t) (x >> (8 * i));
+}
+
+static uint64_t s_get (const uint8_t *at)
+{
+    uint64_t x = 0;
+    for (int i = 0; i < 8; i++)
+        x |= (uint64_t) at[i] << (8 * i);
+    return x;
+}
+
+#define HEAD 32 /* n_evaluated, redone, bytes of the plan, bytes of the base */
+
+static rk_err_t s_pack (rk_view_t **view_p, uint32_t n_members, const rk_plan_t *plan, const rk_plan_t *base, uint64_t n_evaluated,
+                        uint64_t redone)
+{
+    const size_t n_plan = rk_plan_encode (plan, NULL, 0), n_base = base ? rk_plan_encode (base, NULL, 0) : 0;
+    uint8_t *bytes = malloc (HEAD + n_plan + n_base), *at = bytes;
+    if (!bytes)
+        return RK_ENOMEM;
+    s_put (&at, n_evaluated);
+    s_put (&at, redone);
+    s_put (&at, n_plan);
+    s_put (&at, n_base);
+    rk_plan_encode (plan, at, n_plan);
+    if (base)
+        rk_plan_encode (base, at + n_plan, n_base);
+    rk_err_t rc = rk_view_new (view_p, n_members, bytes, HEAD + n_plan + n_base);
+    free (bytes);
+    return rc;
+}
+
+rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_plan_t **base, uint64_t *n_evaluated, uint64_t *redone,
+                                    rk_error_t *err)
+{
+    *plan = *base = NULL;
+    if (view->plan_size < HEAD)
+        return rk_error_set (err, RK_EFORMAT, "a view without a plan");
+    const uint64_t n_plan = s_get (view->plan + 16), n_base = s_get (view->plan + 24), room = view->plan_size - HEAD;
+    if (n_plan > room || n_base != room - n_plan)
+        return rk_error_set (err, RK_EFORMAT, "plans of %llu and %llu bytes in %llu", (unsigned long long) n_plan,
+                             (unsigned long long) n_base, (unsigned long long) room);
+    *n_evaluated = s_get (view->plan);
+    *redone = s_get (view->plan + 8);
+    rk_err_t rc = rk_plan_decode (plan, view->plan + HEAD, n_plan, err);
+    if (!rc && n_base)
+        rc = rk_plan_decode (base, view->plan + HEAD + n_plan, n_base, err);
+    if (rc)
+        rk_plan_destroy (plan);
+    return rc;
+}
+
+static rk_err_t s_encode (const rk_view_t *view, uint8_t **bytes_p, size_t *size, rk_error_t *err)
+{
+    *size = rk_view_encode (view, NULL, 0);
+    *bytes_p = malloc (*size);
+    if (!*bytes_p)
+        return rk_error_set (err, RK_ENOMEM, "no memory for a view of %zu bytes", *size);
+    rk_view_encode (view, *bytes_p, *size);
+    return RK_OK;
+}
+
+/* ---- the first view: everybody who has joined */
+static void s_member_of (const rk_coordinator_t *self, uint32_t process, rk_view_member_t *m)
+{
+    const rk_roster_entry_t *e = &self->roster.list[process];
+    *m = (rk_view_member_t){.id = process, .node = e->node, .pid = e->pid, .cores = e->cores, .host = e->host, .ram_bytes = e->ram_bytes};
+    snprintf (m->name, sizeof m->name, "%s", e->name);
+    snprintf (m->kernels, sizeof m->kernels, "%s", e->kernels);
+    snprintf (m->control, sizeof m->control, "%s", process == self->process ? rk_loop_endpoint (self->loop) : e->control);
+}
+
+rk_err_t rk_coordinator_first_view (rk_coordinator_t *self, const rk_plan_t *plan, uint8_t **bytes_p, size_t *size, rk_error_t *err)
+{
+    rk_view_t *view = NULL;
+    rk_err_t rc = s_pack (&view, self->roster.n, plan, NULL, 0, 0);
+    if (rc)
+        return rk_error_set (err, rc, "no memory for the first view");
+    view->number = plan->view;
+    view->round = plan->first_round;
+    view->next_id = view->next_node = self->roster.n;
+    for (uint32_t p = 0; p < self->roster.n; p++)
+        s_member_of (self, p, &view->members[p]);
+    rc = s_encode (view, bytes_p, size, err);
+    rk_view_destroy (&view);
+    return rc;
+}
+
+/* ---- what the members know together */
+typedef struct {
+    uint64_t committed, of_view, n_evaluated, redone;
+} s_known_t;
+
+static s_known_t s_know (const rk_coordinator_t *self)
+{
+    s_known_t known = {0};
+    for (uint32_t i = 0; i < self->view->n_members; i++) {
+        size_t size;
+        const uint8_t *answer = rk_membership_answer (self->membership, self->view->members[i].id, &size);
+        if (!answer || size != RK_STANDING_BYTES)
+            continue;
+        const uint64_t committed = s_get (answer), evaluated = s_get (answer + 16), redone = s_get (answer + 24);
+        if (committed >= known.committed) {
+            known.of_view = committed > known.committed || s_get (answer + 8) > known.of_view ? s_get (answer + 8) : known.of_view;
+            known.committed = committed;
+        }
+        known.n_evaluated = evaluated > known.n_evaluated ? evaluated : known.n_evaluated;
+        known.redone = redone > known.redone ? redone : known.redone;
+    }
+    return known;
+}
+
+static bool s_goes_on (const rk_coordinator_t *self, uint32_t node)
+{
+    for (uint32_t i = 0; i < self->view->n_members; i++)
+        if (self->view->members[i].node == node && node != RK_ROSTER_NO_NODE &&
+            rk_membership_goes_on (self->membership, self->view->members[i].id, rk_coordinator_now_ms ()))
+            return true;
+    return false;
+}
+
+/* Whether those who go on have every range of that plan's state. */
+static bool s_covers (const rk_coordinator_t *self, const rk_plan_t *base)
+{
+    for (uint32_t g = 0; g < base->n_segments; g++) {
+        bool found = false;
+        for (uint32_t c = 0; c < base->n_clusters && !found; c++)
+            found = s_goes_on (self, base->stages[base->owners[base->segments[g].first_owner + c]].node);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* ---- the plan for those who go on */
+static rk_err_t s_own_model (rk_coordinator_t *self, rk_error_t *err)
+{
+    if (self->model.n_layers)
+        return RK_OK;
+    const rk_plan_t *plan = self->plan;
+    uint64_t dims[RK_MAX_DIMS];
+    for (uint32_t d = 0; d < plan->n_dims && d < RK_MAX_DIMS; d++)
+        dims[d] = plan->dims[d];
+    rk_shape_t shape;
+    rk_model_t *model = NULL;
+    rk_model_info_t *info = NULL;
+    rk_err_t rc = rk_shape_of_dims (&shape, dims, plan->n_dims, err);
+    if (!rc && !self->program_model)
+        rc = rk_model_by_name (&model, plan->settings.model_name, shape, plan->n_classes, err);
+    if (!rc)
+        rc = rk_model_info_new (&info, self->program_model ? self->program_model : model, &plan->settings, plan->train_samples,
+                                plan->test_samples, err);
+    if (!rc && rk_coordinator_copy_model (self, info))
+        rc = rk_error_set (err, RK_ENOMEM, "no memory for the costs of a model");
+    rk_model_info_destroy (&info);
+    rk_model_destroy (&model);
+    return rc;
+}
+
+rk_err_t rk_coordinator_guess_profiles (rk_coordinator_t *self, rk_error_t *err)
+{
+    if (self->profiles.n)
+        return RK_OK;
+    rk_profiles_clear (&self->profiles);
+    return rk_profiles_guess (&self->profiles, self->plan, &self->model, err);
+}
+
+/* Profiles of those who go on. */
+static rk_err_t s_living (rk_coordinator_t *self, rk_profiles_t *table, rk_error_t *err)
+{
+    rk_err_t rc = rk_profiles_init (table, self->profiles.n + 1, self->profiles.n_layers);
+    if (rc)
+        return rk_error_set (err, rc, "no memory for %u profiles", self->profiles.n);
+    for (uint32_t i = 0; !rc && i < self->profiles.n; i++)
+        if (s_goes_on (self, self->profiles.nodes[i].id))
+            rc = rk_profiles_add (table, &self->profiles.nodes[i], self->profiles.n_layers, err);
+    for (size_t i = 0; !rc && i < self->profiles.n_links; i++)
+        rc = rk_profiles_link (table, &self->profiles.links[i], err);
+    return rc;
+}
+
+static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_error_t *err)
+{
+    rk_profiles_t table = {0};
+    rk_fleet_t fleet;
+    rk_settings_t settings = self->plan->settings;
+    rk_err_t rc = s_own_model (self, err);
+    if (!rc)
+        rc = rk_coordinator_guess_profiles (self, err);
+    if (!rc)
+        rc = s_living (self, &table, err);
+    if (!rc && !table.n)
+        rc = rk_error_set (err, RK_EPLAN, "no node is left");
+    if (!rc)
+        rc = rk_profiles_fleet (&table, &fleet, err);
+    const uint64_t number = self->view->number + 1;
+    if (!rc)
+        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, self->plan->kernels, err);
+    if (rc == RK_EPLAN && (settings.n_layout || strcmp (settings.plan_planner, "auto") != 0)) { /* asked for other nodes than there are */
+        settings.n_layout = 0;
+        snprintf (settings.plan_planner, sizeof settings.plan_planner, "auto");
+        settings.plan_manual[0] = '\0';
+        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, self->plan->kernels, err);
+    }
+    rk_profiles_clear (&table);
+    return rc;
+}
+
+rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, size_t *size, rk_error_t *err)
+{
+    s_known_t known = s_know (self);
+    const rk_plan_t *old = self->plan, *base = known.of_view == old->view ? old : known.of_view ? self->base : NULL;
+    uint64_t first_f = rk_round_cursor (old, known.committed);
+    if (base && !s_covers (self, base)) { /* nobody has it all: from the beginning, which needs nobody */
+        rk_log (RK_LOG_WARNING, "STATE-LOST", "view=%llu a part of the state after %llu rounds was with the lost alone; training begins anew",
+                (unsigned long long) self->view->number, (unsigned long long) known.committed);
+        known = (s_known_t){.redone = known.redone + first_f};
+        base = NULL;
+        first_f = 0;
+    }
+    rk_plan_t *plan = NULL;
+    rk_err_t rc = s_make_plan (self, &plan, err);
+    const uint32_t n_shards = rk_shard_is_on (&old->settings) ? rk_shard_count (old) : 0;
+    if (!rc)
+        rc = rk_plan_set_cursor (plan, known.committed, first_f, n_shards, err);
+    rk_view_t *view = NULL;
+    uint32_t n = 0;
+    const int64_t now_ms = rk_coordinator_now_ms ();
+    for (uint32_t i = 0; i < self->view->n_members; i++)
+        n += rk_membership_goes_on (self->membership, self->view->members[i].id, now_ms);
+    if (!rc && s_pack (&view, n, plan, base, known.n_evaluated, known.redone))
+        rc = rk_error_set (err, RK_ENOMEM, "no memory for a view of %u members", n);
+    if (!rc) {
+        view->number = plan->view;
+        view->round = plan->first_round;
+        view->next_id = self->view->next_id;
+        view->next_node = self->view->next_node;
+        for (uint32_t i = 0, at = 0; i < self->view->n_members && at < n; i++)
+            if (rk_membership_goes_on (self->membership, self->view->members[i].id, now_ms))
+                view->members[at++] = self->view->members[i];
+        rc = s_encode (view, bytes_p, size, err);
+    }
+    rk_view_destroy (&view);
+    rk_plan_destroy (&plan);
+    return rc;
+}

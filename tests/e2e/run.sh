@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MPL-2.0
+# A run of several processes: one leads, others join.
+
+# A port that nobody listens on; somebody may still take it before us, then the leader says so and we go on.
+free_port () {
+    local port
+    while port=$((20000 + RANDOM % 20000)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+clean_up () {
+    { kill -9 "$leader" "${node[@]}" && wait; } 2>/dev/null || true
+}
+
+# start N OPTION...: a leader and N nodes in the background; sets address, leader (pid) and node (pids).
+start () {
+    local n=$1 i
+    shift
+    address=tcp://127.0.0.1:$(free_port)
+    RK_LOG=info "$rookery" train --listen "$address" --nodes "$n" --json "$@" >leader.out 2>leader.err &
+    leader=$!
+    node=()
+    trap 'clean_up' EXIT
+    for ((i = 0; i < n; i++)); do
+        RK_LOG=info "$rookery" node --json --join "$address" --name "n$i" >"node$i.out" 2>"node$i.err" &
+        node[i]=$!
+    done
+}
+
+# ended PID SECONDS: sets code to the exit code of a process that must end within that time
+ended () {
+    local tenths=$(($2 * 10))
+    while kill -0 "$1" 2>/dev/null && [ "$tenths" -gt 0 ]; do
+        sleep 0.1
+        tenths=$((tenths - 1))
+    done
+    [ "$tenths" -gt 0 ] || kill -9 "$1" 2>/dev/null
+    code=0
+    wait "$1" 2>/dev/null || code=$?
+}
+
+# field NAME FILE: the value of a member in the last line that has it
+field () {
+    sed -n "s/.*\"$1\":\(\"[^\"]*\"\|\[[^]]*\]\|[^,}]*\).*/\1/p" "$2" | tail -1 | tr -d '"'
+}
+

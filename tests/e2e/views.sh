@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: MPL-2.0
+# Processes that die while a run goes on: followers, the leader, one after the other. The run ends with every sample
+# trained, and all that was trained again is counted.
+source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
+source "$RK_SOURCE_DIR/tests/e2e/run.sh"
+
+small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set run.dir=run)
+samples=4096 # of the synthetic set
+
+# rounds FILE N: waits until the log of a leading process shows that pass N is over
+passed () {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        [ "$(cat "$1" 2>/dev/null | grep -c '"event":"pass"')" -ge "$2" ] && return
+        sleep 0.05
+    done
+    cat ./*.err >&2
+    fail "$1 does not come to pass $2"
+}
+
+# leader_out: the file with the last line of the run
+leader_out () {
+    grep -l '"event":"done"' leader.out node*.out 2>/dev/null || { cat ./*.err >&2; fail "nobody ended the run"; }
+}
+
+# whole PASSES: the run has ended well, with all samples
+whole () {
+    local out
+    out=$(leader_out)
+    [ "$(field samples "$out")" = $(($1 * samples)) ] || fail "$(field samples "$out") samples, not $(($1 * samples))"
+    [ "$(field passes "$out")" -ge 1 ] || fail "no evaluation"
+    [ "$(field test_accuracy "$out")" = 1.0 ] || fail "accuracy $(field test_accuracy "$out")"
+    ls run/checkpoint-*.safetensors >/dev/null || fail "no checkpoint"
+}
+
+end_of () {
+    ended "$1" 60
+    [ "$code" = 0 ] || { cat ./*.err >&2; fail "$2 ended with $code"; }
+}
+
+a_follower_dies () {
+    start 4 "${small[@]}" --passes 80 --set fleet.layout=2,2
+    passed leader.out 3
+    kill -9 "${node[2]}"
+    local i
+    end_of "$leader" "the leader"
+    for i in 0 1 3; do
+        end_of "${node[i]}" "node $i"
+    done
+    whole 80
+    [ "$(field views leader.out)" = 2 ] || fail "$(field views leader.out) views"
+    grep -q "VIEW view=2 members=4" leader.err || fail "the view is not told"
+}
+
+the_leader_dies () {
+    start 4 "${small[@]}" --passes 80 --set fleet.layout=2,2 --set average.mode=drained
+    passed leader.out 3
+    kill -9 "$leader"
+    wait "$leader" 2>/dev/null || true
+    local i
+    for i in 0 1 2 3; do
+        end_of "${node[i]}" "node $i"
+    done
+    whole 80
+    [ "$(cat node*.err | grep -c 'which leads now')" = 4 ] || fail "not everybody says who leads"
+}
+
+# The leader, then whoever leads after it, until one process is left, which ends the run alone.
+all_but_one_die () {
+    start 3 "${small[@]}" --passes 160
+    passed leader.out 3
+    kill -9 "$leader"
+    wait "$leader" 2>/dev/null || true
+    local i victim last=
+    for ((i = 0; i < 2; i++)); do
+        for ((victim = 0; victim < 300; victim++)); do
+            last=$(cat node*.err | sed -n 's/.* VIEW view=\([0-9]*\) .*/\1/p' | sort -n | tail -1)
+            [ "${last:-1}" = $((i + 2)) ] && grep -q '"event":"pass"' node*.out && break
+            sleep 0.05
+        done
+        victim=$(cat node*.err | grep "VIEW view=$((i + 2)) " | sed -n 's/.*leader=[^(]*(\(n[0-9]\), pid.*/\1/p' | head -1)
+        [ -n "$victim" ] || { cat ./*.err >&2; fail "nobody leads view $((i + 2))"; }
+        passed "node${victim#n}.out" 2
+        kill -9 "${node[${victim#n}]}"
+        wait "${node[${victim#n}]}" 2>/dev/null || true
+        unset "node[${victim#n}]"
+    done
+    for i in "${!node[@]}"; do
+        end_of "${node[i]}" "node $i"
+    done
+    whole 160
+}
+
+a_follower_leaves () {
+    start 3 "${small[@]}" --passes 80
+    passed leader.out 3
+    kill -INT "${node[1]}"
+    ended "${node[1]}" 20
+    [ "$code" = 1 ] || [ "$code" = 130 ] || { cat node1.err >&2; fail "the one that left ended with $code"; }
+    end_of "$leader" "the leader"
+    end_of "${node[0]}" "node 0"
+    end_of "${node[2]}" "node 2"
+    whole 80
+}
+
+run_case a_follower_dies a_follower_dies
+run_case the_leader_dies the_leader_dies
+run_case all_but_one_die all_but_one_die
+run_case a_follower_leaves a_follower_leaves
+finish
