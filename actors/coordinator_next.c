@@ -6,6 +6,8 @@
 #include "actors/modelinfo.h"
 #include "cluster/shard.h"
 
+#define GIVE_UP_MS 15000 /* waiting for state that only silent members have */
+
 /* ---- the plans in a view: lengths, listings, then two numbers */
 static void s_put (uint8_t **at, uint64_t x)
 {
@@ -144,6 +146,30 @@ static bool s_covers (const rk_coordinator_t *self, const rk_plan_t *base)
     return true;
 }
 
+/* Whose plan the state is of that training would go on from; NULL: the beginning. */
+static const rk_plan_t *s_base_of (const rk_coordinator_t *self, const s_known_t *known)
+{
+    if (!known->of_view)
+        return NULL;
+    return known->of_view == self->plan->view ? self->plan : self->base;
+}
+
+bool rk_coordinator_waits_for_state (const rk_coordinator_t *self)
+{
+    const s_known_t known = s_know (self);
+    const rk_plan_t *base = s_base_of (self, &known);
+    if (!base || s_covers (self, base) ||
+        rk_coordinator_now_ms () - rk_membership_since_ms (self->membership) >= GIVE_UP_MS)
+        return false;
+    for (uint32_t i = 0; i < self->view->n_members; i++) {
+        const uint32_t id = self->view->members[i].id;
+        size_t size;
+        if (!rk_membership_answer (self->membership, id, &size) && !rk_membership_is_dead (self->membership, id))
+            return true;
+    }
+    return false;
+}
+
 /* ---- the plan for those who go on */
 static rk_err_t s_own_model (rk_coordinator_t *self, rk_error_t *err)
 {
@@ -221,7 +247,7 @@ static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_erro
 rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, size_t *size, rk_error_t *err)
 {
     s_known_t known = s_know (self);
-    const rk_plan_t *old = self->plan, *base = known.of_view == old->view ? old : known.of_view ? self->base : NULL;
+    const rk_plan_t *old = self->plan, *base = s_base_of (self, &known);
     uint64_t first_f = rk_round_cursor (old, known.committed);
     if (base && !s_covers (self, base)) { /* nobody has it all: from the beginning, which needs nobody */
         rk_log (RK_LOG_WARNING, "STATE-LOST", "view=%llu a part of the state after %llu rounds was with the lost alone; training begins anew",

@@ -198,6 +198,8 @@ void rk_coordinator_retired (rk_coordinator_t *self);
 /* ---- coordinator_next.c: what the next view is */
 rk_err_t rk_coordinator_first_view (rk_coordinator_t *self, const rk_plan_t *plan, uint8_t **bytes_p, size_t *size, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, size_t *size, rk_error_t *err) RK_MUST_CHECK;
+/* Nobody who has answered holds some part of the state, but silent members may: they are waited for, not for ever. */
+bool rk_coordinator_waits_for_state (const rk_coordinator_t *self);
 /* The plans that travel with a view; *base NULL: none. */
 rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_plan_t **base, uint64_t *n_evaluated, uint64_t *redone,
                                     rk_error_t *err) RK_MUST_CHECK;

@@ -156,7 +156,7 @@ void rk_coordinator_drive (rk_coordinator_t *self)
         again = false;
         if (rk_membership_must_stop (self->membership))
             s_stop (self);
-        if (state == RK_MEMBERSHIP_PROPOSE) {
+        if (state == RK_MEMBERSHIP_PROPOSE && !rk_coordinator_waits_for_state (self)) {
             s_propose (self);
             again = true;
         }

@@ -157,7 +157,7 @@ void rk_placement_match (rk_placement_t *p, const uint8_t *group_of, uint32_t a,
 /* ---- the path through all groups */
 static uint64_t s_path_exact (const uint64_t *edge, uint32_t n, uint8_t *path)
 {
-    uint64_t *best = malloc (((size_t) n << n) * sizeof *best);
+    uint64_t *best = calloc ((size_t) n << n, sizeof *best);
     if (!best)
         return UINT64_MAX / 1024;
     for (uint32_t set = 1; set < 1u << n; set++)
