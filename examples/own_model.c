@@ -78,7 +78,7 @@ static rk_err_t settings (rk_settings_t *s, rk_error_t *err)
 {
     static const char *const keys[][2] = {
         {"fleet.node", "a 1 0, b 1 0, c 1 0, d 1 0"}, {"fleet.layout", "2,2"}, {"net.transport", "tcp"},
-        {"run.passes", "3"}, {"train.batch", "32"}, {"train.lr", "0.05"}, {"average.every", "8"}};
+        {"run.passes", "3"}, {"train.batch", "32"}, {"train.lr", "0.02"}, {"average.every", "8"}};
     rk_settings_default (s);
     rk_err_t rc = RK_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !rc; i++)

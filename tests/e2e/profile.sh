@@ -108,10 +108,10 @@ shaped () {
         tc -n "${spaces[i]}" qdisc add dev eth parent 1:1 handle 10: netem delay "${delays[i]}ms" limit 5000 2>/dev/null || delays[i]=0
         tc -n "${spaces[3]}" qdisc add dev "p$i" root tbf rate "${rates[i]}mbit" burst 16kb latency 400ms 2>/dev/null || exit 77
     done
-    ip netns exec "${spaces[3]}" timeout 100 "$rookery" profile --listen tcp://10.77.0.1:5600 --nodes 3 --insecure "${small[@]}" --json >json 2>err &
+    ip netns exec "${spaces[3]}" timeout 100 "$rookery" profile --listen tcp://10.77.0.1:5600 --nodes 3 --insecure --insecure "${small[@]}" --json >json 2>err &
     leader=$!
     for i in 0 1 2; do
-        ip netns exec "${spaces[i]}" timeout 100 "$rookery" node --join tcp://10.77.0.1:5600 --name "m$i" --insecure --quiet >"n$i.out" 2>&1 &
+        ip netns exec "${spaces[i]}" timeout 100 "$rookery" node --join tcp://10.77.0.1:5600 --name "m$i" --insecure --insecure --quiet >"n$i.out" 2>&1 &
         pids+=($!)
     done
     wait "$leader" || fail "the leader ended with $?: $(cat err ./*.out)"
