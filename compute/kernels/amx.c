@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#if defined(__AMX_BF16__)
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) /* gcc, clang 14 */
 #include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
