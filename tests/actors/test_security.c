@@ -210,7 +210,7 @@ static void a_knock_says_what_is_wrong (void **state)
     knock.leader = other.public_key;
     assert_int_equal (rk_knock (&knock, &err), RK_EPEER);
     assert_non_null (strstr (err.text, "hangs up: its key is not"));
-    assert_true (s_logged (&h, "STRANGER address=127.0.0.1:", "another key than this node's"));
+    assert_true (s_logged (&h, "STRANGER address=", "another key than this node's"));
     knock.identity = &rk_identity_plain;
     assert_int_equal (rk_knock (&knock, &err), RK_EPEER);
     assert_non_null (strstr (err.text, "is encrypted: leave --insecure out"));
@@ -355,7 +355,7 @@ static void replayed_and_truncated_bytes_do_nothing (void **state)
     close (tap.listener);
     zsock_destroy (&dealer);
     assert_false (s_beaten (&h, user, 0));
-    assert_true (s_logged (&h, "STRANGER address=127.0.0.1:", "at=tcp://127.0.0.1:"));
+    assert_true (s_logged (&h, "STRANGER address=", "at=tcp://127.0.0.1:"));
     assert_true (s_gets_in (&h, &h.own));
     s_demolish (&h);
 }
@@ -396,7 +396,7 @@ static void random_bytes_cost_their_own_connection (void **state)
     zsock_destroy (&member);
     assert_true (s_gets_in (&h, &h.own));
     /* Said, with address and door, but not 60 times. */
-    assert_true (s_logged (&h, "STRANGER address=127.0.0.1:", "at=tcp://127.0.0.1:"));
+    assert_true (s_logged (&h, "STRANGER address=", "at=tcp://127.0.0.1:"));
     assert_true (s_lines (&h, "STRANGER", "") <= 40);
     s_demolish (&h);
 }
