@@ -313,7 +313,7 @@ case_full_disc () {
     code=0
     timeout 60 "$rookery" train "${tiny[@]}" --passes 30 --set run.dir=disc/run >out 2>err &
     pid=$!
-    until ls disc/run/checkpoint-* >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
+    until ls disc/run/checkpoint-*.safetensors >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
     dd if=/dev/zero of=disc/filler bs=1k 2>/dev/null || true
     wait $pid || code=$?
     [ $code = 1 ] || fail "exit code $code: $(cat err)"
