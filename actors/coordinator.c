@@ -263,6 +263,7 @@ static void s_close (void *arg)
     free (self->samples);
     rk_panel_clear (&self->panel);
     rk_coordinator_control_close (self);
+    rk_coordinator_figures_close (self);
     rk_lease_table_destroy (&self->leases);
     rk_plan_destroy (&self->given);
     rk_plan_destroy (&self->plan);
@@ -294,6 +295,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_ROUND_APPLIED] = rk_coordinator_on_round_applied,
     [RK_MSG_ROUND_COMMITTED] = rk_coordinator_on_for_stages,
     [RK_MSG_EVALUATED] = rk_coordinator_on_evaluated,
+    [RK_MSG_REPORT] = rk_coordinator_on_report,
     [RK_MSG_SAVE_REQUEST] = rk_coordinator_on_for_stages,
     [RK_MSG_SAVED] = rk_coordinator_on_saved,
     [RK_MSG_HEARTBEAT] = rk_coordinator_on_heartbeat,

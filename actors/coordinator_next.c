@@ -171,7 +171,7 @@ bool rk_coordinator_waits_for_state (const rk_coordinator_t *self)
 }
 
 /* ---- the plan for those who go on */
-static rk_err_t s_own_model (rk_coordinator_t *self, rk_error_t *err)
+rk_err_t rk_coordinator_own_model (rk_coordinator_t *self, rk_error_t *err)
 {
     if (self->model.n_layers)
         return RK_OK;
@@ -222,9 +222,11 @@ static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_erro
     rk_profiles_t table = {0};
     rk_fleet_t fleet;
     rk_settings_t settings = self->plan->settings;
-    rk_err_t rc = s_own_model (self, err);
+    rk_err_t rc = rk_coordinator_own_model (self, err);
     if (!rc)
         rc = rk_coordinator_guess_profiles (self, err);
+    if (!rc)
+        rc = rk_coordinator_figures_keep (self, err);
     if (!rc)
         rc = s_living (self, &table, err);
     if (!rc && !table.n)

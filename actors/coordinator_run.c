@@ -151,9 +151,11 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
         return RK_OK;
     }
     rk_coordinator_save_if_due (self);
+    rk_coordinator_consider (self);
     rk_coordinator_serve (self);
     if (self->wants_view)
         rk_coordinator_want_view (self, "at the end of a round");
+    rk_coordinator_move (self);
     return RK_OK;
 }
 

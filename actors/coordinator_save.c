@@ -90,6 +90,7 @@ rk_err_t rk_coordinator_on_saved (void *arg, rk_packet_t *packet, rk_error_t *er
     rk_coordinator_progress (self);
     if (self->state == RK_STATE_RUN && self->save.again && !self->save.under_way)
         rk_coordinator_save_now (self);
+    rk_coordinator_move (self);
     if (self->state != RK_STATE_SAVE)
         return RK_OK;
     if (!final)

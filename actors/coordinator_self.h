@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a coordinator, shared by its files: coordinator.c (class, clock), coordinator_known.c (who is
  * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_measure.c (links), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
- * coordinator_pass.c (EVALUATE), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
+ * coordinator_pass.c (EVALUATE), coordinator_replan.c (another plan while it runs), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
@@ -13,7 +13,9 @@
 #include "cluster/membership.h"
 #include "cluster/patience.h"
 #include "cluster/profiles.h"
+#include "cluster/observed.h"
 #include "cluster/roster.h"
+#include "cluster/watch.h"
 #include "compute/model.h"
 
 #define RK_COORDINATOR_SOFTWARE "rookery-1" /* grows when two versions cannot work in one run */
@@ -36,6 +38,14 @@ typedef struct {
 } rk_known_t;
 
 typedef struct rk_coordinator_control rk_coordinator_control_t;
+
+/* Leader: what stages take while they train, and whether another plan is better. */
+typedef struct {
+    rk_observed_t *observed; /* of self->plan; NULL: nobody reports, or it has been kept */
+    rk_watch_t watch;
+    bool moves;              /* a better plan waits until the open rounds are committed */
+    bool changed;            /* the profile table: others do not know it yet */
+} rk_coordinator_replan_t;
 
 /* The save asked for last. */
 typedef struct {
@@ -98,6 +108,7 @@ typedef struct rk_coordinator {
     uint64_t next_close;       /* first round not announced as closed */
     rk_panel_t panel;
     rk_coordinator_save_t save; /* leader */
+    rk_coordinator_replan_t replan;
     rk_coordinator_control_t *control; /* leader; NULL: no control records */
     /* time */
     rk_state_t state;
@@ -207,9 +218,18 @@ rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_
 /* ---- coordinator_install.c */
 void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *why);
 void rk_coordinator_left_out (rk_coordinator_t *self); /* others have gone on without this process */
+rk_err_t rk_coordinator_own_model (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* the costs of the model */
 rk_err_t rk_coordinator_guess_profiles (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* where none were measured */
 rk_err_t rk_coordinator_copy_model (rk_coordinator_t *self, const rk_model_info_t *model) RK_MUST_CHECK;
 rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, size_t size, rk_error_t *err) RK_MUST_CHECK;
+
+/* ---- coordinator_replan.c; all do nothing where nobody reports */
+rk_err_t rk_coordinator_figures_begin (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* the leader, for self->plan */
+/* What was observed is from now on what the profile table says; other processes are told before they plan with it. */
+rk_err_t rk_coordinator_figures_keep (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_coordinator_figures_close (rk_coordinator_t *self);
+void rk_coordinator_consider (rk_coordinator_t *self); /* a round has been committed: is there a better plan now? */
+void rk_coordinator_move (rk_coordinator_t *self);     /* to the better one, if everything that was open is committed */
 
 /* ---- coordinator_control.c; all do nothing without control records */
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
@@ -226,7 +246,7 @@ rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator
     rk_coordinator_on_peers, rk_coordinator_on_start, rk_coordinator_on_lease_request, rk_coordinator_on_lease_grant,
     rk_coordinator_on_for_stages, rk_coordinator_on_round_applied, rk_coordinator_on_evaluated, rk_coordinator_on_saved,
     rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_agreement, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped,
-    rk_coordinator_on_keys, rk_coordinator_on_enrol;
+    rk_coordinator_on_keys, rk_coordinator_on_enrol, rk_coordinator_on_report;
 void rk_coordinator_on_parent_ready (rk_coordinator_t *self);
 
 #endif

@@ -113,6 +113,10 @@ static void s_propose (rk_coordinator_t *self)
     uint8_t *bytes = NULL;
     size_t size = 0;
     rk_err_t rc = rk_coordinator_next_view (self, &bytes, &size, &err);
+    if (!rc && self->replan.changed) { /* everybody plans again with the same figures */
+        rk_coordinator_send_table (self, true);
+        self->replan.changed = false;
+    }
     if (!rc)
         rc = rk_membership_propose (self->membership, bytes, size, rk_coordinator_now_ms ());
     free (bytes);

@@ -69,6 +69,9 @@ rk_err_t rk_coordinator_prepare (rk_coordinator_t *self, rk_error_t *err)
     if (rc)
         return rc;
     self->next_close = plan->first_round;
+    rc = rk_coordinator_figures_begin (self, err);
+    if (rc)
+        return rc;
     return rk_lease_table_new (&self->leases, plan, plan->first_round, err);
 }
 

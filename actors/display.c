@@ -173,6 +173,13 @@ void rk_display_saved (rk_display_t *d, const rk_saved_t *saved)
         rk_display_json_saved (saved);
 }
 
+/* People read it in the log. */
+void rk_display_replan (rk_display_t *d, const rk_replan_msg_t *replan)
+{
+    if (d->json && d->kind == RK_RUN_TRAIN)
+        rk_display_json_replan (replan);
+}
+
 /* "idle 3% 40% | 1%": per stage, clusters apart. */
 static void s_per_stage (const rk_figures_t *f, double (*of) (const rk_report_t *), double scale, const char *format, char *text,
                          size_t size)

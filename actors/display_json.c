@@ -80,13 +80,39 @@ static void s_add_replicas (json_t *object, const rk_figures_t *f)
                                                         s_real (f->replica_most, 1e6)));
 }
 
+/* What every stage takes now, and what the plan says, in microseconds per minibatch. */
+static void s_add_observed (json_t *object, const rk_figures_t *f)
+{
+    json_t *observed = json_array (), *planned = json_array ();
+    for (uint32_t s = 0; s < f->plan->n_stages; s++) {
+        uint64_t forward, backward;
+        const bool known = rk_observed_stage (f->observed, s, &forward, &backward);
+        json_array_append_new (observed, known ? s_real ((double) (forward + backward) / 1e3, 10) : json_null ());
+        json_array_append_new (planned, s_real ((double) f->plan->stages[s].busy_ns / 1e3, 10));
+    }
+    json_object_set_new (object, "stage_us", observed);
+    json_object_set_new (object, "planned_us", planned);
+}
+
 void rk_display_json_pass (const rk_figures_t *f, const rk_now_t *now)
 {
     json_t *pass = json_pack ("{s:s,s:I,s:o,s:I,s:I,s:o,s:o}", "event", "pass", "pass", (json_int_t) f->passes, "seconds",
                       s_real (now->seconds, 1e3), "samples", (json_int_t) now->samples, "rounds", (json_int_t) f->rounds,
                       "test_accuracy", s_real (f->test_accuracy, 1e6), "test_loss", s_real (f->test_loss, 1e6));
     s_add_replicas (pass, f);
+    if (pass && f->plan && f->observed)
+        s_add_observed (pass, f);
     s_put (pass);
+}
+
+void rk_display_json_replan (const rk_replan_msg_t *r)
+{
+    static const char *const verdicts[] = {"stays", "early", "unpaid", "changes"};
+    s_put (json_pack ("{s:s,s:s,s:I,s:o,s:o,s:o,s:I,s:o,s:o,s:s}", "event", "replan", "verdict", r->verdict < 4 ? verdicts[r->verdict] : "?",
+                      "round", (json_int_t) r->round, "samples_per_s", s_real ((double) r->running_score / 1e6, 10),
+                      "best_samples_per_s", s_real ((double) r->new_score / 1e6, 10), "gain", s_real ((double) r->gain_ppm / 1e6, 1e4),
+                      "move_bytes", (json_int_t) r->move_bytes, "move_seconds", s_real ((double) r->move_ns / 1e9, 1e3),
+                      "saved_seconds", s_real ((double) r->saved_ns / 1e9, 1e3), "text", r->text ? r->text : ""));
 }
 
 void rk_display_json_saved (const rk_saved_t *saved)

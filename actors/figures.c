@@ -52,7 +52,8 @@ rk_err_t rk_figures_report (rk_figures_t *f, const rk_report_t *report, int64_t 
     rk_report_t *own = &f->stages[f->plan->clusters[report->cluster].first_stage + report->stage];
     bool final = own->final || report->final;
     if (report->wall_ns >= own->wall_ns) { /* totals only grow; an older one may arrive late through a relay */
-        const rk_observed_totals_t totals = {report->forward_ns, report->n_forward, report->backward_ns, report->n_backward};
+        const rk_observed_totals_t totals = {report->forward_ns, report->n_forward, report->backward_ns, report->n_backward,
+                                             report->kernel_wall_ns};
         rk_observed_take (f->observed, (uint32_t) (own - f->stages), &totals);
         *own = *report;
     }

@@ -123,7 +123,8 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
                                 .identity = &self->identity,
                                 .coordinator = self->coordinator,
                                 .observer = self->observer,
-                                .initial = self->config->initial};
+                                .initial = self->config->initial,
+                                .tells = rk_settings_replans (&self->plan->settings)};
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &config.n_donors, err);
     config.donors = donors;

@@ -142,6 +142,15 @@ static rk_err_t s_on_control (void *me, rk_packet_t *packet, rk_error_t *err)
     return rk_records_control (&self->records, packet->msg.control.round, packet->msg.control.value, err);
 }
 
+static rk_err_t s_on_replan (void *me, rk_packet_t *packet, rk_error_t *err)
+{
+    (void) err;
+    self_t *self = me;
+    if (!self->follower)
+        rk_display_replan (&self->display, &packet->msg.replan);
+    return RK_OK;
+}
+
 static rk_err_t s_on_saved (void *me, rk_packet_t *packet, rk_error_t *err)
 {
     (void) err;
@@ -198,6 +207,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_ROUND_COMMITTED] = s_on_committed,
     [RK_MSG_EVALUATED] = s_on_evaluated,
     [RK_MSG_SAVED] = s_on_saved,
+    [RK_MSG_REPLAN] = s_on_replan,
     [RK_MSG_PROBE] = s_on_probe,
     [RK_MSG_CONTROL] = s_on_control,
     [RK_MSG_STOP] = s_on_stop,

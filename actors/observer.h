@@ -3,8 +3,8 @@
  * and in the leading process shows them: progress line on a terminal, plain lines otherwise, JSON lines on
  * stdout with json, metrics.csv in the run folder. A follower's observer passes Reports on to the leader's.
  * in:  Plan (coordinator, once agreed: frame 0 is the canonical listing; a later one replaces it), Report (any
- *      actor; other observers), Evaluated (sum for a pass, from the coordinator), RoundCommitted, Saved
- *      (coordinator), Stop (code, reason; from the coordinator). After Stop it waits a moment for the final
+ *      actor; other observers), Evaluated (sum for a pass, from the coordinator), RoundCommitted, Saved,
+ *      Replan (coordinator), Stop (code, reason; from the coordinator). After Stop it waits a moment for the final
  *      reports of all stages of the plan, prints the last line and says DONE to its parent.
  * out: Report (to the leader's observer)                                                                    */
 #ifndef RK_ACTORS_OBSERVER_H

@@ -8,7 +8,7 @@
  * in:  Handover and HandoverRequest (stage_keep.h), Activation, Gradient, Credit, Mean, RoundClosed, RoundCommitted, SaveRequest, Stop
  * out: Activation (downstream), Gradient (upstream), Credit (stage 0 to feeder after a backward; forward-only
  *   minibatches: from the last stage upstream), Snapshot (reducer), Slice (checkpointer), RoundApplied and
- *   Evaluated (coordinator), Report (observer; every 250 ms while busy, once with final=true on Stop, then
+ *   Evaluated (coordinator), Report (observer, with `tells` the coordinator; every 250 ms while busy, once with final=true on Stop, then
  *   Stopped to the coordinator), Prediction (checkpointer, from the last stage).
  *
  * Round r ends here after this cluster's last backward of r (RoundClosed says how many; a partial update_every
@@ -38,6 +38,7 @@ typedef struct {
     const char *initial;        /* safetensors file with the parameters to start from; NULL: by seed */
     const rk_stage_donor_t *donors; /* copied: who has the state after the plan's first_round rounds; none: first values */
     size_t n_donors;
+    bool tells;                 /* its reports go to the coordinator too */
     uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
 } rk_stage_config_t;
 /* Mutations for the exactness tests. */

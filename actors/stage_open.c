@@ -214,6 +214,7 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     self->mean_round = config->plan->first_round;
     self->model = config->model;
     self->corrupt = config->corrupt;
+    self->tells = config->tells && config->coordinator;
     rk_err_t code = rk_plan_copy (&self->plan, config->plan);
     if (code != RK_OK)
         return rk_error_set (err, code, "no memory for a plan");

@@ -83,9 +83,9 @@ typedef struct {
     uint64_t skipped; /* updates */
     int64_t busy_ns, declared_wait_ns, next_report_ns;
     struct {
-        int64_t ns;
+        int64_t ns, wall_ns;
         uint64_t n;
-    } kernels[3];     /* by rk_act_t: of busy_ns that of training forwards and backwards, and their number */
+    } kernels[3];     /* by rk_act_t: of busy_ns that of training forwards and backwards, by the clock, and their number */
     rk_act_t act;     /* what the kernels now belong to; NONE: neither */
     int64_t started_runnable_ns;
     int64_t started_ns, started_idle_ns, started_cpu_ns; /* clocks at the first minibatch: what came before is no idling */
@@ -173,9 +173,10 @@ struct rk_stage {
     rk_slot_t *at;
     rk_buffer_t *gin;                    /* input gradients not sent yet */
     rk_buffer_t *probs;                  /* of the prediction at `at` */
-    int64_t kernel_cpu_ns;               /* start of the kernel call */
+    int64_t kernel_cpu_ns, kernel_wall_ns; /* start of the kernel call */
     int64_t hold_from_ns, hold_until_ns;
     double wait_per_busy;
+    bool tells;           /* reports go to the coordinator too */
     bool stopped, halted; /* halted: a loss was no number; only the end is waited for */
     rk_stage_counts_t counts;
 };

@@ -39,7 +39,8 @@ static int64_t s_dispatch_ns (const rk_stage_t *self)
 
 rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
 {
-    if (!rk_loop_connected (self->loop, RK_TO_OBSERVER))
+    const bool shows = rk_loop_connected (self->loop, RK_TO_OBSERVER), tells = self->tells && !final;
+    if (!shows && !tells)
         return RK_OK;
     const rk_stage_counts_t *counts = &self->counts;
     const int64_t runnable_ns = s_runnable_ns (self);
@@ -57,8 +58,12 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
                    .dispatch_ns = (uint64_t) s_dispatch_ns (self), .skipped = counts->skipped,
                    .forward_ns = (uint64_t) counts->kernels[RK_ACT_FORWARD].ns, .n_forward = counts->kernels[RK_ACT_FORWARD].n,
                    .backward_ns = (uint64_t) counts->kernels[RK_ACT_BACKWARD].ns, .n_backward = counts->kernels[RK_ACT_BACKWARD].n,
-                   .runnable_ns = (uint64_t) runnable_ns, .view = self->plan->view, .pid = (uint32_t) getpid ()}};
-    return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
+                   .runnable_ns = (uint64_t) runnable_ns, .view = self->plan->view, .pid = (uint32_t) getpid (),
+                   .kernel_wall_ns = (uint64_t) (counts->kernels[RK_ACT_FORWARD].wall_ns + counts->kernels[RK_ACT_BACKWARD].wall_ns)}};
+    rk_err_t code = shows ? rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err) : RK_OK;
+    if (code == RK_OK && tells) /* what a better plan would be made from */
+        code = rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
+    return code;
 }
 
 rk_err_t rk_stage_on_stop (void *self_, rk_packet_t *packet, rk_error_t *err)

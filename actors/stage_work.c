@@ -10,6 +10,7 @@
 void rk_stage_kernel_begin (rk_stage_t *self)
 {
     self->kernel_cpu_ns = rk_thread_cpu_ns ();
+    self->kernel_wall_ns = rk_now_ns ();
 }
 
 rk_err_t rk_stage_kernel_end (rk_stage_t *self, rk_err_t (*next) (rk_stage_t *, rk_error_t *), rk_error_t *err)
@@ -17,6 +18,7 @@ rk_err_t rk_stage_kernel_end (rk_stage_t *self, rk_err_t (*next) (rk_stage_t *, 
     int64_t cpu_ns = rk_thread_cpu_ns () - self->kernel_cpu_ns;
     self->counts.busy_ns += cpu_ns;
     self->counts.kernels[self->counts.act].ns += cpu_ns;
+    self->counts.kernels[self->counts.act].wall_ns += rk_now_ns () - self->kernel_wall_ns;
     self->counts.dirty = true;
     if (self->wait_per_busy <= 0)
         return next (self, err);

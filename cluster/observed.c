@@ -13,7 +13,7 @@ typedef struct {
 
 typedef struct {
     rk_observed_totals_t last;
-    s_window_t forward, backward;
+    s_window_t forward, backward, ratio; /* ratio: time over CPU time, in millionths */
 } s_stage_t;
 
 struct rk_observed {
@@ -53,6 +53,11 @@ static void s_push (s_window_t *w, uint64_t ns, uint64_t n)
         w->ns[w->n++ % RK_OBSERVED_WINDOW] = ns / n ? ns / n : 1;
 }
 
+static uint64_t s_millionths (uint64_t ns)
+{
+    return ns < UINT64_MAX / 1000000 ? ns * 1000000 : UINT64_MAX;
+}
+
 static int s_compare (const void *a, const void *b)
 {
     const uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
@@ -76,10 +81,14 @@ void rk_observed_take (rk_observed_t *o, uint32_t stage, const rk_observed_total
         return;
     s_stage_t *s = &o->stages[stage];
     const bool on = now->forward_ns >= s->last.forward_ns && now->n_forward >= s->last.n_forward &&
-                    now->backward_ns >= s->last.backward_ns && now->n_backward >= s->last.n_backward;
+                    now->backward_ns >= s->last.backward_ns && now->n_backward >= s->last.n_backward &&
+                    now->wall_ns >= s->last.wall_ns;
     if (on) {
         s_push (&s->forward, now->forward_ns - s->last.forward_ns, now->n_forward - s->last.n_forward);
         s_push (&s->backward, now->backward_ns - s->last.backward_ns, now->n_backward - s->last.n_backward);
+        if (now->wall_ns > s->last.wall_ns)
+            s_push (&s->ratio, s_millionths (now->wall_ns - s->last.wall_ns),
+                    now->forward_ns - s->last.forward_ns + now->backward_ns - s->last.backward_ns);
     }
     s->last = *now;
 }
@@ -99,15 +108,50 @@ static uint64_t s_scale (uint64_t ns, uint64_t up, uint64_t down)
     return scaled < 1 ? 1 : scaled > MOST_LAYER_NS ? MOST_LAYER_NS : (uint64_t) scaled;
 }
 
+/* ---- what takes the processor away */
+static uint32_t s_index (const rk_plan_t *plan, uint32_t node)
+{
+    uint32_t i = 0;
+    while (i < plan->n_nodes && plan->nodes[i] != node)
+        i++;
+    return i;
+}
+
+/* The host whose cores are short, or all those whose are not. */
+static uint64_t s_group (const rk_plan_t *plan, uint32_t node, bool *is_short)
+{
+    const uint32_t at = s_index (plan, node);
+    uint32_t sharing = 0;
+    for (uint32_t i = 0; i < plan->n_nodes && at < plan->n_nodes; i++)
+        sharing += plan->node_hosts[i] == plan->node_hosts[at];
+    *is_short = at < plan->n_nodes && sharing > plan->node_cores[at];
+    return *is_short ? plan->node_hosts[at] : 0;
+}
+
+uint64_t rk_observed_stretch_ppm (const rk_observed_t *o, uint32_t stage)
+{
+    bool is_short, other_short;
+    const uint64_t own = s_median (&o->stages[stage].ratio), group = s_group (o->plan, o->plan->stages[stage].node, &is_short);
+    uint64_t least = own;
+    for (uint32_t s = 0; own && s < o->plan->n_stages; s++) {
+        const uint64_t ratio = s_median (&o->stages[s].ratio);
+        if (ratio && ratio < least && s_group (o->plan, o->plan->stages[s].node, &other_short) == group && other_short == is_short)
+            least = ratio;
+    }
+    const uint64_t stretch = least ? s_scale (own, 1000000, least) : 1000000;
+    return stretch < RK_OBSERVED_STRETCHED ? 1000000 : stretch;
+}
+
 bool rk_observed_stage (const rk_observed_t *o, uint32_t stage, uint64_t *forward_ns, uint64_t *backward_ns)
 {
     const s_stage_t *s = &o->stages[stage];
     const uint64_t forward = s_median (&s->forward), backward = s_median (&s->backward);
     if (!forward || !backward)
         return false;
+    const uint64_t stretch = rk_observed_stretch_ppm (o, stage);
     const uint32_t ppm = s_speed_ppm (o->plan, o->plan->stages[stage].node);
-    *forward_ns = s_scale (forward, 1000000, ppm);
-    *backward_ns = s_scale (backward, 1000000, ppm);
+    *forward_ns = s_scale (forward, stretch, ppm);
+    *backward_ns = s_scale (backward, stretch, ppm);
     return true;
 }
 
@@ -137,9 +181,22 @@ uint64_t rk_observed_drift_ppm (const rk_observed_t *o, uint32_t stage, const rk
     return s_scale (forward + backward, 1000000, s_sum (p->forward_ns, s->first, s->last) + s_sum (p->backward_ns, s->first, s->last));
 }
 
+/* The median drift of those that are observed, for those that are not; 1,000,000: fewer than two are. */
+static uint64_t s_common_ppm (const rk_observed_t *o, const rk_profiles_t *table)
+{
+    uint64_t drifts[RK_MAX_FLEET];
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < o->plan->n_stages && n < RK_MAX_FLEET; s++) {
+        drifts[n] = rk_observed_drift_ppm (o, s, table);
+        n += drifts[n] != 0;
+    }
+    qsort (drifts, n, sizeof *drifts, s_compare);
+    return n < 2 ? 1000000 : drifts[n / 2];
+}
+
 /* Its layers elsewhere in the model change by the same factor: it is the node that is slower or faster. */
-static rk_err_t s_add (const rk_observed_t *o, const rk_profile_t *p, uint32_t n_layers, uint64_t *times, rk_profiles_t *fresh,
-                       rk_error_t *err)
+static rk_err_t s_add (const rk_observed_t *o, const rk_profile_t *p, uint32_t n_layers, uint64_t common_ppm, uint64_t *times,
+                       rk_profiles_t *fresh, rk_error_t *err)
 {
     uint32_t cluster, at;
     const uint32_t stage = rk_plan_stage_of_node (o->plan, p->id, &cluster, &at);
@@ -149,8 +206,9 @@ static rk_err_t s_add (const rk_observed_t *o, const rk_profile_t *p, uint32_t n
         old_backward = s_sum (p->backward_ns, o->plan->stages[stage].first, o->plan->stages[stage].last);
     }
     for (uint32_t l = 0; l < n_layers; l++) {
-        times[l] = old_forward ? s_scale (p->forward_ns[l], forward, old_forward) : p->forward_ns[l];
-        times[n_layers + l] = old_backward ? s_scale (p->backward_ns[l], backward, old_backward) : p->backward_ns[l];
+        times[l] = old_forward ? s_scale (p->forward_ns[l], forward, old_forward) : s_scale (p->forward_ns[l], common_ppm, 1000000);
+        times[n_layers + l] =
+            old_backward ? s_scale (p->backward_ns[l], backward, old_backward) : s_scale (p->backward_ns[l], common_ppm, 1000000);
     }
     rk_profile_t now = *p;
     now.forward_ns = times;
@@ -160,13 +218,14 @@ static rk_err_t s_add (const rk_observed_t *o, const rk_profile_t *p, uint32_t n
 
 rk_err_t rk_observed_table (const rk_observed_t *o, const rk_profiles_t *table, rk_profiles_t *fresh, rk_error_t *err)
 {
+    const uint64_t common_ppm = s_common_ppm (o, table);
     uint64_t *times = malloc ((2 * (size_t) table->n_layers + 1) * sizeof *times);
     *fresh = (rk_profiles_t){0};
     rk_err_t rc = times && !rk_profiles_init (fresh, table->n, table->n_layers)
                       ? RK_OK
                       : rk_error_set (err, RK_ENOMEM, "no memory for the figures of %u nodes", table->n);
     for (uint32_t i = 0; !rc && i < table->n; i++)
-        rc = s_add (o, &table->nodes[i], table->n_layers, times, fresh, err);
+        rc = s_add (o, &table->nodes[i], table->n_layers, common_ppm, times, fresh, err);
     for (size_t l = 0; !rc && l < table->n_links; l++)
         rc = rk_profiles_link (fresh, &table->links[l], err);
     free (times);

@@ -152,7 +152,7 @@ static rk_replan_verdict_t s_verdict (const rk_replan_in_t *in, const rk_replan_
         return RK_REPLAN_MOVE; /* it cannot go on as it is */
     if (out->gain_ppm < RK_REPLAN_LEAST_PPM)
         return RK_REPLAN_STAY;
-    if (in->rounds_since < RK_REPLAN_LEAST_ROUNDS)
+    if (in->rounds_since < (in->least_rounds ? in->least_rounds : RK_REPLAN_LEAST_ROUNDS))
         return RK_REPLAN_EARLY;
     return out->saved_ns / PAYS < out->move_ns ? RK_REPLAN_UNPAID : RK_REPLAN_MOVE;
 }

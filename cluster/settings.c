@@ -146,6 +146,13 @@ rk_weights_t rk_settings_weights (const rk_settings_t *s)
     return s_is_complete (s) ? RK_WEIGHTS_SAMPLES : RK_WEIGHTS_EQUAL;
 }
 
+bool rk_settings_replans (const rk_settings_t *s)
+{
+    if (s->plan_replan != RK_REPLAN_AUTO)
+        return s->plan_replan == RK_REPLAN_ON;
+    return s->average_mode == RK_AVERAGE_OVERLAPPED && !*s->run_plan && strcmp (s->plan_planner, "auto") == 0;
+}
+
 rk_bn_t rk_settings_bn (const rk_settings_t *s)
 {
     if (s->average_bn != RK_BN_AUTO)

@@ -27,6 +27,7 @@ typedef enum { RK_WIRE_F32 = 0, RK_WIRE_F16 } rk_wire_dtype_t;
 
 typedef enum { RK_RECOMPUTE_OFF = 0, RK_RECOMPUTE_ON, RK_RECOMPUTE_AUTO } rk_recompute_t;
 /* A lost process: the others go on in a new view, or the run ends with its name. */
+typedef enum { RK_REPLAN_AUTO = 0, RK_REPLAN_ON, RK_REPLAN_OFF } rk_replan_t;
 typedef enum { RK_LOSS_CONTINUE = 0, RK_LOSS_STOP } rk_on_loss_t;
 typedef enum { RK_NONFINITE_STOP = 0, RK_NONFINITE_SKIP, RK_NONFINITE_FREEZE } rk_nonfinite_t;
 
@@ -89,6 +90,7 @@ typedef struct {
     char plan_planner[16];        /* planners/list.h */
     double plan_staleness, plan_disagreement; /* a and b of cluster/score.h */
     char plan_manual[RK_SETTINGS_MANUAL];
+    rk_replan_t plan_replan;                  /* rk_settings_replans */
     rk_fleet_node_t fleet[RK_MAX_FLEET];
     uint32_t n_fleet;                          /* 0: one node */
     bool fleet_given;                          /* false: the built-in fleet, which the first fleet.node replaces */
@@ -114,6 +116,9 @@ rk_err_t rk_settings_check (const rk_settings_t *s, rk_error_t *err) RK_MUST_CHE
 rk_weights_t rk_settings_weights (const rk_settings_t *s);
 /* average.bn, with auto resolved: averaged by exact averaging, measured again where replicas differ. */
 rk_bn_t rk_settings_bn (const rk_settings_t *s);
+/* Whether a better plan is taken while running: auto where the clock decides anyway (overlapped) and plans are free (planner
+ * auto, no plan given). */
+bool rk_settings_replans (const rk_settings_t *s);
 /* A named preset ("ravnest") over the defaults. */
 rk_err_t rk_settings_preset (rk_settings_t *s, const char *name, rk_error_t *err) RK_MUST_CHECK;
 

@@ -104,6 +104,8 @@ static const rk_setting_word_t s_bns[] = {
 static const rk_setting_word_t s_orders[] = {{.name = "atc", .value = RK_AVERAGE_ATC}, {.name = "awc", .value = RK_AVERAGE_AWC}, {0}};
 static const rk_setting_word_t s_momenta[] = {
     {.name = "local", .value = RK_MOMENTUM_LOCAL}, {.name = "quasi-global", .value = RK_MOMENTUM_QUASI_GLOBAL}, {0}};
+static const rk_setting_word_t s_replans[] = {
+    {.name = "auto", .value = RK_REPLAN_AUTO}, {.name = "on", .value = RK_REPLAN_ON}, {.name = "off", .value = RK_REPLAN_OFF}, {0}};
 static const rk_setting_word_t s_losses[] = {{.name = "continue", .value = RK_LOSS_CONTINUE}, {.name = "stop", .value = RK_LOSS_STOP}, {0}};
 static const rk_setting_word_t s_evaluates[] = {
     {.name = "replicas", .value = RK_EVALUATE_REPLICAS}, {.name = "merged", .value = RK_EVALUATE_MERGED}, {0}};
@@ -276,6 +278,8 @@ static const rk_setting_row_t s_rows[] = {
      .help = "progress lost per update of staleness: plans are compared by samples/s / (1 + a staleness + b (C - 1) H)"},
     {.key = "plan.disagreement", REAL (plan_disagreement, 0, 1000), .allowed = "0 <= x <= 1000", .fallback = "0",
      .help = "b of the same: progress lost per further cluster and minibatch between two averagings"},
+    {.key = "plan.replan", CHOICE (plan_replan, s_replans), .allowed = "auto | on | off", .fallback = "auto",
+     .help = "a better plan is taken while running (docs/planning.md); auto: in overlapped mode with the planner auto and no run.plan"},
     {.key = "fleet.node", .kind = &rk_kind_nodes, MEMBER (fleet), .allowed = "NAME SPEED RAM_MB [, ...] | none",
      /* For the default job: `cnn` at batch 64 needs 76 MB on one node, so none of these holds it alone; split
       * behind the convolutions it needs 57 MB with them and 65 MB with the rest, so any two do. A larger

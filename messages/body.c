@@ -66,7 +66,7 @@
     N (cluster) N (stage) N (final) N (minibatches) N (samples) N (loss_sum) N (n_correct) N (busy_ns)                \
         N (declared_wait_ns) N (idle_ns) N (wall_ns) N (bytes_sent) N (staleness_sum) N (staleness_max)               \
             N (staleness_n) N (dropped) N (rss_bytes) N (dispatch_ns) N (pid) N (n_counted) N (skipped)                  \
-            N (forward_ns) N (n_forward) N (backward_ns) N (n_backward) N (runnable_ns) N (view)
+            N (forward_ns) N (n_forward) N (backward_ns) N (n_backward) N (runnable_ns) N (view) N (kernel_wall_ns)
 #define SAVE_REQUEST(N, S, L) N (round) N (final) N (model) S (control)
 #define SAVED(N, S, L) N (round) N (digest) S (path) S (error)
 #define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)
@@ -77,6 +77,8 @@
 #define AGREEMENT(N, S, L)                                                                                            \
     N (kind) N (about) N (ahead) N (paxos) N (ballot) N (ballot_node) N (accepted) N (accepted_node)      \
         N (has_value) L (dead, n_dead)
+#define REPLAN(N, S, L)                                                                                               \
+    N (round) N (verdict) N (running_score) N (new_score) N (gain_ppm) N (move_bytes) N (move_ns) N (saved_ns) S (text)
 #define ENROL(N, S, L) S (key)
 
 PLAIN_BODY (activation, ACTIVATION)
@@ -112,6 +114,7 @@ PLAIN_BODY (stop, STOP)
 PLAIN_BODY (probe, PROBE)
 PLAIN_BODY (control, CONTROL)
 PLAIN_BODY (agreement, AGREEMENT)
+PLAIN_BODY (replan, REPLAN)
 PLAIN_BODY (link_request, LINK_REQUEST)
 PLAIN_BODY (link_probe, LINK_PROBE)
 PLAIN_BODY (link_echo, LINK_ECHO)
@@ -362,6 +365,7 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (PROBE, "Probe", probe),
     ROW (CONTROL, "Control", control),
     ROW (AGREEMENT, "Agreement", agreement),
+    ROW (REPLAN, "Replan", replan),
     [RK_MSG_RETIRE] = {"Retire", RK__ENVELOPE__BODY_RETIRE, s_put_retire, s_get_nothing},
     ROW (LINK_REQUEST, "LinkRequest", link_request),
     ROW (LINK_PROBE, "LinkProbe", link_probe),

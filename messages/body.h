@@ -48,6 +48,7 @@ typedef struct {
         Rk__Probe probe;
         Rk__Control control;
         Rk__Agreement agreement;
+    Rk__Replan replan;
         Rk__Retire retire;
         Rk__LinkRequest link_request;
         Rk__LinkProbe link_probe;

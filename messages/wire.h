@@ -43,7 +43,7 @@ typedef enum {
     RK_MSG_HELLO, RK_MSG_WELCOME, RK_MSG_PROFILE_REQUEST, RK_MSG_PROFILE, RK_MSG_PLAN, RK_MSG_WIRED, RK_MSG_PEERS,
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
-    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL, RK_MSG_AGREEMENT, RK_MSG_RETIRE,
+    RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL, RK_MSG_AGREEMENT, RK_MSG_RETIRE, RK_MSG_REPLAN,
     RK_MSG_LINK_REQUEST, RK_MSG_LINK_PROBE, RK_MSG_LINK_ECHO, RK_MSG_LINK_MEASURED,
     RK_MSG_KEYS, RK_MSG_ENROL, RK_MSG_ENROLLED,
     RK_N_MSG
@@ -100,7 +100,7 @@ typedef struct {
     uint32_t cluster, stage; bool final; uint64_t minibatches, samples; double loss_sum;
     uint64_t n_correct, busy_ns, declared_wait_ns, idle_ns, wall_ns, bytes_sent, staleness_sum, staleness_max, staleness_n,
         dropped, rss_bytes, dispatch_ns, n_counted, skipped; uint32_t pid;
-    uint64_t forward_ns, n_forward, backward_ns, n_backward, runnable_ns, view;
+    uint64_t forward_ns, n_forward, backward_ns, n_backward, runnable_ns, view, kernel_wall_ns;
 } rk_report_t;
 typedef struct { uint64_t round; bool final, model; const char *control; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path, *error; } rk_saved_t;
@@ -113,6 +113,7 @@ typedef struct {
     uint32_t kind; uint64_t about, ahead; uint32_t paxos; uint64_t ballot; uint32_t ballot_node; uint64_t accepted; uint32_t accepted_node;
     bool has_value; size_t n_dead; const uint64_t *dead;
 } rk_agreement_t;
+typedef struct { uint64_t round; uint32_t verdict; uint64_t running_score, new_score, gain_ppm, move_bytes, move_ns, saved_ns; const char *text; } rk_replan_msg_t;
 typedef struct { const char *key; } rk_enrol_t;
 
 typedef struct {
@@ -129,7 +130,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
-        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_endpoints_t keys; rk_enrol_t enrol;
+        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_endpoints_t keys; rk_enrol_t enrol;
         rk_link_request_t link_request; rk_link_probe_t link_probe; rk_link_echo_t link_echo; rk_link_measured_t link_measured;
     };
 } rk_msg_t;

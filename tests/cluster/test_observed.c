@@ -120,12 +120,92 @@ static void test_table (void **state)
     rk_profiles_clear (&fresh);
 }
 
+/* n minibatches more of 1000 + 300 ns CPU time that took so many percent of it by the clock. */
+static void s_clock (uint32_t stage, rk_observed_totals_t *t, uint64_t n, uint64_t percent)
+{
+    t->forward_ns += n * 1000, t->n_forward += n, t->backward_ns += n * 300, t->n_backward += n, t->wall_ns += n * 13 * percent;
+    rk_observed_take (s_rig.observed, stage, t);
+}
+
+/* Something takes the processor away from one node: against its like, not against the clock. */
+static void test_stretch (void **state)
+{
+    (void) state;
+    uint64_t forward, backward;
+    rk_observed_totals_t a = {0}, b = {0};
+    for (int i = 0; i < RK_OBSERVED_WINDOW; i++) {
+        s_clock (0, &a, 3, 150);
+        s_clock (1, &b, 3, 160); /* both wait: as much as that is noise */
+    }
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 0), 1000000);
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 1), 1000000);
+    s_clock (0, &a, 3, 900);     /* a slow moment */
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 0), 1000000);
+    for (int i = 0; i < RK_OBSERVED_WINDOW / 2 + 1; i++)
+        s_clock (0, &a, 3, 320); /* half of the time stopped */
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 0), 2000000);
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 1), 1000000);
+    assert_true (rk_observed_stage (s_rig.observed, 0, &forward, &backward));
+    assert_true (forward == 2000 && backward == 600);
+    /* A host with fewer cores than nodes is compared with itself: alone there, nobody is slow. */
+    s_rig.plan->node_hosts[0] = s_rig.plan->node_hosts[1] = 7;
+    s_rig.plan->node_cores[0] = s_rig.plan->node_cores[1] = 1;
+    rk_observed_destroy (&s_rig.observed);
+    assert_int_equal (rk_observed_new (&s_rig.observed, s_rig.plan), RK_OK);
+    a = b = (rk_observed_totals_t){0};
+    for (int i = 0; i < RK_OBSERVED_LEAST; i++) {
+        s_clock (0, &a, 1, 200);
+        s_clock (1, &b, 1, 400);
+    }
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 0), 1000000);
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 1), 2000000);
+    s_rig.plan->node_hosts[1] = 8; /* of two hosts only one is short of cores: nobody to compare with */
+    s_rig.plan->node_cores[1] = 4;
+    s_rig.plan->node_cores[0] = 0;
+    rk_observed_destroy (&s_rig.observed);
+    assert_int_equal (rk_observed_new (&s_rig.observed, s_rig.plan), RK_OK);
+    a = b = (rk_observed_totals_t){0};
+    for (int i = 0; i < RK_OBSERVED_LEAST; i++) {
+        s_clock (0, &a, 1, 800);
+        s_clock (1, &b, 1, 100);
+    }
+    assert_int_equal (rk_observed_stretch_ppm (s_rig.observed, 0), 1000000);
+}
+
+/* Who is idle has drifted as the others have. */
+static void test_idle_node (void **state)
+{
+    (void) state;
+    rk_observed_totals_t a = {0}, b = {0};
+    rk_profiles_t fresh;
+    rk_error_t err = {0};
+    for (int i = 0; i < 3; i++) { /* node 0: 1000 + 100 planned; node 1, of half the speed: 1100 + 110 */
+        a.forward_ns += 2000, a.n_forward++, a.backward_ns += 200, a.n_backward++;
+        rk_observed_take (s_rig.observed, 0, &a);
+        b.forward_ns += 1100, b.n_forward++, b.backward_ns += 110, b.n_backward++;
+        rk_observed_take (s_rig.observed, 1, &b);
+    }
+    assert_int_equal (rk_observed_drift_ppm (s_rig.observed, 0, &s_rig.table), 2000000);
+    assert_int_equal (rk_observed_drift_ppm (s_rig.observed, 1, &s_rig.table), 2000000);
+    assert_int_equal (rk_observed_table (s_rig.observed, &s_rig.table, &fresh, &err), RK_OK);
+    for (uint32_t l = 0; l < N_LAYERS; l++)
+        assert_int_equal (fresh.nodes[2].forward_ns[l], 2 * s_rig.table.nodes[2].forward_ns[l]);
+    rk_profiles_t again; /* what was kept is what is observed: nothing changes any more */
+    assert_int_equal (rk_observed_table (s_rig.observed, &fresh, &again, &err), RK_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_memory_equal (again.nodes[i].forward_ns, fresh.nodes[i].forward_ns, N_LAYERS * sizeof (uint64_t));
+    rk_profiles_clear (&again);
+    rk_profiles_clear (&fresh);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown (test_median, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_restart, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_table, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_stretch, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_idle_node, s_setup, s_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -112,9 +112,58 @@ static void test_it_cannot_go_on (void **state)
     rk_plan_destroy (&r.running);
 }
 
+/* Whatever the fleet and the figures: the same answer twice, a plan that holds, and a change only for good reasons. */
+static void test_random_fleets (void **state)
+{
+    (void) state;
+    static s_run_t r;
+    uint64_t x = 271828;
+    uint32_t n_moves = 0, n = 0;
+    for (int i = 0; i < (getenv ("RK_LONG") ? 1000 : 40); i++) {
+        const uint32_t n_layers = 2 + fixture_below (&x, 12), n_nodes = 1 + fixture_below (&x, 8);
+        memset (&r, 0, sizeof r);
+        fixture_model (&r.m, &x, n_layers);
+        fixture_fleet (&r.f, &x, n_nodes, 1 + fixture_below (&x, n_nodes), n_layers, 20 + fixture_below (&x, 200), fixture_below (&x, 2));
+        r.s = fixture_settings ();
+        r.running = fixture_make (&r.f, &r.m, &r.s);
+        if (!r.running)
+            continue;
+        for (uint32_t k = 0; k < n_nodes; k++) {
+            const uint32_t percent = fixture_below (&x, 3) ? 100 : 50 + fixture_below (&x, 250);
+            for (uint32_t l = 0; l < n_layers; l++) {
+                r.f.forward[k][l] = r.f.forward[k][l] * percent / 100 + 1;
+                r.f.backward[k][l] = r.f.backward[k][l] * percent / 100 + 1;
+            }
+        }
+        r.in = (rk_replan_in_t){.running = r.running, .fleet = &r.f.fleet, .model = &r.m.info, .settings = &r.s, .view = 2, .kernels = "base",
+                                .minibatches_left = fixture_below (&x, 20000), .rounds_since = fixture_below (&x, 40),
+                                .least_rounds = fixture_below (&x, 2) ? 4u << fixture_below (&x, 4) : 0};
+        rk_replan_out_t out, again;
+        rk_error_t err = {0};
+        if (rk_replan_decide (&r.in, &out, &err) || rk_replan_decide (&r.in, &again, &err))
+            fail_msg ("%s", err.text);
+        assert_int_equal (out.verdict, again.verdict);
+        assert_string_equal (out.text, again.text);
+        assert_true (out.plan->digest == again.plan->digest && out.plan->view == 2);
+        if (rk_plan_check (out.plan, &err))
+            fail_msg ("%s", err.text);
+        const uint64_t least = r.in.least_rounds ? r.in.least_rounds : RK_REPLAN_LEAST_ROUNDS;
+        if (out.verdict == RK_REPLAN_MOVE && out.running_score)
+            assert_true (out.gain_ppm >= RK_REPLAN_LEAST_PPM && r.in.rounds_since >= least && out.saved_ns / 2 >= out.move_ns);
+        if (out.verdict == RK_REPLAN_STAY)
+            assert_true (out.gain_ppm < RK_REPLAN_LEAST_PPM);
+        n_moves += out.verdict == RK_REPLAN_MOVE;
+        n++;
+        rk_plan_destroy (&again.plan);
+        rk_plan_destroy (&out.plan);
+        rk_plan_destroy (&r.running);
+    }
+    assert_true (n > 20 && n_moves > 2 && n_moves < n);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test (test_nothing_changes), cmocka_unit_test (test_a_node_slows_to_half),
-                                       cmocka_unit_test (test_it_cannot_go_on)};
+                                       cmocka_unit_test (test_it_cannot_go_on), cmocka_unit_test (test_random_fleets)};
     return cmocka_run_group_tests_name ("cluster/replan", tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ static const char *const s_keys[] = {
     "average.hold", "average.k_unit", "average.k_rounding", "average.group", "average.budget", "average.global_every",
     "average.push_sum", "average.control", "average.control_ratio", "average.control_settle", "average.codec", "average.optimizer_state", "average.bn",
     "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "average.probe_every", "save.every", "save.seconds", "save.keep",
-    "plan.rings", "plan.planner", "plan.manual", "plan.staleness", "plan.disagreement", "fleet.node", "fleet.layout",
+    "plan.rings", "plan.planner", "plan.manual", "plan.staleness", "plan.disagreement", "plan.replan", "fleet.node", "fleet.layout",
     "net.transport", "net.listen", "net.on_loss"};
 
 static rk_settings_t s_defaults (void)
@@ -106,6 +106,15 @@ static void test_main_job (void **state)
     assert_int_equal (s.average_mode, RK_AVERAGE_OVERLAPPED);
     assert_int_equal (rk_settings_weights (&s), RK_WEIGHTS_SAMPLES);
     assert_int_equal (rk_settings_bn (&s), RK_BN_ON);
+    assert_true (rk_settings_replans (&s));
+    s.average_mode = RK_AVERAGE_DRAINED; /* the clock would decide */
+    assert_false (rk_settings_replans (&s));
+    s.plan_replan = RK_REPLAN_ON;
+    assert_true (rk_settings_replans (&s));
+    s.average_mode = RK_AVERAGE_OVERLAPPED;
+    s.plan_replan = RK_REPLAN_OFF;
+    assert_false (rk_settings_replans (&s));
+    s.plan_replan = RK_REPLAN_AUTO;
     assert_int_equal (s.n_fleet, 4);
     assert_true (s.fleet[0].speed == 1 && s.fleet[1].speed == 1 && s.fleet[2].speed == 0.5 && s.fleet[3].speed == 0.5);
     for (uint32_t i = 0; i < 4; i++)

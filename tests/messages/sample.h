@@ -151,7 +151,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_REPORT:
         m->report = (rk_report_t) {N32, N32, mode & 1, N64, N64, sample_f64 (s), N64, N64, N64, N64,
                                    N64, N64, N64,      N64, N64, N64,            N64, N64, N64, N64, N32,
-                                   N64, N64, N64,      N64, N64, N64};
+                                   N64, N64, N64,      N64, N64, N64,            N64};
         break;
     case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1, mode == 2, sample_text (s, 900)}; break;
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100), sample_text (s, 1000)}; break;
@@ -162,6 +162,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_AGREEMENT:
         m->agreement = (rk_agreement_t) {mode, N64, N64, mode, N64, N32, N64, N32, mode & 1, n, sample_numbers (s, n)};
         break;
+    case RK_MSG_REPLAN: m->replan = (rk_replan_msg_t) {N64, N32, N64, N64, N64, N64, N64, N64, sample_text (s, 300)}; break;
     case RK_MSG_LINK_REQUEST: m->link_request = (rk_link_request_t) {N32, N32, sample_address (s), sample_text (s, 255)}; break;
     case RK_MSG_LINK_PROBE: m->link_probe = (rk_link_probe_t) {mode, N64, sample_below (s, 32 << 20)}; break;
     case RK_MSG_LINK_ECHO: m->link_echo = (rk_link_echo_t) {mode & 1, N64, N64}; break;
