@@ -9,7 +9,7 @@
 #include "cluster/planners/rings.h"
 
 #define PAYS 2                                /* times what it costs */
-#define START_NS UINT64_C (500000000)         /* new stages: memory, wiring, first touch */
+#define START_NS UINT64_C (300000000)         /* new stages: memory, wiring, first touch */
 
 /* ---- the running layout with new figures */
 static bool s_node (const rk_fleet_t *fleet, uint32_t id, uint32_t *index)
@@ -178,7 +178,7 @@ rk_err_t rk_replan_decide (const rk_replan_in_t *in, rk_replan_out_t *out, rk_er
     out->new_score = fresh.score;
     out->gain_ppm = fresh.score > out->running_score ? s_parts (fresh.score - out->running_score, out->running_score) : 0;
     s_move (in, out);
-    out->move_ns += in->round_ns ? in->round_ns : running.round_ns; /* what is not committed is done again */
+    out->move_ns += in->running->fill_ns + out->plan->fill_ns; /* one pipeline empties, the other fills */
     out->saved_ns = s_saved_ns (in, running.samples_per_1000s, out);
     out->verdict = s_verdict (in, out);
     s_tell (in, out);

@@ -18,7 +18,6 @@ typedef struct {
     uint64_t minibatches_left;     /* of the run, at most a pass, over all clusters: the gain must pay for the move within it */
     uint64_t rounds_since;         /* since the last change of plan, or since the start */
     uint64_t least_rounds;         /* of them before another change; 0: RK_REPLAN_LEAST_ROUNDS */
-    uint64_t round_ns;             /* observed: one round; 0: as the running plan predicts with the observed figures */
 } rk_replan_in_t;
 
 typedef enum {
@@ -34,7 +33,7 @@ typedef struct {
     uint64_t running_score, new_score; /* cluster/score.h; running_score 0: it cannot go on, a node lacks or is too small */
     uint64_t gain_ppm;                 /* of the new plan over the running one */
     uint64_t move_bytes;               /* parameters and optimiser state that change their node */
-    uint64_t move_ns;                  /* drain, commit, move, start */
+    uint64_t move_ns;                  /* an empty pipeline, the move, a new start */
     uint64_t saved_ns;                 /* in the minibatches left */
     char text[RK_REPLAN_TEXT];         /* the decision with its figures, for the log */
 } rk_replan_out_t;
