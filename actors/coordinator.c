@@ -43,6 +43,7 @@ static int64_t s_floor_ms (const rk_coordinator_t *self, rk_state_t state)
 void rk_coordinator_enter (rk_coordinator_t *self, rk_state_t state)
 {
     self->state = state;
+    self->state_ms = rk_coordinator_now_ms ();
     rk_patience_start (&self->patience, s_floor_ms (self, state), rk_coordinator_now_ms ());
 }
 
@@ -150,6 +151,8 @@ static int64_t s_work (void *arg, int64_t now_ns, rk_err_t *code, rk_error_t *er
     int64_t next_ms = INT64_MAX;
     if (s_has_others (self))
         next_ms = s_tick_others (self);
+    const int64_t status_ms = rk_coordinator_status_tick (self);
+    next_ms = status_ms < next_ms ? status_ms : next_ms;
     if (self->state == RK_STATE_GATHER && (self->n_processes || !self->leads)) {
         if (self->now_ms >= self->next_line_ms)
             s_gather_line (self);
@@ -263,6 +266,7 @@ static void s_close (void *arg)
     free (self->samples);
     rk_panel_clear (&self->panel);
     rk_coordinator_control_close (self);
+    rk_coordinator_status_close (self);
     rk_coordinator_figures_close (self);
     rk_lease_table_destroy (&self->leases);
     rk_plan_destroy (&self->given);
@@ -305,6 +309,9 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_STOPPED] = rk_coordinator_on_stopped,
     [RK_MSG_KEYS] = rk_coordinator_on_keys,
     [RK_MSG_ENROL] = rk_coordinator_on_enrol,
+    [RK_MSG_STATUS_REQUEST] = rk_coordinator_on_status_request,
+    [RK_MSG_WAITS] = rk_coordinator_on_waits,
+    [RK_MSG_STATUS] = rk_coordinator_on_status,
 };
 
 static const rk_actor_class_t s_class = {

@@ -152,6 +152,7 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
     uint64_t *dead = realloc (self->dead, view->n_members * sizeof *dead);
     if (dead)
         self->dead = dead;
+    rk_coordinator_note_reason (self, view);
     rc = dead && !s_fill_roster (self, view) ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %u members", view->n_members);
     if (!rc)
         rc = s_take (self, view, err);

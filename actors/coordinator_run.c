@@ -163,6 +163,7 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
 void rk_coordinator_committed (rk_coordinator_t *self, uint64_t round)
 {
     self->n_committed = round + 1;
+    rk_coordinator_count_commit (self);
     if (self->moved)
         return;
     self->moved = true;

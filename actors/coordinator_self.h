@@ -38,6 +38,9 @@ typedef struct {
 } rk_known_t;
 
 typedef struct rk_coordinator_control rk_coordinator_control_t;
+typedef struct rk_coordinator_status rk_coordinator_status_t;
+
+#define RK_COMMITS 8 /* rounds that a rate is told of */
 
 /* Leader: what stages take while they train, and whether another plan is better. */
 typedef struct {
@@ -110,8 +113,16 @@ typedef struct rk_coordinator {
     rk_coordinator_save_t save; /* leader */
     rk_coordinator_replan_t replan;
     rk_coordinator_control_t *control; /* leader; NULL: no control records */
+    /* what rookery status is told; coordinator_status.c */
+    rk_coordinator_status_t *status; /* NULL: nobody has asked */
+    struct { int64_t ms; uint64_t f; } commits[RK_COMMITS]; /* the last ones of this view, by number modulo RK_COMMITS */
+    uint64_t n_commits;
+    char reason[256];          /* of the view */
+    bool reason_given;         /* when it was wished for */
+    int64_t reason_ms;
     /* time */
     rk_state_t state;
+    int64_t state_ms;          /* since */
     rk_patience_t patience;    /* of the state */
     int64_t now_ms, next_beat_ms, next_line_ms;
     /* the end */
@@ -231,6 +242,16 @@ void rk_coordinator_figures_close (rk_coordinator_t *self);
 void rk_coordinator_consider (rk_coordinator_t *self); /* a round has been committed: is there a better plan now? */
 void rk_coordinator_move (rk_coordinator_t *self);     /* to the better one, if everything that was open is committed */
 
+/* ---- coordinator_status.c */
+int64_t rk_coordinator_status_tick (rk_coordinator_t *self); /* when it has something to do next, ms; INT64_MAX: it has not */
+void rk_coordinator_status_close (rk_coordinator_t *self);
+void rk_coordinator_count_commit (rk_coordinator_t *self);
+/* Why the view before ends, before its membership does. next: what comes then. */
+void rk_coordinator_note_reason (rk_coordinator_t *self, const rk_view_t *next);
+/* What a state waits for, as text. */
+void rk_coordinator_missing (rk_coordinator_t *self, char *text, size_t size);
+const char *rk_coordinator_doing (const rk_coordinator_t *self);
+
 /* ---- coordinator_control.c; all do nothing without control records */
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
 void rk_coordinator_control_close (rk_coordinator_t *self);
@@ -246,7 +267,8 @@ rk_handler_fn rk_coordinator_on_hello, rk_coordinator_on_welcome, rk_coordinator
     rk_coordinator_on_peers, rk_coordinator_on_start, rk_coordinator_on_lease_request, rk_coordinator_on_lease_grant,
     rk_coordinator_on_for_stages, rk_coordinator_on_round_applied, rk_coordinator_on_evaluated, rk_coordinator_on_saved,
     rk_coordinator_on_link_request, rk_coordinator_on_link_measured, rk_coordinator_on_agreement, rk_coordinator_on_failed, rk_coordinator_on_stop, rk_coordinator_on_stopped,
-    rk_coordinator_on_keys, rk_coordinator_on_enrol, rk_coordinator_on_report;
+    rk_coordinator_on_keys, rk_coordinator_on_enrol, rk_coordinator_on_report,
+    rk_coordinator_on_status_request, rk_coordinator_on_waits, rk_coordinator_on_status;
 void rk_coordinator_on_parent_ready (rk_coordinator_t *self);
 
 #endif

@@ -82,8 +82,7 @@ void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *
     rk_coordinator_check_stopped (self);
 }
 
-/* Who a state waits for, as text. */
-static void s_missing (rk_coordinator_t *self, char *text, size_t size)
+void rk_coordinator_missing (rk_coordinator_t *self, char *text, size_t size)
 {
     static const unsigned step[RK_N_STATES] = {
         [RK_STATE_PROFILE] = RK_STEP_PROFILED, [RK_STATE_STOPPING] = RK_STEP_STOPPED};
@@ -97,8 +96,13 @@ static void s_missing (rk_coordinator_t *self, char *text, size_t size)
         snprintf (text, size, "the measuring of links");
     else if (self->leads && step[self->state])
         rk_roster_missing (&self->roster, step[self->state], text, size);
-    else if (self->leads && self->state == RK_STATE_RUN && self->next_close > rk_lease_committed (self->leases))
-        snprintf (text, size, "the averaging of round %llu", (unsigned long long) rk_lease_committed (self->leases));
+    else if (self->leads && self->state == RK_STATE_RUN && self->next_close > rk_lease_committed (self->leases)) {
+        const uint64_t round = rk_lease_committed (self->leases);
+        const uint32_t late = rk_lease_unapplied (self->leases, round);
+        int n = snprintf (text, size, "the averaging of round %llu", (unsigned long long) round);
+        if (late < self->plan->n_stages)
+            snprintf (text + n, size - (size_t) n, ": node %u has not applied it", self->plan->stages[late].node);
+    }
     else if (self->leads && self->state == RK_STATE_RUN)
         snprintf (text, size, "minibatches of round %llu", (unsigned long long) self->next_close);
     else if (self->leads && self->state == RK_STATE_EVALUATE)
@@ -109,15 +113,20 @@ static void s_missing (rk_coordinator_t *self, char *text, size_t size)
         snprintf (text, size, "%s", self->join[0] ? self->join : "this process");
 }
 
+const char *rk_coordinator_doing (const rk_coordinator_t *self)
+{
+    static const char *const doing[RK_N_STATES] = {"joining",    "profiling", "wiring the plan", "training",
+                                                   "evaluating", "saving",    "going on",        "stopping", "has ended"};
+    return doing[self->state];
+}
+
 void rk_coordinator_late (rk_coordinator_t *self)
 {
-    static const char *doing[RK_N_STATES] = {"joining",    "profiling", "wiring the plan", "training",
-                                             "evaluating", "saving",    "going on",        "stopping", ""};
     char missing[256];
-    s_missing (self, missing, sizeof missing);
+    rk_coordinator_missing (self, missing, sizeof missing);
     long long waited = (long long) rk_patience_limit_ms (&self->patience);
     if (self->state != RK_STATE_STOPPING) {
-        rk_coordinator_end (self, RK_ETIMEDOUT, "%s: waited %lld ms for %s", doing[self->state], waited, missing);
+        rk_coordinator_end (self, RK_ETIMEDOUT, "%s: waited %lld ms for %s", rk_coordinator_doing (self), waited, missing);
         return;
     }
     if (self->end_code == RK_OK) {

@@ -199,6 +199,8 @@ void rk_coordinator_want_view (rk_coordinator_t *self, const char *why)
     if (!self->membership || self->state >= RK_STATE_STOPPING)
         return;
     rk_log (RK_LOG_INFO, "VIEW-WANTED", "view=%llu %s", (unsigned long long) self->view->number, why);
+    snprintf (self->reason, sizeof self->reason, "%s", why);
+    self->reason_given = true;
     rk_membership_want (self->membership, rk_coordinator_now_ms ());
     rk_coordinator_drive (self);
 }

@@ -31,6 +31,7 @@ typedef struct {
     lease_t *leases;                     /* ring of those granted and not built */
     uint32_t capacity, first, waiting;
     bool asked;                          /* one LeaseRequest is under way */
+    int64_t waits_ns;                    /* since when there is nothing to do; 0: there is */
 
     rk_buffers_t *buffers;               /* x, then labels */
     rk_buffer_t *built;                  /* the minibatch that goes next */
@@ -111,9 +112,8 @@ static rk_err_t s_ask (self_t *self, rk_error_t *err)
     return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
 
-static int64_t s_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *err)
+static int64_t s_feed (self_t *self, int64_t now_ns, rk_err_t *code, rk_error_t *err)
 {
-    self_t *self = self_;
     if (self->stopped || !rk_loop_connected (self->loop, self->stage0))
         return RK_FOREVER;
     if (!self->asked && self->waiting < self->in_flight && rk_loop_connected (self->loop, RK_TO_COORDINATOR))
@@ -132,6 +132,14 @@ static int64_t s_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
     self->n_late += self->outstanding < self->in_flight && self->n_sent >= self->in_flight; /* the window's first ones have nobody to wait for */
     *code = s_build (self, err);
     return 0;
+}
+
+static int64_t s_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *err)
+{
+    self_t *self = self_;
+    const int64_t wait_ns = s_feed (self, now_ns, code, err);
+    self->waits_ns = wait_ns != RK_FOREVER ? 0 : self->waits_ns ? self->waits_ns : now_ns;
+    return wait_ns;
 }
 
 /* ---- messages */
@@ -186,6 +194,24 @@ static rk_err_t s_on_credit (void *self_, rk_packet_t *packet, rk_error_t *err)
 static rk_err_t s_on_round (void *self_, rk_packet_t *packet, rk_error_t *err)
 {
     return s_from_coordinator (packet) ? RK_OK : s_refuse (packet, err); /* leases say all a feeder needs */
+}
+
+/* For rookery status. */
+static rk_err_t s_on_status_request (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    self_t *self = self_;
+    if (!s_from_coordinator (packet))
+        return s_refuse (packet, err);
+    rk_msg_t msg = {.kind = RK_MSG_WAITS, .waits = {.actor = rk_loop_address (self->loop)}};
+    rk_waits_t *w = &msg.waits;
+    if (self->stopped)
+        w->what = RK_WAITS_END;
+    else if (self->waits_ns && self->built)
+        *w = (rk_waits_t){.actor = w->actor, .what = RK_WAITS_CREDIT, .from = self->stage0, .f = self->built_lease.f, .round = self->built_lease.round};
+    else if (self->waits_ns)
+        w->what = RK_WAITS_LEASE;
+    w->ms = self->waits_ns ? (uint64_t) (rk_now_ns () - self->waits_ns) / 1000000 : 0;
+    return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
 
 static rk_err_t s_on_stop (void *self_, rk_packet_t *packet, rk_error_t *err)
@@ -275,7 +301,7 @@ static void s_close (void *self_)
 
 static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_LEASE_GRANT] = s_on_lease_grant, [RK_MSG_CREDIT] = s_on_credit,          [RK_MSG_ROUND_CLOSED] = s_on_round,
-    [RK_MSG_ROUND_COMMITTED] = s_on_round,   [RK_MSG_STOP] = s_on_stop,
+    [RK_MSG_ROUND_COMMITTED] = s_on_round,   [RK_MSG_STOP] = s_on_stop,           [RK_MSG_STATUS_REQUEST] = s_on_status_request,
 };
 static const rk_command_t s_commands[] = {{NULL, NULL}};
 static const rk_actor_class_t s_class = {.kind = RK_ACTOR_FEEDER, .self_size = sizeof (self_t), .open = s_open, .close = s_close,

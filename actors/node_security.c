@@ -60,32 +60,6 @@ rk_err_t rk_node_secure_leader (rk_node_t *self, rk_error_t *err)
 
 /* ---- whom a follower joins */
 
-/* "tcp://host:port/NAME": the key of allowed/NAME.cert. */
-static rk_err_t s_named_key (const char *folder, const char *endpoint, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *err)
-{
-    const char *slash = strchr (endpoint + 6, '/');
-    char path[RK_KEYRING_PATH];
-    if (!slash || slash[1] == '.' || strchr (slash + 1, '/') || (size_t) (slash - endpoint) >= size)
-        return rk_error_set (err, RK_EINVAL, "\"%.120s\" is no address: tcp://HOST:PORT, tcp://HOST:PORT/KEY or tcp://HOST:PORT/NAME of "
-                             "a certificate in allowed/", endpoint);
-    int n = snprintf (path, sizeof path, "%s/allowed/%s.cert", folder, slash + 1);
-    snprintf (address, size, "%.*s", (int) (slash - endpoint), endpoint);
-    return n >= (int) sizeof path ? rk_error_set (err, RK_EINVAL, "name too long: %.80s", slash + 1) : rk_keyring_read_public (path, key, err);
-}
-
-/* Address and key of the leader: what was said, or this owner's own key. */
-static rk_err_t s_leader_of (rk_node_t *self, const char *folder, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *err)
-{
-    bool has_key = false;
-    rk_error_t no_key = {RK_OK, ""};
-    rk_err_t rc = RK_OK;
-    if (rk_endpoint_split (self->config->join, address, size, key, &has_key, &no_key))
-        rc = s_named_key (folder, self->config->join, address, size, key, err);
-    else if (!has_key)
-        memcpy (key, self->identity.public_key, RK_KEY_BYTES);
-    return rc;
-}
-
 /* A ticket first makes this node's own key known; then it joins like everybody else. If the ticket is used up, it
  * may have been by this very node, so the door decides.                                                    */
 static rk_err_t s_enrol (rk_node_t *self, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *refusal, rk_error_t *err)
@@ -114,7 +88,7 @@ static rk_err_t s_meet_leader (rk_node_t *self, const char *folder, rk_error_t *
     uint8_t key[RK_KEY_BYTES];
     rk_error_t refusal = {RK_OK, ""};
     rk_err_t rc = rk_ticket_is (self->config->join) ? s_enrol (self, address, sizeof address, key, &refusal, err)
-                                                    : s_leader_of (self, folder, address, sizeof address, key, err);
+                                                    : rk_keyring_address (folder, self->config->join, self->identity.public_key, address, sizeof address, key, err);
     rk_knock_t knock = {.identity = &self->identity, .address = address, .leader = key, .interrupted = self->interrupted};
     if (!rc)
         rc = rk_knock (&knock, err);

@@ -36,6 +36,7 @@ static rk_err_t s_take (rk_reducer_self_t *self, uint32_t sender, const rk_chunk
                         rk_error_t *err)
 {
     *taken = true;
+    self->heard_ns = rk_now_ns ();
     if (chunk->mixing ? !self->exchange.mix : !self->exchange.merge || chunk->plane >= self->ring_planes)
         return rk_error_set (err, RK_ESTALE, "%s of round %llu, which does not have that here", chunk->mixing ? "mixing" : "ring chunk",
                              (unsigned long long) chunk->round);
@@ -140,6 +141,7 @@ static rk_err_t s_begin (rk_reducer_self_t *self, rk_error_t *err)
 {
     self->waiting = false;
     self->running = true;
+    self->heard_ns = rk_now_ns ();
     self->ring_planes = self->exchange.mix ? 1 : self->n_planes;
     self->n_missing = self->mix.n_missing = 0;
     s_read_snapshot (self);
@@ -240,6 +242,24 @@ static rk_err_t s_on_round (void *self_, rk_packet_t *packet, rk_error_t *err)
     return rk_address_kind (packet->msg.sender) == RK_ACTOR_COORDINATOR ? RK_OK : s_refuse (packet, err);
 }
 
+/* For rookery status. */
+static rk_err_t s_on_status_request (void *self_, rk_packet_t *packet, rk_error_t *err)
+{
+    rk_reducer_self_t *self = self_;
+    if (rk_address_kind (packet->msg.sender) != RK_ACTOR_COORDINATOR)
+        return s_refuse (packet, err);
+    rk_msg_t msg = {.kind = RK_MSG_WAITS, .waits = {.actor = rk_loop_address (self->loop), .round = self->next_round}};
+    if (self->running) {
+        const uint32_t neighbour = rk_mixer_missing (self);
+        msg.waits.what = RK_WAITS_SEGMENTS;
+        msg.waits.from = neighbour ? neighbour : rk_rings_missing (self);
+        msg.waits.round = self->round;
+        msg.waits.ms = (uint64_t) (rk_now_ns () - self->heard_ns) / 1000000;
+    } else /* its stage trains; it says what it waits for itself */
+        msg.waits.what = self->stopped ? RK_WAITS_END : RK_WAITS_NOTHING;
+    return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
+}
+
 static rk_err_t s_on_stop (void *self_, rk_packet_t *packet, rk_error_t *err)
 {
     rk_reducer_self_t *self = self_;
@@ -254,7 +274,7 @@ static rk_err_t s_on_stop (void *self_, rk_packet_t *packet, rk_error_t *err)
 
 static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_SNAPSHOT] = s_on_snapshot,     [RK_MSG_CHUNK] = s_on_chunk, [RK_MSG_ROUND_CLOSED] = s_on_round,
-    [RK_MSG_ROUND_COMMITTED] = s_on_round, [RK_MSG_STOP] = s_on_stop,
+    [RK_MSG_ROUND_COMMITTED] = s_on_round, [RK_MSG_STOP] = s_on_stop, [RK_MSG_STATUS_REQUEST] = s_on_status_request,
 };
 static const rk_command_t s_commands[] = {{NULL, NULL}};
 static const rk_actor_class_t s_class = {.kind = RK_ACTOR_REDUCER, .self_size = sizeof (rk_reducer_self_t), .open = rk_reducer_open,

@@ -218,6 +218,18 @@ rk_err_t rk_mixer_begin (rk_reducer_self_t *self, rk_error_t *err)
 
 /* ---- what neighbours send */
 
+/* The first neighbour of whom a part of the first segment is not in. */
+uint32_t rk_mixer_missing (const rk_reducer_self_t *self)
+{
+    const rk_mixer_t *mix = &self->mix;
+    for (uint32_t i = 0; mix->n_missing && i < self->n_lanes; i++)
+        for (uint32_t part = 0; part < rk_reducer_n_parts (self->lanes[i].whole.n); part++)
+            for (uint32_t e = 0; e < mix->n_row; e++)
+                if (e != mix->own_at && !mix->here[(self->lanes[i].whole.first_part + part) * (size_t) mix->max_row + e])
+                    return rk_reducer_owner (self->plan, self->lanes[i].segment, mix->row[e].peer);
+    return 0;
+}
+
 static uint32_t s_cluster_of (const rk_reducer_self_t *self, uint32_t segment, uint32_t sender)
 {
     for (uint32_t c = 0; c < self->n; c++)

@@ -91,6 +91,7 @@ typedef struct {
     uint64_t weight, total;
     uint32_t control;
     bool frozen;                          /* the snapshot is not to be mixed in */
+    int64_t heard_ns;                     /* while running: when a chunk came last */
     bool waiting, running;                /* a snapshot is here, its round has not begun; it has */
     int n_snapshot;                       /* frames held */
     zmq_msg_t snapshot[RK_REDUCER_PLANES];
@@ -121,11 +122,13 @@ void rk_reducer_unpark (rk_reducer_self_t *self, rk_parked_t *parked);
  * one): it stays parked. check: what a chunk must look like.                                              */
 
 /* ---- reducer_ring.c */
+uint32_t rk_rings_missing (const rk_reducer_self_t *self); /* address of an owner whose chunks are awaited; 0: nobody's */
 rk_err_t rk_rings_begin (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* step 0 of all rings */
 rk_err_t rk_rings_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_rings_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- reducer_graph.c */
+uint32_t rk_mixer_missing (const rk_reducer_self_t *self);
 rk_err_t rk_mixer_open (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* after the lanes */
 void rk_mixer_close (rk_reducer_self_t *self);
 void rk_mixer_prepare (rk_reducer_self_t *self); /* what this replica has to say, for rings too */

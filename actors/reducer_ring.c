@@ -149,6 +149,19 @@ rk_err_t rk_rings_take (rk_reducer_self_t *self, const rk_chunk_t *chunk, zmq_ms
     return s_send (self, &part, part.step + 1, gather ? frame : NULL, err);
 }
 
+/* Of the first part that is not here: the mean of every piece but that which is made here comes from the owner before. */
+uint32_t rk_rings_missing (const rk_reducer_self_t *self)
+{
+    for (uint32_t i = 0; self->n_missing && i < self->n_lanes; i++) {
+        const rk_lane_t *lane = &self->lanes[i];
+        for (uint32_t p = 0; p < (lane->pair ? 1 : self->n); p++)
+            for (uint32_t part = 0; part < rk_reducer_n_parts (lane->pieces[p].n); part++)
+                if (!self->got[lane->pieces[p].first_part + part])
+                    return lane->previous;
+    }
+    return self->n_missing && self->n_lanes ? self->lanes[0].previous : 0;
+}
+
 /* ---- what a chunk must look like */
 
 rk_err_t rk_rings_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err)

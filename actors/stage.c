@@ -16,6 +16,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_ROUND_CLOSED] = rk_stage_on_round_closed,
     [RK_MSG_ROUND_COMMITTED] = rk_stage_on_round_committed,
     [RK_MSG_SAVE_REQUEST] = rk_stage_on_save_request,
+    [RK_MSG_STATUS_REQUEST] = rk_stage_on_status_request,
     [RK_MSG_STOP] = rk_stage_on_stop,
 };
 

@@ -3,7 +3,7 @@
  * stage_receive.c (messages of neighbours, checked), stage_work.c (what to do next), stage_forward.c,
  * stage_backward.c (kernels and what they send), stage_verdict.c (updates and whether they are made), stage_blame.c
  * (who made a number that is none), stage_version.c (parameters), stage_tied.c (a tensor that two stages share),
- * stage_round.c (averaging), stage_report.c. Everything runs in the stage's thread.                       */
+ * stage_round.c (averaging), stage_waits.c (what it waits for), stage_report.c. Everything runs in the stage's thread.                       */
 #ifndef RK_ACTORS_STAGE_PARTS_H
 #define RK_ACTORS_STAGE_PARTS_H
 #include "actors/buffers.h"
@@ -175,6 +175,7 @@ struct rk_stage {
     rk_buffer_t *probs;                  /* of the prediction at `at` */
     int64_t kernel_cpu_ns, kernel_wall_ns; /* start of the kernel call */
     int64_t hold_from_ns, hold_until_ns;
+    int64_t waits_ns;                    /* since when there is nothing to do; 0: there is */
     double wait_per_busy;
     bool tells;           /* reports go to the coordinator too */
     bool stopped, halted; /* halted: a loss was no number; only the end is waited for */
@@ -270,6 +271,9 @@ rk_err_t rk_stage_on_round_committed (void *self, rk_packet_t *packet, rk_error_
 rk_err_t rk_stage_take_held_mean (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* of stage_tied.h */
 rk_err_t rk_stage_on_mean (void *self, rk_packet_t *packet, rk_error_t *err);
 rk_err_t rk_stage_on_save_request (void *self, rk_packet_t *packet, rk_error_t *err);
+
+/* ---- stage_waits.c */
+rk_err_t rk_stage_on_status_request (void *self, rk_packet_t *packet, rk_error_t *err);
 
 /* ---- stage_report.c */
 rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err) RK_MUST_CHECK;

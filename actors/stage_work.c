@@ -149,6 +149,7 @@ int64_t rk_stage_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
     if (*code != RK_OK)
         return 0;
     if (self->keep.take.on) {
+        self->waits_ns = self->waits_ns ? self->waits_ns : now_ns;
         *code = rk_stage_take_ask (self, err);
         return wait_ns;
     }
@@ -158,5 +159,10 @@ int64_t rk_stage_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
         *code = s_continue (self, now_ns, err);
         return 0;
     }
-    return s_advance (self, code, err) ? 0 : wait_ns;
+    if (s_advance (self, code, err)) {
+        self->waits_ns = 0;
+        return 0;
+    }
+    self->waits_ns = self->waits_ns ? self->waits_ns : now_ns;
+    return wait_ns;
 }

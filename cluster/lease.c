@@ -205,6 +205,15 @@ rk_err_t rk_lease_applied (rk_lease_table_t *t, uint64_t round, uint32_t stage, 
     return RK_OK;
 }
 
+uint32_t rk_lease_unapplied (const rk_lease_table_t *t, uint64_t round)
+{
+    const s_round_t *r = s_round (t, round);
+    for (uint32_t s = 0; r && r->granted == s_length (r) && s < t->plan->n_stages; s++)
+        if (!r->applied[s])
+            return s;
+    return UINT32_MAX;
+}
+
 uint64_t rk_lease_committed (const rk_lease_table_t *t)
 {
     return t->committed;

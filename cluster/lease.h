@@ -34,6 +34,8 @@ uint32_t rk_lease_grant (rk_lease_table_t *table, uint32_t cluster, uint32_t max
 bool rk_lease_closed (const rk_lease_table_t *table, uint64_t round, uint64_t *counts, uint64_t *samples);
 /* One stage (index into plan->stages) has applied the mean of the round; returns true when this commits it. */
 rk_err_t rk_lease_applied (rk_lease_table_t *table, uint64_t round, uint32_t stage, bool *committed, rk_error_t *err) RK_MUST_CHECK;
+/* The first stage that has not applied the round, which is closed; UINT32_MAX: all have, or it is not. */
+uint32_t rk_lease_unapplied (const rk_lease_table_t *table, uint64_t round);
 uint64_t rk_lease_committed (const rk_lease_table_t *table); /* rounds committed so far */
 void rk_lease_hold (rk_lease_table_t *table, bool hold);
 uint64_t rk_lease_beyond (const rk_lease_table_t *table);   /* ids granted of rounds that are not committed */

@@ -80,6 +80,8 @@
 #define REPLAN(N, S, L)                                                                                               \
     N (round) N (verdict) N (running_score) N (new_score) N (gain_ppm) N (move_bytes) N (move_ns) N (saved_ns) S (text)
 #define ENROL(N, S, L) S (key)
+#define STATUS_REQUEST(N, S, L) N (alone)
+#define WAITS(N, S, L) N (actor) N (what) N (from) N (f) N (round) N (ms)
 
 PLAIN_BODY (activation, ACTIVATION)
 PLAIN_BODY (gradient, GRADIENT)
@@ -120,6 +122,8 @@ PLAIN_BODY (link_probe, LINK_PROBE)
 PLAIN_BODY (link_echo, LINK_ECHO)
 PLAIN_BODY (link_measured, LINK_MEASURED)
 PLAIN_BODY (enrol, ENROL)
+PLAIN_BODY (status_request, STATUS_REQUEST)
+PLAIN_BODY (waits, WAITS)
 
 /* ---- bodies without fields */
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
@@ -323,6 +327,78 @@ static rk_err_t s_get_keys (const Rk__Envelope *envelope, rk_wire_arena_t *arena
     return s_get_endpoints (envelope->keys, arena, &msg->keys);
 }
 
+#define STATUS_MEMBER(N, S)                                                                                           \
+    N (member) N (node) N (pid) S (name) S (control) S (state) N (state_ms) S (waits_for) N (standing) N (silent_ms) \
+        N (limit_ms) N (leads) N (witness) N (cluster) N (stage)
+#define STATUS(N, S)                                                                                                  \
+    N (process) N (committed) N (n_rounds) N (f) N (n_f) N (per_pass) N (milli_rate) N (redone) S (reason) N (reason_ms)
+
+static void s_put_status_member (const rk_status_member_t *from, Rk__StatusMember *to)
+{
+    rk__status_member__init (to);
+    STATUS_MEMBER (PUT_N, PUT_S)
+}
+
+static void s_put_wait (const rk_waits_t *from, Rk__Waits *to)
+{
+    rk__waits__init (to);
+    WAITS (PUT_N, PUT_S, PUT_L)
+}
+
+static void s_get_status_member (const Rk__StatusMember *from, rk_status_member_t *to)
+{
+    STATUS_MEMBER (GET_N, GET_S)
+}
+
+static void s_get_wait (const Rk__Waits *from, rk_waits_t *to)
+{
+    WAITS (GET_N, GET_S, GET_L)
+}
+
+/* Two lists in one block: members, then waits. */
+static rk_err_t s_put_status (const rk_msg_t *msg, rk_body_t *body)
+{
+    const rk_status_t *from = &msg->status;
+    Rk__Status *to = &body->status;
+    rk__status__init (to);
+    STATUS (PUT_N, PUT_S)
+    const size_t n = from->n_members, n_waits = from->n_waits;
+    if (n + n_waits == 0)
+        return RK_OK;
+    void **list = s_pointers (body, n + n_waits, sizeof (Rk__StatusMember)); /* the larger of the two */
+    if (!list)
+        return RK_ENOMEM;
+    to->n_members = n;
+    to->members = (Rk__StatusMember **) list;
+    to->n_waits = n_waits;
+    to->waits = (Rk__Waits **) (list + n);
+    for (size_t i = 0; i < n; i++)
+        s_put_status_member (&from->members[i], to->members[i]);
+    for (size_t i = 0; i < n_waits; i++)
+        s_put_wait (&from->waits[i], to->waits[i]);
+    return RK_OK;
+}
+
+static rk_err_t s_get_status (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    const Rk__Status *from = envelope->status;
+    rk_status_t *to = &msg->status;
+    rk_status_member_t *members = rk_arena_alloc (arena, from->n_members * sizeof *members);
+    rk_waits_t *waits = rk_arena_alloc (arena, from->n_waits * sizeof *waits);
+    if (!members || !waits)
+        return RK_EFORMAT;
+    for (size_t i = 0; i < from->n_members; i++)
+        s_get_status_member (from->members[i], &members[i]);
+    for (size_t i = 0; i < from->n_waits; i++)
+        s_get_wait (from->waits[i], &waits[i]);
+    STATUS (GET_N, GET_S)
+    to->n_members = from->n_members;
+    to->members = members;
+    to->n_waits = from->n_waits;
+    to->waits = waits;
+    return RK_OK;
+}
+
 #define ROW(kind, name, member)                                                                                       \
     [RK_MSG_##kind] = {name, RK__ENVELOPE__BODY_##kind, s_put_##member, s_get_##member}
 
@@ -366,6 +442,9 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (CONTROL, "Control", control),
     ROW (AGREEMENT, "Agreement", agreement),
     ROW (REPLAN, "Replan", replan),
+    ROW (STATUS_REQUEST, "StatusRequest", status_request),
+    ROW (WAITS, "Waits", waits),
+    ROW (STATUS, "Status", status),
     [RK_MSG_RETIRE] = {"Retire", RK__ENVELOPE__BODY_RETIRE, s_put_retire, s_get_nothing},
     ROW (LINK_REQUEST, "LinkRequest", link_request),
     ROW (LINK_PROBE, "LinkProbe", link_probe),

@@ -48,7 +48,10 @@ typedef struct {
         Rk__Probe probe;
         Rk__Control control;
         Rk__Agreement agreement;
-    Rk__Replan replan;
+        Rk__Replan replan;
+        Rk__StatusRequest status_request;
+        Rk__Waits waits;
+        Rk__Status status;
         Rk__Retire retire;
         Rk__LinkRequest link_request;
         Rk__LinkProbe link_probe;

@@ -293,6 +293,42 @@ static rk_err_t s_agreement (const rk_msg_t *msg, rk_error_t *err)
     return s_list ("the dead", a->n_dead, err);
 }
 
+static rk_err_t s_wait (const rk_waits_t *w, rk_error_t *err)
+{
+    rk_err_t rc = s_address (w->actor, err);
+    RULE (rc || w->what < RK_N_WAITS, "waits for what is of kind %u, at most %d", w->what, RK_N_WAITS - 1);
+    return rc || !w->from ? rc : s_address (w->from, err);
+}
+
+static rk_err_t s_waits (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_wait (&msg->waits, err);
+}
+
+static rk_err_t s_status_member (const rk_status_member_t *m, rk_error_t *err)
+{
+    RULE (m->standing < RK_N_STANDINGS, "standing %u, at most %d", m->standing, RK_N_STANDINGS - 1);
+    TEXT_RULE ("name", m->name, MAX_NAME);
+    TEXT_RULE ("control", m->control, MAX_ENDPOINT);
+    TEXT_RULE ("state", m->state, MAX_NAME);
+    TEXT_RULE ("waits_for", m->waits_for, MAX_LINE);
+    return RK_OK;
+}
+
+static rk_err_t s_status (const rk_msg_t *msg, rk_error_t *err)
+{
+    const rk_status_t *s = &msg->status;
+    TEXT_RULE ("reason", s->reason, MAX_LINE);
+    rk_err_t rc = s_list ("members", s->n_members, err);
+    if (!rc)
+        rc = s_list ("waits", s->n_waits, err);
+    for (size_t i = 0; !rc && i < s->n_members; i++)
+        rc = s_status_member (&s->members[i], err);
+    for (size_t i = 0; !rc && i < s->n_waits; i++)
+        rc = s_wait (&s->waits[i], err);
+    return rc;
+}
+
 static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_ACTIVATION] = s_activation,
     [RK_MSG_GRADIENT] = s_gradient,
@@ -328,6 +364,8 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_LINK_ECHO] = s_link_echo,
     [RK_MSG_KEYS] = s_endpoints,
     [RK_MSG_ENROL] = s_enrol,
+    [RK_MSG_WAITS] = s_waits,
+    [RK_MSG_STATUS] = s_status,
 };
 
 rk_err_t rk_check_msg (const rk_msg_t *msg, rk_error_t *err)

@@ -44,6 +44,7 @@ typedef enum {
     RK_MSG_READY, RK_MSG_START, RK_MSG_LEASE_REQUEST, RK_MSG_LEASE_GRANT, RK_MSG_ROUND_CLOSED, RK_MSG_ROUND_APPLIED,
     RK_MSG_ROUND_COMMITTED, RK_MSG_EVALUATED, RK_MSG_REPORT, RK_MSG_SAVE_REQUEST, RK_MSG_SAVED, RK_MSG_HEARTBEAT,
     RK_MSG_FAILED, RK_MSG_STOP, RK_MSG_STOPPED, RK_MSG_PROBE, RK_MSG_CONTROL, RK_MSG_AGREEMENT, RK_MSG_RETIRE, RK_MSG_REPLAN,
+    RK_MSG_STATUS_REQUEST, RK_MSG_WAITS, RK_MSG_STATUS,
     RK_MSG_LINK_REQUEST, RK_MSG_LINK_PROBE, RK_MSG_LINK_ECHO, RK_MSG_LINK_MEASURED,
     RK_MSG_KEYS, RK_MSG_ENROL, RK_MSG_ENROLLED,
     RK_N_MSG
@@ -57,6 +58,9 @@ enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
 enum { RK_HANDOVER_STAGE = 0, RK_HANDOVER_CHECKPOINT = 1 }; /* source of a Handover */
 #define RK_HANDOVER_PART 262144 /* floats of one Handover's planes, at most */
 enum { RK_AGREEMENT_PAXOS = 3, RK_AGREEMENT_N_PAXOS = 6 }; /* kinds and steps, as cluster/membership.h and cluster/paxos.h number them */
+enum { RK_WAITS_NOTHING = 0, RK_WAITS_ACTIVATION, RK_WAITS_GRADIENT, RK_WAITS_NORM, RK_WAITS_TIED, RK_WAITS_CLOSE, RK_WAITS_MEAN, RK_WAITS_SEGMENTS,
+       RK_WAITS_STATE, RK_WAITS_LEASE, RK_WAITS_CREDIT, RK_WAITS_SPEED, RK_WAITS_COMMIT, RK_WAITS_END, RK_N_WAITS }; /* what a Waits is for */
+enum { RK_STANDING_ALIVE = 0, RK_STANDING_SUSPECTED, RK_STANDING_ENDED, RK_N_STANDINGS };
 enum { RK_TIED_SHARE = 0, RK_TIED_VALUES = 1, RK_TIED_ROUND = 2, RK_TIED_MEAN = 3 }; /* what a Tied is */
 enum { RK_LINK_PING = 0, RK_LINK_BURST = 1, RK_LINK_WANT = 2 };    /* what a LinkProbe is */
 #define RK_LINK_MOST_BYTES (32u << 20)                             /* of a burst */
@@ -115,6 +119,16 @@ typedef struct {
 } rk_agreement_t;
 typedef struct { uint64_t round; uint32_t verdict; uint64_t running_score, new_score, gain_ppm, move_bytes, move_ns, saved_ns; const char *text; } rk_replan_msg_t;
 typedef struct { const char *key; } rk_enrol_t;
+typedef struct { bool alone; } rk_status_request_t;
+typedef struct { uint32_t actor, what, from; uint64_t f, round, ms; } rk_waits_t;
+typedef struct {
+    uint32_t member, node, pid; const char *name, *control, *state; uint64_t state_ms; const char *waits_for; uint32_t standing;
+    uint64_t silent_ms, limit_ms; bool leads, witness; uint32_t cluster, stage;
+} rk_status_member_t;
+typedef struct {
+    uint32_t process; uint64_t committed, n_rounds, f, n_f, per_pass, milli_rate, redone; const char *reason; uint64_t reason_ms;
+    size_t n_members; const rk_status_member_t *members; size_t n_waits; const rk_waits_t *waits;
+} rk_status_t;
 
 typedef struct {
     rk_msg_kind_t kind;
@@ -130,7 +144,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
-        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_endpoints_t keys; rk_enrol_t enrol;
+        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_status_request_t status_request; rk_waits_t waits; rk_status_t status; rk_endpoints_t keys; rk_enrol_t enrol;
         rk_link_request_t link_request; rk_link_probe_t link_probe; rk_link_echo_t link_echo; rk_link_measured_t link_measured;
     };
 } rk_msg_t;

@@ -46,6 +46,7 @@ static const rk_option_t s_options[] = {
     {"expires", "TIME", "how long a ticket may be used: 90s, 30m, 1h, 7d (default 1h)"},
     {"revoke", "NUMBER", "take a ticket back"},
     {"list", NULL, "dbench: show the cells with their memory and work, run nothing; invite: the tickets that are not used"},
+    {"watch", NULL, "again every second, until it is interrupted"},
     {"json", NULL, "one JSON object per line on stdout, nothing else there"},
     {"quiet", NULL, "no progress"},
 };

@@ -17,6 +17,7 @@ int rk_command_bench (const rk_args_t *args);
 int rk_command_dbench (const rk_args_t *args);
 int rk_command_report (const rk_args_t *args);
 int rk_command_keygen (const rk_args_t *args);
+int rk_command_status (const rk_args_t *args);
 int rk_command_invite (const rk_args_t *args);
 int rk_command_help (const rk_args_t *args);
 

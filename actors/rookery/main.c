@@ -26,6 +26,10 @@ const rk_subcommand_t rk_subcommands[] = {
      "The address is where guests reach `rookery train --listen`. The ticket is for one use; whoever has it can use it.\n"
      "  rookery invite tcp://192.0.2.7:5600 --expires 2h --name bob\n"
      "  rookery node --join rookery-...                 (bob, on his machine)\n", rk_command_invite},
+    {"status", "ENDPOINT", 1, 1, " watch keys insecure json quiet ", "how a run goes: who waits for whom, for what, since when",
+     "Any process of the run may be asked, at any time: the leader where it listens, others where they say.\n"
+     "  rookery status tcp://127.0.0.1:5600\n"
+     "Whoever may join may ask. --watch asks again every second.\n", rk_command_status},
     {"eval", "RUN_DIR", 1, 1, " checkpoint set threads json quiet ", "accuracy of a trained run on the test samples",
      "Reads settings.zpl and the latest checkpoint of the run folder. --set fleet.layout=2 evaluates over a\n"
      "pipeline of two stages, for a model that is too big for one node.\n",
@@ -66,7 +70,7 @@ const rk_subcommand_t rk_subcommands[] = {
 };
 
 /* In the design, not built yet: refused by name so that nobody takes them for typing errors. */
-static const char *const s_planned[] = {"status", "export", NULL};
+static const char *const s_planned[] = {"export", NULL};
 
 /* The one mutable static of the program: a signal handler has no other place to write to. */
 static volatile bool s_interrupted;

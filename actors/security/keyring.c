@@ -292,3 +292,31 @@ uint64_t rk_keyring_signature (const char *folder)
         closedir (dir);
     return sum;
 }
+
+/* ---- addresses with keys */
+
+/* "tcp://host:port/NAME": the key of allowed/NAME.cert. */
+static rk_err_t s_named_key (const char *folder, const char *endpoint, char *address, size_t size, uint8_t key[RK_KEY_BYTES], rk_error_t *err)
+{
+    const char *slash = strchr (endpoint + 6, '/');
+    char path[RK_KEYRING_PATH];
+    if (!slash || slash[1] == '.' || strchr (slash + 1, '/') || (size_t) (slash - endpoint) >= size)
+        return rk_error_set (err, RK_EINVAL, "\"%.120s\" is no address: tcp://HOST:PORT, tcp://HOST:PORT/KEY or tcp://HOST:PORT/NAME of "
+                             "a certificate in allowed/", endpoint);
+    int n = snprintf (path, sizeof path, "%s/allowed/%s.cert", folder, slash + 1);
+    snprintf (address, size, "%.*s", (int) (slash - endpoint), endpoint);
+    return n >= (int) sizeof path ? rk_error_set (err, RK_EINVAL, "name too long: %.80s", slash + 1) : rk_keyring_read_public (path, key, err);
+}
+
+rk_err_t rk_keyring_address (const char *folder, const char *text, const uint8_t own[RK_KEY_BYTES], char *address, size_t size,
+                             uint8_t key[RK_KEY_BYTES], rk_error_t *err)
+{
+    bool has_key = false;
+    rk_error_t no_key = {RK_OK, ""};
+    rk_err_t rc = RK_OK;
+    if (rk_endpoint_split (text, address, size, key, &has_key, &no_key))
+        rc = s_named_key (folder, text, address, size, key, err);
+    else if (!has_key)
+        memcpy (key, own, RK_KEY_BYTES);
+    return rc;
+}

@@ -36,6 +36,10 @@ typedef struct {
 /* The certificates in allowed/; one that is not valid is logged and left out. *list_p is the caller's.
  * errors: RK_ENOMEM, RK_EINVAL (permissions of the folder).                                                */
 rk_err_t rk_keyring_allowed (const char *folder, rk_allowed_t **list_p, size_t *n, rk_error_t *err) RK_MUST_CHECK;
+/* "tcp://host:port", "tcp://host:port/KEY" or "tcp://host:port/NAME" (of allowed/NAME.cert): the address, and the key of who answers
+ * there; own: where none is said. errors: RK_EINVAL (no address), RK_EIO, RK_EFORMAT (certificate).         */
+rk_err_t rk_keyring_address (const char *folder, const char *text, const uint8_t own[RK_KEY_BYTES], char *address, size_t size,
+                             uint8_t key[RK_KEY_BYTES], rk_error_t *err) RK_MUST_CHECK;
 /* Changes whenever a certificate in allowed/ is added, removed or rewritten. */
 uint64_t rk_keyring_signature (const char *folder);
 

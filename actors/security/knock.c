@@ -167,3 +167,24 @@ rk_err_t rk_knock_enrol (const rk_knock_t *knock, const uint8_t guest_key[RK_KEY
     rk_packet_destroy (&packet);
     return rc;
 }
+
+rk_err_t rk_knock_ask (const rk_knock_t *knock, const rk_msg_t *question, int64_t answer_ms, rk_packet_t *packet, rk_error_t *err)
+{
+    s_visit_t visit = {.hang_ups = 0};
+    rk_err_t rc = s_open (&visit, knock, err);
+    if (!rc)
+        rc = s_get_in (&visit, knock, err);
+    if (!rc)
+        rc = rk_wire_send (zsock_resolve (visit.dealer), NULL, 0, question, NULL, 0, NULL, err);
+    const rk_err_t waited = rc ? RK_OK : s_wait (visit.dealer, rk_now_ns () / 1000000 + answer_ms, knock->interrupted);
+    if (waited == RK_ETIMEDOUT)
+        rc = rk_error_set (err, waited, "%s is there and does not answer within %lld ms", knock->address, (long long) answer_ms);
+    else if (waited)
+        rc = rk_error_set (err, waited, "interrupted");
+    if (!rc)
+        rc = rk_wire_receive (zsock_resolve (visit.dealer), false, packet, err);
+    if (!rc && packet->msg.kind == RK_MSG_STOP)
+        rc = rk_error_set (err, RK_EPEER, "%s refuses: %s", knock->address, packet->msg.stop.reason);
+    s_close (&visit);
+    return rc;
+}

@@ -4,6 +4,7 @@
 #ifndef RK_ACTORS_SECURITY_KNOCK_H
 #define RK_ACTORS_SECURITY_KNOCK_H
 #include "actors/security/identity.h"
+#include "messages/wire.h"
 
 typedef struct {
     const rk_identity_t *identity;   /* who knocks */
@@ -20,5 +21,10 @@ rk_err_t rk_knock (const rk_knock_t *knock, rk_error_t *err) RK_MUST_CHECK;
 /* identity: of a ticket. Enrols guest_key, which is allowed from then on. errors: as rk_knock; RK_EPEER: the
  * ticket is not valid (used, expired, revoked).                                                            */
 rk_err_t rk_knock_enrol (const rk_knock_t *knock, const uint8_t guest_key[RK_KEY_BYTES], rk_error_t *err) RK_MUST_CHECK;
+
+/* One question, one answer, received into packet. answer_ms: for the answer, once the door is open.
+ * errors: as rk_knock; RK_EPEER: a Stop came instead, with its reason.                                    */
+rk_err_t rk_knock_ask (const rk_knock_t *knock, const rk_msg_t *question, int64_t answer_ms, rk_packet_t *packet,
+                       rk_error_t *err) RK_MUST_CHECK;
 
 #endif

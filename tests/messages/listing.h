@@ -55,6 +55,25 @@ static inline void list_profile (listing_t *out, const rk_profile_msg_t *p)
     }
 }
 
+static inline void list_wait (listing_t *out, const rk_waits_t *b)
+{
+    U (actor) U (what) U (from) U (f) U (round) U (ms)
+}
+
+static inline void list_status (listing_t *out, const rk_status_t *s)
+{
+    const rk_status_t *b = s;
+    U (process) U (committed) U (n_rounds) U (f) U (n_f) U (per_pass) U (milli_rate) U (redone) T (reason) U (reason_ms)
+    for (size_t i = 0; i < s->n_waits; i++)
+        list_wait (out, &s->waits[i]);
+    for (size_t i = 0; i < s->n_members; i++) {
+        const rk_status_member_t *m = &s->members[i];
+        list_add (out, "%u %u %u %s %s %s %llu %s %u %llu %llu %d %d %u %u\n", m->member, m->node, m->pid, m->name, m->control, m->state,
+                  (unsigned long long) m->state_ms, m->waits_for, m->standing, (unsigned long long) m->silent_ms,
+                  (unsigned long long) m->limit_ms, m->leads, m->witness, m->cluster, m->stage);
+    }
+}
+
 static inline void list_body (listing_t *out, const rk_msg_t *m)
 {
     switch (m->kind) {
@@ -103,6 +122,9 @@ static inline void list_body (listing_t *out, const rk_msg_t *m)
         BODY (CONTROL, control, U (round) U (value))
         BODY (AGREEMENT, agreement, U (kind) U (about) U (ahead) U (paxos) U (ballot) U (ballot_node) U (accepted)
               U (accepted_node) U (has_value) list_numbers (out, "dead", b->dead, b->n_dead);)
+        BODY (STATUS_REQUEST, status_request, U (alone))
+        BODY (WAITS, waits, list_wait (out, b);)
+        BODY (STATUS, status, list_status (out, b);)
         BODY (LINK_REQUEST, link_request, U (from) U (to) U (address) T (endpoint))
         BODY (LINK_PROBE, link_probe, U (what) U (seq) U (total))
         BODY (LINK_ECHO, link_echo, U (what) U (seq) U (bytes_per_s))

@@ -17,6 +17,8 @@ typedef struct { /* what the pointers of a sample point into */
     size_t n_numbers;
     rk_endpoint_t endpoints[SAMPLE_LIST];
     rk_node_profile_t nodes[SAMPLE_LIST];
+    rk_status_member_t members[SAMPLE_LIST / 4];
+    rk_waits_t waits[SAMPLE_LIST];
     uint8_t bytes[1 << 14]; /* for frames */
 } sample_t;
 
@@ -99,6 +101,26 @@ static inline rk_profile_msg_t sample_profile (sample_t *s)
     return (rk_profile_msg_t) {n, s->nodes, sample_below (s, 3) * 7};
 }
 
+static inline rk_waits_t sample_wait (sample_t *s)
+{
+    return (rk_waits_t) {sample_address (s), sample_below (s, RK_N_WAITS), sample_below (s, 2) ? sample_address (s) : 0, sample_u64 (s),
+                         sample_u64 (s), sample_u64 (s)};
+}
+
+static inline rk_status_t sample_status (sample_t *s)
+{
+    const size_t n = sample_below (s, SAMPLE_LIST / 4), n_waits = sample_below (s, SAMPLE_LIST);
+    for (size_t i = 0; i < n; i++)
+        s->members[i] = (rk_status_member_t) {
+            sample_u32 (s), sample_u32 (s), sample_u32 (s), sample_text (s, 31), sample_text (s, 255), sample_text (s, 31), sample_u64 (s),
+            sample_text (s, 900), sample_below (s, RK_N_STANDINGS), sample_u64 (s), sample_u64 (s), i % 2 == 0, i % 3 == 0,
+            sample_u32 (s), sample_u32 (s)};
+    for (size_t i = 0; i < n_waits; i++)
+        s->waits[i] = sample_wait (s);
+    return (rk_status_t) {sample_u32 (s), sample_u64 (s), sample_u64 (s), sample_u64 (s), sample_u64 (s), sample_u64 (s), sample_u64 (s),
+                          sample_u64 (s), sample_text (s, 900), sample_u64 (s), n, s->members, n_waits, s->waits};
+}
+
 static inline void sample_body (sample_t *s, rk_msg_t *m)
 {
 #define N32 sample_u32 (s)
@@ -163,6 +185,9 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         m->agreement = (rk_agreement_t) {mode, N64, N64, mode, N64, N32, N64, N32, mode & 1, n, sample_numbers (s, n)};
         break;
     case RK_MSG_REPLAN: m->replan = (rk_replan_msg_t) {N64, N32, N64, N64, N64, N64, N64, N64, sample_text (s, 300)}; break;
+    case RK_MSG_STATUS_REQUEST: m->status_request = (rk_status_request_t) {mode == 1}; break;
+    case RK_MSG_WAITS: m->waits = sample_wait (s); break;
+    case RK_MSG_STATUS: m->status = sample_status (s); break;
     case RK_MSG_LINK_REQUEST: m->link_request = (rk_link_request_t) {N32, N32, sample_address (s), sample_text (s, 255)}; break;
     case RK_MSG_LINK_PROBE: m->link_probe = (rk_link_probe_t) {mode, N64, sample_below (s, 32 << 20)}; break;
     case RK_MSG_LINK_ECHO: m->link_echo = (rk_link_echo_t) {mode & 1, N64, N64}; break;
