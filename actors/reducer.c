@@ -284,6 +284,8 @@ static const rk_actor_class_t s_class = {.kind = RK_ACTOR_REDUCER, .self_size = 
 static int s_hwm (const rk_plan_t *plan)
 {
     uint64_t parts = plan->n_flat / RK_REDUCER_PART + (uint64_t) plan->n_segments * plan->n_clusters;
+    if (plan->settings.average_exchange == RK_EXCHANGE_CHEAPEST) /* every part in pieces around a group */
+        parts = (plan->n_flat / RK_REDUCER_PART + plan->n_segments) * plan->n_clusters;
     uint64_t hwm = 6 * RK_REDUCER_PLANES * parts; /* a ring's and a neighbour's */
     return hwm < MIN_HWM ? MIN_HWM : hwm > INT32_MAX ? INT32_MAX : (int) hwm;
 }

@@ -16,8 +16,8 @@ static rk_err_t s_allocate (rk_reducer_self_t *self, rk_error_t *err)
     mix->column = calloc (self->n, sizeof *mix->column);
     mix->pushed = calloc (self->n, sizeof *mix->pushed);
     mix->n_added = calloc (parts + 1, sizeof *mix->n_added);
-    mix->here = calloc (parts * mix->max_row + 1, sizeof *mix->here);
-    mix->frames = calloc (parts * mix->max_row + 1, sizeof *mix->frames);
+    mix->here = calloc (parts * mix->slots + 1, sizeof *mix->here);
+    mix->frames = calloc (parts * mix->slots + 1, sizeof *mix->frames);
     mix->mass = mix->push || stale ? calloc (floats, sizeof *mix->mass) : NULL;
     bool ok = mix->row && mix->column && mix->pushed && mix->n_added && mix->here && mix->frames;
     if (!ok || ((mix->push || stale) && !mix->mass))
@@ -38,10 +38,13 @@ rk_err_t rk_mixer_open (rk_reducer_self_t *self, rk_error_t *err)
     mix->push = !rk_graph_is_doubly_stochastic (mix->graph);
     mix->max_row = rk_graph_max_row (mix->graph);
     mix->push_weight = 1;
-    return s_allocate (self, err);
+    mix->slots = mix->max_row;
+    mix->cheapest = self->plan->settings.average_exchange == RK_EXCHANGE_CHEAPEST;
+    code = mix->cheapest ? rk_hopper_open (self, err) : RK_OK;
+    return code == RK_OK ? s_allocate (self, err) : code;
 }
 
-static void s_drop_frame (rk_mixer_t *mix, size_t at)
+void rk_mixer_drop_frame (rk_mixer_t *mix, size_t at)
 {
     if (mix->here[at] == RK_HERE_FRAME)
         zmq_msg_close (&mix->frames[at]);
@@ -51,8 +54,8 @@ static void s_drop_frame (rk_mixer_t *mix, size_t at)
 void rk_mixer_close (rk_reducer_self_t *self)
 {
     rk_mixer_t *mix = &self->mix;
-    for (size_t at = 0; mix->here && at < (size_t) self->n_planes * mix->n_parts * mix->max_row; at++)
-        s_drop_frame (mix, at);
+    for (size_t at = 0; mix->here && at < (size_t) self->n_planes * mix->n_parts * mix->slots; at++)
+        rk_mixer_drop_frame (mix, at);
     rk_buffer_unref (mix->own);
     rk_buffer_unref (mix->out);
     rk_buffer_unref (mix->last);
@@ -63,40 +66,33 @@ void rk_mixer_close (rk_reducer_self_t *self)
     free (mix->here);
     free (mix->frames);
     free (mix->mass);
+    rk_hopper_close (self);
     rk_graph_destroy (&mix->graph);
 }
 
 /* ---- one part */
 
-typedef struct {
-    const rk_lane_t *lane;
-    uint32_t plane;
-    size_t number;   /* of the part, in all planes */
-    uint64_t offset; /* floats, from the start of the segment */
-    uint64_t at, n;  /* floats, from the start of the range */
-} part_t;
-
-static part_t s_part (const rk_reducer_self_t *self, const rk_lane_t *lane, uint32_t plane, uint64_t offset)
+rk_mix_part_t rk_mixer_part (const rk_reducer_self_t *self, const rk_lane_t *lane, uint32_t plane, uint64_t offset)
 {
     uint64_t left = lane->whole.n - offset;
-    return (part_t){.lane = lane, .plane = plane, .offset = offset, .at = lane->whole.lo + offset,
+    return (rk_mix_part_t){.lane = lane, .plane = plane, .offset = offset, .at = lane->whole.lo + offset,
                     .n = left < RK_REDUCER_PART ? left : RK_REDUCER_PART,
                     .number = (size_t) plane * self->mix.n_parts + lane->whole.first_part + offset / RK_REDUCER_PART};
 }
 
-static float *s_floats (const rk_reducer_self_t *self, const rk_buffer_t *buffer, const part_t *part)
+float *rk_mixer_floats (const rk_reducer_self_t *self, const rk_buffer_t *buffer, const rk_mix_part_t *part)
 {
     return rk_buffer_floats (buffer) + part->plane * self->stride + part->at;
 }
 
 /* The row is complete: the end of its sum, and with push-sum the ratio, for which all weights are here too. */
-static void s_finish (rk_reducer_self_t *self, const part_t *part)
+static void s_finish (rk_reducer_self_t *self, const rk_mix_part_t *part)
 {
     rk_mixer_t *mix = &self->mix;
-    float *y = s_floats (self, mix->out, part);
+    float *y = rk_mixer_floats (self, mix->out, part);
     rk_mix_end (mix->mean, mix->n_row, part->n, y);
     if (self->frozen)
-        memcpy (y, s_floats (self, mix->own, part), part->n * sizeof *y);
+        memcpy (y, rk_mixer_floats (self, mix->own, part), part->n * sizeof *y);
     if (mix->push) {
         memcpy (mix->mass + part->plane * self->stride + part->at, y, part->n * sizeof *y);
         rk_mix_ratio (part->n, self->frozen ? mix->push_weight : rk_mix_weight (mix->row, mix->n_row, mix->pushed), y, y);
@@ -105,14 +101,14 @@ static void s_finish (rk_reducer_self_t *self, const part_t *part)
 }
 
 /* Adds what is here, as far as the order allows. */
-static void s_advance (rk_reducer_self_t *self, const part_t *part)
+static void s_advance (rk_reducer_self_t *self, const rk_mix_part_t *part)
 {
     rk_mixer_t *mix = &self->mix;
-    const float *own = s_floats (self, mix->own, part);
-    float *y = s_floats (self, mix->out, part);
+    const float *own = rk_mixer_floats (self, mix->own, part);
+    float *y = rk_mixer_floats (self, mix->out, part);
     uint32_t *e = &mix->n_added[part->number];
     for (; *e < mix->n_row; ++*e) {
-        size_t at = part->number * mix->max_row + *e;
+        size_t at = part->number * mix->slots + *e;
         if (*e != mix->own_at && !mix->here[at])
             return;
         bool drops = self->corrupt == RK_CORRUPT_DROPPED_PIECE && part->lane == self->lanes;
@@ -121,7 +117,7 @@ static void s_advance (rk_reducer_self_t *self, const part_t *part)
             rk_mix_begin (mix->mean, mix->row[*e].weight, part->n, x, y);
         else
             rk_mix_add (mix->mean, mix->row[*e].weight, part->n, x, y);
-        s_drop_frame (mix, at);
+        rk_mixer_drop_frame (mix, at);
     }
     s_finish (self, part);
 }
@@ -131,6 +127,8 @@ static void s_advance (rk_reducer_self_t *self, const part_t *part)
 static void s_find_neighbours (rk_reducer_self_t *self)
 {
     rk_mixer_t *mix = &self->mix;
+    if (mix->cheapest)
+        rk_hops_at (&mix->hops, mix->graph, &self->exchange.at, self->cluster, mix->column, mix->members);
     mix->n_row = rk_graph_row (mix->graph, &self->exchange.at, self->cluster, mix->row);
     mix->n_column = rk_graph_column (mix->graph, &self->exchange.at, self->cluster, mix->column);
     mix->mean = rk_mix_is_mean (mix->row, mix->n_row);
@@ -181,7 +179,7 @@ void rk_mixer_prepare (rk_reducer_self_t *self)
     }
 }
 
-static rk_err_t s_send (rk_reducer_self_t *self, const part_t *part, rk_error_t *err)
+static rk_err_t s_send (rk_reducer_self_t *self, const rk_mix_part_t *part, rk_error_t *err)
 {
     const rk_mixer_t *mix = &self->mix;
     rk_err_t code = RK_OK;
@@ -190,7 +188,7 @@ static rk_err_t s_send (rk_reducer_self_t *self, const part_t *part, rk_error_t 
                         .chunk = {.round = self->round, .segment = part->lane->segment, .plane = part->plane,
                                   .offset = part->offset, .n_floats = part->n, .total = self->total, .mixing = true,
                                   .control = self->control, .push = mix->push_weight, .frozen = self->frozen}};
-        rk_frame_t frame = {.bytes = s_floats (self, mix->own, part), .size = part->n * sizeof (float),
+        rk_frame_t frame = {.bytes = rk_mixer_floats (self, mix->own, part), .size = part->n * sizeof (float),
                             .release = rk_buffer_release, .hint = rk_buffer_ref (mix->own)};
         code = rk_loop_send (self->loop, rk_reducer_owner (self->plan, part->lane->segment, mix->column[e].peer), &msg, &frame, 1, err);
     }
@@ -203,15 +201,19 @@ rk_err_t rk_mixer_begin (rk_reducer_self_t *self, rk_error_t *err)
     size_t parts = (size_t) self->n_planes * mix->n_parts;
     s_find_neighbours (self);
     memset (mix->n_added, 0, parts * sizeof *mix->n_added);
-    memset (mix->here, 0, parts * mix->max_row * sizeof *mix->here);
+    memset (mix->here, 0, parts * mix->slots * sizeof *mix->here);
     mix->n_missing = parts;
     rk_err_t code = RK_OK;
     for (uint32_t plane = 0; plane < self->n_planes; plane++)
         for (uint32_t i = 0; i < self->n_lanes; i++)
             for (uint64_t at = 0; at < self->lanes[i].whole.n && code == RK_OK; at += RK_REDUCER_PART) {
-                part_t part = s_part (self, &self->lanes[i], plane, at);
-                code = s_send (self, &part, err);
-                s_advance (self, &part);
+                rk_mix_part_t part = rk_mixer_part (self, &self->lanes[i], plane, at);
+                if (mix->hops.n_hops)
+                    code = rk_hopper_begin (self, &part, err);
+                else {
+                    code = s_send (self, &part, err);
+                    s_advance (self, &part);
+                }
             }
     return code;
 }
@@ -247,13 +249,15 @@ rk_err_t rk_mixer_take (rk_reducer_self_t *self, uint32_t sender, const rk_chunk
         *taken = false;
         return RK_OK;
     }
+    if (chunk->step || mix->hops.n_hops)
+        return rk_hopper_take (self, peer, chunk, frame, err);
     while (e < mix->n_row && mix->row[e].peer != peer)
         e++;
     if (e == mix->n_row || e == mix->own_at)
         return rk_error_set (err, RK_EFORMAT, "replica %u mixes in round %llu, but is no neighbour of replica %u then", peer,
                              (unsigned long long) chunk->round, self->cluster);
-    part_t part = s_part (self, &self->lanes[self->lane_of[chunk->segment]], chunk->plane, chunk->offset);
-    size_t at = part.number * mix->max_row + e;
+    rk_mix_part_t part = rk_mixer_part (self, &self->lanes[self->lane_of[chunk->segment]], chunk->plane, chunk->offset);
+    size_t at = part.number * mix->slots + e;
     if (mix->here[at])
         return rk_error_set (err, RK_ESTALE, "part %llu of segment %u came twice from replica %u",
                              (unsigned long long) (part.offset / RK_REDUCER_PART), chunk->segment, peer);
@@ -280,7 +284,8 @@ rk_err_t rk_mixer_check (const rk_reducer_self_t *self, const rk_packet_t *packe
     uint64_t n = self->lanes[self->lane_of[c->segment]].whole.n;
     uint64_t part = c->offset < n && n - c->offset < RK_REDUCER_PART ? n - c->offset : RK_REDUCER_PART;
     size_t size = zmq_msg_size ((zmq_msg_t *) &packet->frame[0]);
-    if (c->offset >= n || c->offset % RK_REDUCER_PART || c->n_floats != part || size != part * sizeof (float))
+    bool fits = c->step ? rk_hopper_check (self, c) : c->offset < n && c->offset % RK_REDUCER_PART == 0 && c->n_floats == part;
+    if (!fits || size != c->n_floats * sizeof (float))
         return rk_error_set (err, RK_EFORMAT, "mixing at %llu with %llu floats in %zu bytes, segment %u has %llu",
                              (unsigned long long) c->offset, (unsigned long long) c->n_floats, size, c->segment,
                              (unsigned long long) n);

@@ -84,7 +84,7 @@ static rk_err_t s_make_memory (rk_reducer_self_t *self, rk_error_t *err)
     uint64_t arrivals = self->n_planes * self->n_arrivals;
     if (self->mix.graph) { /* the merged model, what is sent and what is mixed, each with its like on the way back */
         buffers = 3 * ACCUMULATORS + (self->mix.push ? 1 : 0);
-        arrivals += (uint64_t) self->n_planes * self->mix.n_parts * self->mix.max_row;
+        arrivals += (uint64_t) self->n_planes * self->mix.n_parts * self->mix.slots;
     }
     if (arrivals > UINT32_MAX / 4)
         return rk_error_set (err, RK_EPLAN, "%llu chunks in one round", (unsigned long long) arrivals);

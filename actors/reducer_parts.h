@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a reducer, shared by reducer.c (class, messages, rounds), reducer_open.c (from plan to memory),
- * reducer_ring.c (exact means over rings) and reducer_graph.c (mixing with neighbours in a graph). A lane is one
+ * reducer_ring.c (exact means over rings), reducer_graph.c (mixing with neighbours in a graph) and reducer_hops.c (the
+ * same mixture hop by hop, where that sends less). A lane is one
  * segment; its pieces (on the ring) or the whole of it (mixing) are cut into parts of at most 1 MiB, which travel
  * independently. All parts of all lanes and planes are numbered, so that one byte each says what has come. */
 #ifndef RK_ACTORS_REDUCER_PARTS_H
@@ -10,6 +11,7 @@
 #include "actors/stage.h" /* RK_CORRUPT_ */
 #include "actors/training.h"
 #include "cluster/exchange.h"
+#include "cluster/hops.h"
 #include "cluster/mix.h"
 #include "cluster/ring.h"
 
@@ -65,7 +67,24 @@ typedef struct {
     rk_buffer_t *last;              /* push-sum: the result before, as the stage has it */
     float *mass;                    /* push-sum: n_planes x stride */
     uint64_t n_missing;             /* parts */
+
+    uint32_t slots;                 /* places of a part in here and frames: max_row, or the most hops */
+    bool cheapest;                  /* average.exchange: hops where they send less */
+    rk_hops_t hops;                 /* of this round; n_hops 0: every peer is heard. n_added: 2 x the hop, + 1 when sent */
+    uint32_t *members;              /* of the ring */
+    uint32_t *in_p, *in_a;          /* n_planes x n_parts (in_p: x max_row, by piece): replicas in the sum */
+    uint32_t *in_frame;             /* beside here */
+    float *aside;                   /* n_planes x stride */
 } rk_mixer_t;
+
+/* A part of a lane's whole segment, in one plane. */
+typedef struct {
+    const rk_lane_t *lane;
+    uint32_t plane;
+    size_t number;   /* of the part, in all planes */
+    uint64_t offset; /* floats, from the start of the segment */
+    uint64_t at, n;  /* floats, from the start of the range */
+} rk_mix_part_t;
 enum { RK_HERE_FRAME = 1, RK_HERE_USED, RK_HERE_FROZEN };
 
 typedef struct {
@@ -137,6 +156,16 @@ rk_err_t rk_mixer_take (rk_reducer_self_t *self, uint32_t sender, const rk_chunk
                       rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_mixer_check (const rk_reducer_self_t *self, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK;
 void rk_mixer_end (rk_reducer_self_t *self); /* all is summed */
+rk_mix_part_t rk_mixer_part (const rk_reducer_self_t *self, const rk_lane_t *lane, uint32_t plane, uint64_t offset);
+float *rk_mixer_floats (const rk_reducer_self_t *self, const rk_buffer_t *buffer, const rk_mix_part_t *part);
+void rk_mixer_drop_frame (rk_mixer_t *mix, size_t at);
 double rk_mixer_distance (const rk_reducer_self_t *self); /* |own - mixed|^2 over the parameters, after the last part */
+
+/* ---- reducer_hops.c */
+rk_err_t rk_hopper_open (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* after the graph */
+void rk_hopper_close (rk_reducer_self_t *self);
+rk_err_t rk_hopper_begin (rk_reducer_self_t *self, const rk_mix_part_t *part, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_hopper_take (rk_reducer_self_t *self, uint32_t peer, const rk_chunk_t *chunk, zmq_msg_t *frame, rk_error_t *err) RK_MUST_CHECK;
+bool rk_hopper_check (const rk_reducer_self_t *self, const rk_chunk_t *chunk);
 
 #endif

@@ -49,7 +49,7 @@ static rk_mixing_t s_sparse (const rk_settings_t *settings, uint32_t n_clusters)
     rk_graph_edge_t *edges = malloc ((rk_graph_max_row (graph) + 1) * sizeof *edges);
     const rk_graph_time_t at = {0};
     if (edges) {
-        const rk_traffic_t traffic = rk_traffic_of (graph, &at, 0, true, edges);
+        const rk_traffic_t traffic = rk_traffic_of (graph, &at, 0, settings->average_exchange == RK_EXCHANGE_DIRECT, edges);
         mixing = (rk_mixing_t){traffic.messages, (uint64_t) (traffic.models * MILLION + 0.5)};
     }
     free (edges);

@@ -16,6 +16,7 @@
 
 typedef enum { RK_AVERAGE_OVERLAPPED = 0, RK_AVERAGE_DRAINED } rk_average_mode_t;
 typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL, RK_WEIGHTS_AUTO } rk_weights_t;
+typedef enum { RK_EXCHANGE_DIRECT = 0, RK_EXCHANGE_CHEAPEST } rk_exchange_way_t; /* cluster/hops.h */
 typedef enum { RK_BN_ON = 0, RK_BN_RECALIBRATE, RK_BN_AUTO } rk_bn_t;
 /* Adapt then combine: x <- W (x - u). Combine while adapting: x <- W x - u, exchanged beside the next round. */
 typedef enum { RK_AVERAGE_ATC = 0, RK_AVERAGE_AWC } rk_average_order_t;
@@ -67,6 +68,7 @@ typedef struct {
     uint64_t average_every; /* minibatches per cluster and round; 0: one round per pass */
     rk_average_mode_t average_mode;
     rk_weights_t average_weights; /* rk_settings_weights */
+    rk_exchange_way_t average_exchange;
     char average_graph[32], average_codec[32];
     uint32_t average_degree, average_k_min, average_hold, average_group; /* as rk_graph_config_t; 0: its default */
     uint32_t average_k_unit, average_k_rounding; /* 1: per side, nearest */

@@ -68,6 +68,8 @@ static const rk_setting_word_t s_weights[] = {
     {.name = "samples", .value = RK_WEIGHTS_SAMPLES},
     {.name = "equal", .value = RK_WEIGHTS_EQUAL},
     {0}};
+static const rk_setting_word_t s_exchanges[] = {
+    {.name = "direct", .value = RK_EXCHANGE_DIRECT}, {.name = "cheapest", .value = RK_EXCHANGE_CHEAPEST}, {0}};
 static const rk_setting_word_t s_units[] = {{.name = "total", .value = 0}, {.name = "side", .value = 1}, {0}};
 static const rk_setting_word_t s_roundings[] = {{.name = "floor", .value = 0}, {.name = "nearest", .value = 1}, {0}};
 /* cluster/graphs/list.h; a test compares. "ring" is a sparse graph (each replica mixes with two others), not the
@@ -236,6 +238,8 @@ static const rk_setting_row_t s_rows[] = {
      .help = "mixed-radix: models each replica may send per averaging, instead of average.group; 0: not used"},
     {.key = "average.global_every", INTEGER (average_global_every, 0, 1000000000), .allowed = "0 <= N <= 1000000000",
      .fallback = "0", .help = "every so many averagings the exact mean of all replicas instead of the graph; 0: never"},
+    {.key = "average.exchange", CHOICE (average_exchange, s_exchanges), .allowed = "direct | cheapest", .fallback = "direct",
+     .help = "hear every neighbour; or windows, rings in groups, where fewer bytes are sent (rounding differs)"},
     {.key = "average.push_sum", SWITCH (average_push_sum), .fallback = "off",
      .help = "directed: correct the bias of one-way links by weights that travel along"},
     {.key = "average.control", SWITCH (average_control), .fallback = "off",

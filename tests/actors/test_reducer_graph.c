@@ -4,6 +4,7 @@
  * Faults must be seen.                                                                                     */
 #include "tests/actors/mock_peer.h"
 #include "tests/cluster/fixtures.h"
+#include "tests/cluster/hops_reference.h"
 #include "actors/reducer.h"
 #include "actors/stage.h" /* RK_CORRUPT_ */
 #include "cluster/exchange.h"
@@ -28,6 +29,7 @@ typedef struct {
     /* what every replica should have: n_planes x n_flat by replica; push-sum's state */
     float *values[MOST], *mixed[MOST], *mass[MOST], *last[MOST];
     double weight[MOST];
+    uint32_t n_hopped;        /* rounds */
 } net_t;
 
 static void s_ok (rk_err_t code, const rk_error_t *err)
@@ -46,9 +48,10 @@ static float *s_floats (size_t n)
 typedef struct {
     const char *graph, *transport;
     uint32_t n, most_stages, n_layers, corrupt;
-    bool planes, short_pass, large;
+    bool planes, short_pass, large, cheapest;
     uint32_t n_floats, rounds_of_pass; /* of a small model of two layers; 0: as the fixture has */
     double k0, gamma;
+    uint32_t group, degree;
 } case_t;
 
 static rk_plan_t *s_plan (uint64_t *x, const rk_model_info_t *model, const case_t *c)
@@ -63,6 +66,9 @@ static rk_plan_t *s_plan (uint64_t *x, const rk_model_info_t *model, const case_
     settings.train_batch = 1;
     settings.average_optimizer_state = c->planes;
     snprintf (settings.average_graph, sizeof settings.average_graph, "%s", c->graph);
+    settings.average_exchange = c->cheapest ? RK_EXCHANGE_CHEAPEST : RK_EXCHANGE_DIRECT;
+    settings.average_group = c->group;
+    settings.average_degree = c->degree;
     settings.average_push_sum = strcmp (c->graph, "directed") == 0;
     settings.average_k0 = c->k0 > 0 ? c->k0 : settings.average_k0;
     settings.average_gamma = c->gamma > 0 ? c->gamma : settings.average_gamma;
@@ -196,9 +202,32 @@ static void s_expect_row (net_t *net, const rk_graph_time_t *at, uint32_t r, flo
     rk_mix_ratio (n, rk_mix_weight (edges, n_edges, weights), net->mixed[r], net->mixed[r]);
 }
 
+/* Hop by hop, part by part of every segment; false when every peer is heard. */
+static bool s_expect_hops (net_t *net, const rk_graph_time_t *at)
+{
+    enum { PART = 262144 };
+    const rk_plan_t *plan = net->plan;
+    bool hops = true;
+    for (uint32_t p = 0; p < net->n_planes; p++)
+        for (uint32_t s = 0; s < plan->n_segments; s++)
+            for (uint64_t lo = plan->segments[s].lo; lo < plan->segments[s].hi && hops; lo += PART) {
+                float *own[MOST], *mixed[MOST];
+                for (uint32_t r = 0; r < plan->n_clusters; r++) {
+                    own[r] = net->values[r] + p * plan->n_flat + lo;
+                    mixed[r] = net->mixed[r] + p * plan->n_flat + lo;
+                }
+                const uint64_t left = plan->segments[s].hi - lo;
+                hops = hopping_mix (net->graph, at, own, left < PART ? left : PART, net->frozen, mixed);
+            }
+    net->n_hopped += hops;
+    return hops;
+}
+
 static void s_expect_mixing (net_t *net, uint64_t round, const rk_graph_time_t *at)
 {
     const uint32_t n = net->plan->n_clusters;
+    if (net->plan->settings.average_exchange == RK_EXCHANGE_CHEAPEST && s_expect_hops (net, at))
+        return;
     const size_t floats = net->n_planes * net->plan->n_flat;
     const bool push = !rk_graph_is_doubly_stochastic (net->graph);
     for (uint32_t r = 0; r < n && push; r++) {
@@ -388,6 +417,57 @@ static void bytes_are_degree_times_model (void **state)
     s_close (&net);
 }
 
+/* Windows and rings in groups: the bits of cluster/hops.h, whatever carries them. */
+static void hops_mix_as_they_should (void **state)
+{
+    const case_t cases[] = {
+        {.graph = "ada", .transport = "tcp", .n = 16, .most_stages = 1, .n_layers = 3, .rounds_of_pass = 2, .k0 = 12, .gamma = 4},
+        {.graph = "lattice", .transport = "inproc", .n = 9, .most_stages = 3, .n_layers = 9, .degree = 6, .planes = true},
+        {.graph = "mixed-radix", .transport = "ipc", .n = 12, .most_stages = 2, .n_layers = 5, .group = 4, .planes = true},
+        {.graph = "mixed-radix", .transport = "tcp", .n = 9, .most_stages = 1, .n_layers = 2, .group = 3, .large = true},
+        {.graph = "two-level", .transport = "tcp", .n = 8, .most_stages = 2, .n_layers = 4, .group = 4},
+        {.graph = "lattice", .transport = "ipc", .n = 7, .most_stages = 1, .n_layers = 2, .degree = 4, .large = true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        net_t net;
+        case_t c = cases[i];
+        c.cheapest = true;
+        s_open (&net, &c);
+        for (uint64_t round = 0; round < 4; round++) {
+            net.frozen = round == 3 ? 1 : -1;
+            if (s_round (&net, round))
+                fail_msg ("%s over %s in round %u", c.graph, c.transport, (unsigned) round);
+        }
+        assert_true (net.n_hopped > 1);
+        s_close (&net);
+        c.corrupt = i % 2 ? RK_CORRUPT_WRONG_WEIGHT : RK_CORRUPT_DROPPED_PIECE;
+        if (!c.large)
+            assert_true (s_rounds (&c, 1) > 0);
+    }
+}
+
+/* Ada of 12 connections over 16 replicas sends 5 models instead of 12; groups of 4 on rings 1.5 instead of 3. */
+static void hops_send_less (void **state)
+{
+    enum { FLOATS_OF_MODEL = 4096, HEADER = 160 };
+    const double model = FLOATS_OF_MODEL * sizeof (float), models[] = {5, 1.5};
+    const uint32_t messages[] = {5, 6};
+    for (int i = 0; i < 2; i++) {
+        net_t net;
+        uint64_t before[MOST];
+        s_open (&net, &(case_t){.graph = i ? "mixed-radix" : "ada", .transport = "tcp", .n = 16, .most_stages = 1, .n_layers = 2,
+                                .n_floats = FLOATS_OF_MODEL, .k0 = 12, .group = i ? 4 : 0, .cheapest = true});
+        assert_int_equal (net.plan->n_segments, 1);
+        assert_int_equal (s_round (&net, 0), 0);
+        memcpy (before, net.bytes, sizeof before);
+        assert_int_equal (s_round (&net, 1), 0);
+        for (uint32_t r = 0; r < 16; r++) {
+            const double sent = (double) (net.bytes[r] - before[r]) - model; /* the mean of the round before to the stage */
+            assert_true (sent > models[i] * model && sent <= models[i] * model + (messages[i] + 1) * HEADER);
+        }
+        s_close (&net);
+    }
+}
+
 int main (void)
 {
     setenv ("RK_LOG", "error", 1); /* these tests provoke warnings */
@@ -400,6 +480,8 @@ int main (void)
         cmocka_unit_test (push_sum_keeps_the_mass),
         cmocka_unit_test (large_segments_travel_in_parts),
         cmocka_unit_test (bytes_are_degree_times_model),
+        cmocka_unit_test (hops_mix_as_they_should),
+        cmocka_unit_test (hops_send_less),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

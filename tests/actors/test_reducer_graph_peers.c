@@ -3,6 +3,7 @@
 #include "tests/actors/mock_peer.h"
 #include "tests/cluster/fixtures.h"
 #include "actors/reducer.h"
+#include "cluster/ring.h"
 
 #define VIEW 9
 
@@ -14,35 +15,46 @@ static void s_ok (rk_err_t code, const rk_error_t *err)
 
 /* ---- one reducer of four on a ring, its neighbours scripted */
 
-enum { FLOATS = 64 };
+enum { FLOATS = 64, NINE = 9 };
 
 typedef struct {
+    const rk_settings_t *settings;
+    uint32_t n, apart; /* replicas; from one neighbour to the next */
     rk_plan_t *plan;
     rk_actor_t *reducer;
-    mock_peer_t stage, neighbours[2]; /* replicas 1 and 3 of 4; 2 is no neighbour */
+    mock_peer_t stage, neighbours[2]; /* 1 and 1 + apart */
 } lone_t;
 
-static void s_open_lone (lone_t *lone)
+static void s_open_as (lone_t *lone)
 {
     const rk_layer_info_t layer = {.flat_at = 0, .stash_bytes = 1, .work_bytes = 1, .cut_bytes = 1};
     const rk_model_info_t model = {.n_layers = 1, .layers = &layer, .n_flat = FLOATS, .train_samples = 60000, .test_samples = 1};
-    const uint32_t counts[] = {1, 1, 1, 1}, cuts[] = {0, 0, 0, 0};
-    rk_settings_t settings;
+    uint32_t counts[NINE], cuts[NINE] = {0};
+    for (uint32_t i = 0; i < NINE; i++)
+        counts[i] = 1;
     rk_error_t err;
-    rk_settings_default (&settings);
-    settings.average_weights = RK_WEIGHTS_EQUAL;
-    snprintf (settings.average_graph, sizeof settings.average_graph, "ring");
-    s_ok (rk_plan_by_hand (&lone->plan, VIEW, &model, &settings, 4, counts, cuts, NULL, &err), &err);
+    s_ok (rk_plan_by_hand (&lone->plan, VIEW, &model, lone->settings, lone->n, counts, cuts, NULL, &err), &err);
     const rk_reducer_config_t config = {.plan = lone->plan, .node = 0};
     s_ok (rk_reducer_new (&lone->reducer, &config, &err), &err);
     mock_open (&lone->stage, rk_address (RK_ACTOR_STAGE, 0), VIEW);
     mock_connect (&lone->stage, lone->reducer);
     s_ok (rk_actor_connect (lone->reducer, lone->stage.sender, lone->stage.endpoint, &err), &err);
     for (uint32_t i = 0; i < 2; i++) {
-        mock_open (&lone->neighbours[i], rk_address (RK_ACTOR_REDUCER, 1 + 2 * i), VIEW);
+        mock_open (&lone->neighbours[i], rk_address (RK_ACTOR_REDUCER, 1 + lone->apart * i), VIEW);
         mock_connect (&lone->neighbours[i], lone->reducer);
         s_ok (rk_actor_introduce (lone->reducer, lone->neighbours[i].sender, lone->neighbours[i].endpoint, &err), &err);
     }
+}
+
+/* Replica 0 of a ring of 4: it hears 1 and 3, not 2. */
+static void s_open_lone (lone_t *lone)
+{
+    rk_settings_t settings;
+    rk_settings_default (&settings);
+    settings.average_weights = RK_WEIGHTS_EQUAL;
+    snprintf (settings.average_graph, sizeof settings.average_graph, "ring");
+    *lone = (lone_t){.settings = &settings, .n = 4, .apart = 2};
+    s_open_as (lone);
 }
 
 static void s_close_lone (lone_t *lone)
@@ -130,11 +142,62 @@ static void strangers_repeats_and_wrong_rounds_do_no_harm (void **state)
     s_close_lone (&lone);
 }
 
+/* ---- hops: replica 0 of 9 in groups of 3 sends to 1 and hears 2 */
+
+static void s_hop_from (mock_peer_t *peer, uint32_t step, uint32_t piece, double in_sum, float value)
+{
+    float data[FLOATS];
+    const uint32_t lo = FLOATS * piece / 3, n = FLOATS * (piece + 1) / 3 - lo;
+    for (uint32_t i = 0; i < n; i++)
+        data[i] = value;
+    const rk_frame_t frame = {.bytes = data, .size = n * sizeof *data};
+    mock_send (peer, (rk_msg_t){.kind = RK_MSG_CHUNK, .chunk = {.step = step, .piece = piece, .offset = lo, .n_floats = n, .total = NINE,
+                                                                .mixing = true, .push = in_sum}}, &frame, 1);
+}
+
+static void hops_that_nobody_makes_do_no_harm (void **state)
+{
+    lone_t lone = {.n = NINE, .apart = 1};
+    rk_settings_t settings;
+    rk_settings_default (&settings);
+    settings.average_weights = RK_WEIGHTS_EQUAL;
+    settings.average_exchange = RK_EXCHANGE_CHEAPEST;
+    settings.average_group = 3;
+    snprintf (settings.average_graph, sizeof settings.average_graph, "mixed-radix");
+    lone.settings = &settings;
+    s_open_as (&lone);
+    float data[FLOATS] = {0};
+    const rk_frame_t frame = {.bytes = data, .size = sizeof data};
+    mock_peer_t *before = &lone.neighbours[1];
+    s_hop_from (before, 2, rk_ring_step (0, 3, 1).receive_piece, 2, 6); /* early: kept */
+    mock_send (&lone.stage, (rk_msg_t){.kind = RK_MSG_SNAPSHOT, .snapshot = {.n_planes = 1, .weight = 1, .total = NINE}}, &frame, 1);
+    mock_receive (&lone.neighbours[0], RK_MSG_CHUNK);
+    const uint32_t first = rk_ring_step (0, 3, 0).receive_piece;
+    s_mix_from (before, 0, 0, 100);                    /* directly */
+    s_hop_from (before, 9, first, 1, 100);             /* no such hop */
+    s_hop_from (before, 1, (first + 1) % 3, 1, 100);   /* another piece */
+    s_hop_from (before, 1, first, 100, 100);           /* more replicas than there are */
+    s_hop_from (before, 2, rk_ring_step (0, 3, 1).receive_piece, 2, 100); /* repeated */
+    s_hop_from (&lone.neighbours[0], 1, first, 1, 100); /* the wrong one */
+    s_hop_from (before, 1, first, 1, 3);
+    s_hop_from (before, 4, rk_ring_step (0, 3, 3).receive_piece, 3, 6);
+    s_expect_nothing (&lone);
+    s_hop_from (before, 3, rk_ring_step (0, 3, 2).receive_piece, 3, 6);
+    mock_receive (&lone.stage, RK_MSG_MEAN);
+    float got[FLOATS];
+    memcpy (got, zmq_msg_data (&lone.stage.packet->frame[0]), sizeof got);
+    for (int i = 0; i < FLOATS; i++)
+        assert_true (got[i] == 2);
+    rk_packet_clear (lone.stage.packet);
+    s_close_lone (&lone);
+}
+
 int main (void)
 {
     setenv ("RK_LOG", "error", 1); /* these tests provoke warnings */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (another_control_record_is_never_mixed),
+        cmocka_unit_test (hops_that_nobody_makes_do_no_harm),
         cmocka_unit_test (strangers_repeats_and_wrong_rounds_do_no_harm),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

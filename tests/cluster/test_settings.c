@@ -21,7 +21,7 @@ static const char *const s_keys[] = {
     "pipeline.update_every", "pipeline.recompute", "pipeline.wire", "average.every", "average.mode", "average.weights",
     "average.graph", "average.degree", "average.probability", "average.k0", "average.gamma", "average.k_min",
     "average.hold", "average.k_unit", "average.k_rounding", "average.group", "average.budget", "average.global_every",
-    "average.push_sum", "average.control", "average.control_ratio", "average.control_settle", "average.codec", "average.optimizer_state", "average.bn",
+    "average.exchange", "average.push_sum", "average.control", "average.control_ratio", "average.control_settle", "average.codec", "average.optimizer_state", "average.bn",
     "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "average.probe_every", "save.every", "save.seconds", "save.keep",
     "plan.rings", "plan.planner", "plan.manual", "plan.staleness", "plan.disagreement", "plan.replan", "fleet.node", "fleet.layout",
     "net.transport", "net.listen", "net.on_loss"};
