@@ -115,6 +115,15 @@ rk_err_t rk_coordinator_on_lease_request (void *arg, rk_packet_t *packet, rk_err
     return RK_OK;
 }
 
+/* For whoever keeps the books of a run from outside: which minibatches are trained for good. */
+static void s_say_committed (const rk_coordinator_t *self, uint64_t round)
+{
+    uint64_t from, to;
+    rk_round_range (self->plan, round, &from, &to);
+    rk_log (RK_LOG_DEBUG, "COMMITTED", "view=%llu round=%llu from=%llu to=%llu", (unsigned long long) self->plan->view,
+            (unsigned long long) round, (unsigned long long) from, (unsigned long long) to);
+}
+
 rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
@@ -138,6 +147,7 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     rk_coordinator_progress (self);
     if (!committed)
         return RK_OK;
+    s_say_committed (self, applied->round);
     rk_coordinator_control_decide (self, applied->round);
     rk_coordinator_committed (self, applied->round);
     rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {applied->round}};
