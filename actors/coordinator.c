@@ -125,6 +125,7 @@ static int64_t s_tick_others (rk_coordinator_t *self)
     if (self->now_ms >= self->next_beat_ms)
         s_beat (self);
     rk_coordinator_tell_again (self);
+    rk_coordinator_wires_tick (self);
     int64_t silent_ms = 0;
     uint32_t process = rk_member_suspect (self->member, self->now_ms, &silent_ms);
     if (process != UINT32_MAX) {

@@ -45,6 +45,11 @@ rk_err_t rk_coordinator_on_link_measured (void *arg, rk_packet_t *packet, rk_err
     const rk_origin_t origin = rk_coordinator_origin (self, packet);
     if (origin.kind == RK_FROM_STRANGER || rk_coordinator_host_of (self, m->from) != origin.process)
         return rk_coordinator_refuse (packet, "of somebody else's link", err);
+    if (self->state > RK_STATE_PROFILE) { /* in use */
+        if (self->replan.observed && self->state < RK_STATE_VIEW)
+            rk_observed_link (self->replan.observed, m->from, m->to, m->bytes_per_s);
+        return RK_OK;
+    }
     rk_err_t rc = rk_links_table_take (&self->links, &self->profiles, m, err);
     if (rc)
         return rc;

@@ -236,7 +236,7 @@ static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_erro
     const uint64_t number = self->view->number + 1;
     if (!rc)
         rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, self->plan->kernels, err);
-    if (rc == RK_EPLAN && (settings.n_layout || strcmp (settings.plan_planner, "auto") != 0)) { /* asked for other nodes than there are */
+    if (rc == RK_EPLAN && table.n && (settings.n_layout || strcmp (settings.plan_planner, "auto") != 0)) { /* asked for other nodes than there are */
         settings.n_layout = 0;
         snprintf (settings.plan_planner, sizeof settings.plan_planner, "auto");
         settings.plan_manual[0] = '\0';

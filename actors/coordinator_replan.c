@@ -19,6 +19,7 @@ rk_err_t rk_coordinator_figures_begin (rk_coordinator_t *self, rk_error_t *err)
 void rk_coordinator_figures_close (rk_coordinator_t *self)
 {
     rk_observed_destroy (&self->replan.observed);
+    rk_wires_destroy (&self->replan.wires);
 }
 
 rk_err_t rk_coordinator_figures_keep (rk_coordinator_t *self, rk_error_t *err)
@@ -55,6 +56,47 @@ rk_err_t rk_coordinator_on_report (void *arg, rk_packet_t *packet, rk_error_t *e
                                          report->kernel_wall_ns};
     rk_observed_take (self->replan.observed, stage, &totals);
     return RK_OK;
+}
+
+/* ---- links: every process looks at its own connections, the leader gathers */
+#define LOOK_MS 1000
+
+rk_err_t rk_coordinator_wires_begin (rk_coordinator_t *self, const rk_endpoints_t *list, rk_error_t *err)
+{
+    rk_coordinator_replan_t *r = &self->replan;
+    const rk_view_member_t *own = rk_view_find (self->view, self->process);
+    rk_wires_destroy (&r->wires);
+    if (!own || own->node == RK_ROSTER_NO_NODE || self->kind != RK_RUN_TRAIN || !rk_settings_replans (&self->plan->settings))
+        return RK_OK;
+    rk_err_t rc = rk_wires_new (&r->wires);
+    for (size_t i = 0; !rc && i < list->n; i++) {
+        const rk_actor_kind_t kind = rk_address_kind (list->list[i].address);
+        const uint32_t node = rk_address_node (list->list[i].address);
+        if ((kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER) && node != own->node)
+            rc = rk_wires_add (r->wires, node, list->list[i].endpoint, err);
+    }
+    r->next_look_ms = self->now_ms + LOOK_MS;
+    return rc;
+}
+
+void rk_coordinator_wires_tick (rk_coordinator_t *self)
+{
+    rk_coordinator_replan_t *r = &self->replan;
+    rk_wire_t wires[RK_MAX_FLEET];
+    if (!r->wires || self->state != RK_STATE_RUN || self->now_ms < r->next_look_ms)
+        return;
+    r->next_look_ms = self->now_ms + LOOK_MS;
+    const uint32_t own = rk_view_find (self->view, self->process)->node;
+    const size_t n = rk_wires_look (r->wires, self->now_ms * 1000000, wires, RK_MAX_FLEET);
+    for (size_t i = 0; i < n; i++) {
+        rk_log (RK_LOG_DEBUG, "LINK-USED", "from=%u to=%u bytes_per_s=%llu bytes=%llu", own, wires[i].node,
+                (unsigned long long) wires[i].bytes_per_s, (unsigned long long) wires[i].bytes);
+        rk_msg_t msg = {.kind = RK_MSG_LINK_MEASURED, .link_measured = {.from = own, .to = wires[i].node, .bytes_per_s = wires[i].bytes_per_s}};
+        if (!self->leads)
+            rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &msg, NULL, 0);
+        else if (r->observed)
+            rk_observed_link (r->observed, own, wires[i].node, wires[i].bytes_per_s);
+    }
 }
 
 /* ---- thinking */
@@ -132,7 +174,7 @@ static void s_think (rk_coordinator_t *self, const uint64_t *drift_ppm, uint64_t
                 (unsigned long long) self->view->number, (unsigned long long) round, err.text);
     else
         s_tell (self, round, &out);
-    rk_watch_thought (&r->watch, drift_ppm, self->plan->n_stages, out.verdict, rk_coordinator_now_ms ());
+    rk_watch_thought (&r->watch, drift_ppm, 2 * self->plan->n_stages, out.verdict, rk_coordinator_now_ms ());
     if (!rc && out.verdict == RK_REPLAN_MOVE && !rk_coordinator_figures_keep (self, &err)) {
         r->moves = true;
         rk_lease_hold (self->leases, true);
@@ -152,17 +194,19 @@ static void s_drifts (const rk_coordinator_t *self, uint64_t *drift_ppm)
             ns[s] = forward + backward;
         longest = ns[s] > longest ? ns[s] : longest;
     }
-    for (uint32_t s = 0; s < n; s++)
+    for (uint32_t s = 0; s < n; s++) {
         drift_ppm[s] = ns[s] && ns[s] < longest / SMALL ? 1000000 : rk_observed_drift_ppm (self->replan.observed, s, &self->profiles);
+        drift_ppm[n + s] = rk_observed_link_drift_ppm (self->replan.observed, s, &self->profiles);
+    }
 }
 
 void rk_coordinator_consider (rk_coordinator_t *self)
 {
     rk_coordinator_replan_t *r = &self->replan;
-    uint64_t drift_ppm[RK_MAX_FLEET];
+    uint64_t drift_ppm[RK_WATCH_MOST];
     const uint64_t round = rk_lease_committed (self->leases);
-    const uint32_t n = self->plan->n_stages;
-    if (!r->observed || !self->membership || r->moves || n > RK_MAX_FLEET || rk_lease_done (self->leases))
+    const uint32_t n = 2 * self->plan->n_stages;
+    if (!r->observed || !self->membership || r->moves || n > RK_WATCH_MOST || rk_lease_done (self->leases))
         return;
     if (!self->profiles.n && (rk_coordinator_own_model (self, NULL) || rk_coordinator_guess_profiles (self, NULL)))
         return;

@@ -6,6 +6,7 @@
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
 #include "actors/coordinator_links.h"
+#include "actors/wires.h"
 #include "cluster/control.h"
 #include "cluster/panel.h"
 #include "cluster/lease.h"
@@ -42,10 +43,12 @@ typedef struct rk_coordinator_status rk_coordinator_status_t;
 
 #define RK_COMMITS 8 /* rounds that a rate is told of */
 
-/* Leader: what stages take while they train, and whether another plan is better. */
+/* What stages and links do while they train and, of the leader, whether another plan is better. */
 typedef struct {
     rk_observed_t *observed; /* of self->plan; NULL: nobody reports, or it has been kept */
     rk_watch_t watch;
+    rk_wires_t *wires;       /* every process: connections of its node; NULL: nobody wants to know */
+    int64_t next_look_ms;
     bool moves;              /* a better plan waits until the open rounds are committed */
     bool changed;            /* the profile table: others do not know it yet */
 } rk_coordinator_replan_t;
@@ -238,6 +241,8 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
 rk_err_t rk_coordinator_figures_begin (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* the leader, for self->plan */
 /* What was observed is from now on what the profile table says; other processes are told before they plan with it. */
 rk_err_t rk_coordinator_figures_keep (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
+rk_err_t rk_coordinator_wires_begin (rk_coordinator_t *self, const rk_endpoints_t *list, rk_error_t *err) RK_MUST_CHECK;
+void rk_coordinator_wires_tick (rk_coordinator_t *self);
 void rk_coordinator_figures_close (rk_coordinator_t *self);
 void rk_coordinator_consider (rk_coordinator_t *self); /* a round has been committed: is there a better plan now? */
 void rk_coordinator_move (rk_coordinator_t *self);     /* to the better one, if everything that was open is committed */

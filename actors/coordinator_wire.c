@@ -205,6 +205,7 @@ rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *er
         rk_msg_t peers = {.kind = RK_MSG_PEERS, .peers = {self->n_wired, self->wired}};
         rk_coordinator_to_parent (self, &peers, NULL, 0);
         rk_coordinator_to_others (self, &peers, NULL, 0);
+        return rk_coordinator_wires_begin (self, &peers.peers, err);
     }
     return RK_OK;
 }
@@ -219,7 +220,7 @@ rk_err_t rk_coordinator_on_peers (void *arg, rk_packet_t *packet, rk_error_t *er
         return rc;
     self->has_peers = true;
     rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
-    return RK_OK;
+    return rk_coordinator_wires_begin (self, &packet->msg.peers, err);
 }
 
 /* ---- Ready */

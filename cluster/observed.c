@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINKS 16
 #define MOST_LAYER_NS UINT64_C (3600000000000) /* as in profiles */
 
 typedef struct {
@@ -16,9 +17,16 @@ typedef struct {
     s_window_t forward, backward, ratio; /* ratio: time over CPU time, in millionths */
 } s_stage_t;
 
+typedef struct {
+    uint32_t from, to;
+    s_window_t rate;
+} s_link_t;
+
 struct rk_observed {
     rk_plan_t *plan;
     s_stage_t *stages;
+    s_link_t *links; /* n_nodes x LINKS at most: neighbours in a cluster, and in rings or a graph */
+    uint32_t n_links;
 };
 
 rk_err_t rk_observed_new (rk_observed_t **observed_p, const rk_plan_t *plan)
@@ -27,7 +35,9 @@ rk_err_t rk_observed_new (rk_observed_t **observed_p, const rk_plan_t *plan)
     rk_err_t rc = o ? rk_plan_copy (&o->plan, plan) : RK_ENOMEM;
     if (!rc)
         o->stages = calloc (plan->n_stages + 1, sizeof *o->stages);
-    if (rc || !o->stages) {
+    if (!rc)
+        o->links = calloc ((size_t) plan->n_nodes * LINKS + 1, sizeof *o->links);
+    if (rc || !o->stages || !o->links) {
         rk_observed_destroy (&o);
         return RK_ENOMEM;
     }
@@ -42,6 +52,7 @@ void rk_observed_destroy (rk_observed_t **observed_p)
         return;
     rk_plan_destroy (&o->plan);
     free (o->stages);
+    free (o->links);
     free (o);
     *observed_p = NULL;
 }
@@ -181,6 +192,64 @@ uint64_t rk_observed_drift_ppm (const rk_observed_t *o, uint32_t stage, const rk
     return s_scale (forward + backward, 1000000, s_sum (p->forward_ns, s->first, s->last) + s_sum (p->backward_ns, s->first, s->last));
 }
 
+/* ---- links */
+static s_link_t *s_link (const rk_observed_t *o, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = 0; i < o->n_links; i++)
+        if (o->links[i].from == from && o->links[i].to == to)
+            return &o->links[i];
+    return NULL;
+}
+
+void rk_observed_link (rk_observed_t *o, uint32_t from, uint32_t to, uint64_t bytes_per_s)
+{
+    const uint32_t n = o->plan->n_nodes;
+    s_link_t *link = s_link (o, from, to);
+    if (!link && (from == to || s_index (o->plan, from) == n || s_index (o->plan, to) == n || o->n_links == n * LINKS))
+        return;
+    if (!link) {
+        link = &o->links[o->n_links++];
+        *link = (s_link_t){.from = from, .to = to};
+    }
+    s_push (&link->rate, bytes_per_s, 1);
+}
+
+static const rk_link_t *s_known (const rk_profiles_t *table, uint32_t from, uint32_t to)
+{
+    for (size_t i = 0; i < table->n_links; i++)
+        if (table->links[i].from == from && table->links[i].to == to)
+            return &table->links[i];
+    return NULL;
+}
+
+uint64_t rk_observed_link_drift_ppm (const rk_observed_t *o, uint32_t stage, const rk_profiles_t *table)
+{
+    uint64_t worst = 0;
+    for (uint32_t i = 0; i < o->n_links; i++) {
+        const s_link_t *link = &o->links[i];
+        const rk_link_t *known = link->from == o->plan->stages[stage].node ? s_known (table, link->from, link->to) : NULL;
+        const uint64_t rate = known && known->bytes_per_s ? s_median (&link->rate) : 0;
+        const uint64_t drift = rate ? s_scale (known->bytes_per_s, 1000000, rate) : 0;
+        worst = drift > worst ? drift : worst;
+    }
+    return worst;
+}
+
+static rk_err_t s_add_links (const rk_observed_t *o, const rk_profiles_t *table, rk_profiles_t *fresh, rk_error_t *err)
+{
+    rk_err_t rc = RK_OK;
+    for (size_t l = 0; !rc && l < table->n_links; l++)
+        rc = rk_profiles_link (fresh, &table->links[l], err);
+    for (uint32_t i = 0; !rc && i < o->n_links; i++) {
+        const s_link_t *link = &o->links[i];
+        const rk_link_t *known = s_known (table, link->from, link->to);
+        const rk_link_t now = {link->from, link->to, s_median (&link->rate), known ? known->rtt_ns : 0};
+        if (now.bytes_per_s)
+            rc = rk_profiles_link (fresh, &now, err);
+    }
+    return rc;
+}
+
 /* The median drift of those that are observed, for those that are not; 1,000,000: fewer than two are. */
 static uint64_t s_common_ppm (const rk_observed_t *o, const rk_profiles_t *table)
 {
@@ -226,8 +295,8 @@ rk_err_t rk_observed_table (const rk_observed_t *o, const rk_profiles_t *table, 
                       : rk_error_set (err, RK_ENOMEM, "no memory for the figures of %u nodes", table->n);
     for (uint32_t i = 0; !rc && i < table->n; i++)
         rc = s_add (o, &table->nodes[i], table->n_layers, common_ppm, times, fresh, err);
-    for (size_t l = 0; !rc && l < table->n_links; l++)
-        rc = rk_profiles_link (fresh, &table->links[l], err);
+    if (!rc)
+        rc = s_add_links (o, table, fresh, err);
     free (times);
     if (rc)
         rk_profiles_clear (fresh);

@@ -24,6 +24,11 @@ rk_err_t rk_observed_new (rk_observed_t **observed_p, const rk_plan_t *plan) RK_
 void rk_observed_destroy (rk_observed_t **observed_p);
 /* A report of a stage (index into plan->stages). Totals that are lower than before start anew. */
 void rk_observed_take (rk_observed_t *observed, uint32_t stage, const rk_observed_totals_t *totals);
+/* A link carried so many bytes/s while it was in use; the median counts. Unknown nodes are ignored. */
+void rk_observed_link (rk_observed_t *observed, uint32_t from, uint32_t to, uint64_t bytes_per_s);
+/* The rate of the table over the observed one, of the link from the stage's node that has become slowest, in millionths; 0: no
+ * link from there is observed. */
+uint64_t rk_observed_link_drift_ppm (const rk_observed_t *observed, uint32_t stage, const rk_profiles_t *table);
 #define RK_OBSERVED_STRETCHED 1250000 /* what is less is noise */
 /* How much longer than its like the stage takes for the same CPU time, in millionths; 1,000,000: no longer. */
 uint64_t rk_observed_stretch_ppm (const rk_observed_t *observed, uint32_t stage);
@@ -31,7 +36,8 @@ uint64_t rk_observed_stretch_ppm (const rk_observed_t *observed, uint32_t stage)
 bool rk_observed_stage (const rk_observed_t *observed, uint32_t stage, uint64_t *forward_ns, uint64_t *backward_ns);
 /* Observed times of the stage's layers over those of the table, in millionths; 0: not known. */
 uint64_t rk_observed_drift_ppm (const rk_observed_t *observed, uint32_t stage, const rk_profiles_t *table);
-/* A copy of the table in which the layers of observed nodes take what was observed; links as they are. A node that is
+/* A copy of the table in which the layers of observed nodes take what was observed, and observed links are as fast as they were
+ * seen to be; their round trips stay. A node that is
  * not observed, with two or more that are, is taken to have drifted as the median of them.
  * errors: RK_ENOMEM, and those of rk_profiles_add.                                                        */
 rk_err_t rk_observed_table (const rk_observed_t *observed, const rk_profiles_t *table, rk_profiles_t *fresh,

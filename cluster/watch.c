@@ -43,7 +43,7 @@ static bool s_is_news (const rk_watch_t *w, const uint64_t *drift_ppm, uint32_t 
         return true;
     if (w->verdict == RK_REPLAN_EARLY && rk_watch_rounds_since (w, round) >= rk_watch_least_rounds (w))
         return true;
-    for (uint32_t i = 0; i < n && i < RK_MAX_FLEET; i++)
+    for (uint32_t i = 0; i < n && i < RK_WATCH_MOST; i++)
         if ((drift_ppm[i] == 0) != (w->thought_ppm[i] == 0) || s_apart (drift_ppm[i], w->thought_ppm[i], RK_WATCH_NEWS_PPM))
             return true;
     return false;
@@ -60,7 +60,7 @@ bool rk_watch_due (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, uint64_
 
 void rk_watch_thought (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, rk_replan_verdict_t verdict, int64_t now_ms)
 {
-    for (uint32_t i = 0; i < RK_MAX_FLEET; i++)
+    for (uint32_t i = 0; i < RK_WATCH_MOST; i++)
         w->thought_ppm[i] = i < n ? drift_ppm[i] : 0;
     w->verdict = verdict;
     w->has_thought = true;

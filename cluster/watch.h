@@ -9,12 +9,13 @@
 
 #define RK_WATCH_DRIFT_PPM UINT64_C (80000) /* of a stage's time, from what the plan was made with */
 #define RK_WATCH_NEWS_PPM UINT64_C (50000)  /* from what it was when it was last thought about */
+#define RK_WATCH_MOST (2 * RK_MAX_FLEET)    /* figures: stages, and their links */
 #define RK_WATCH_EVERY_MS 1000
 #define RK_WATCH_MOST_DOUBLINGS 8
 #define RK_WATCH_QUIET 16 /* times the wait: one doubling is forgotten */
 
 typedef struct {
-    uint64_t thought_ppm[RK_MAX_FLEET]; /* by stage: drift when it was last thought about; 0: not known then */
+    uint64_t thought_ppm[RK_WATCH_MOST]; /* drifts when it was last thought about; 0: not known then */
     rk_replan_verdict_t verdict;        /* of it */
     bool has_thought;
     int64_t next_ms;
@@ -25,7 +26,7 @@ typedef struct {
 
 /* A plan begins with `round` rounds committed. by_choice: it was taken because it is better. */
 void rk_watch_begin (rk_watch_t *w, uint64_t round, bool by_choice);
-/* A round has been committed. drift_ppm: observed over planned time of each of n stages; 0: not known. */
+/* A round has been committed. drift_ppm: observed over planned time of n things; 0: not known. */
 bool rk_watch_due (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, uint64_t round, int64_t now_ms);
 /* It has been thought about. */
 void rk_watch_thought (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, rk_replan_verdict_t verdict, int64_t now_ms);

@@ -198,6 +198,34 @@ static void test_idle_node (void **state)
     rk_profiles_clear (&fresh);
 }
 
+/* Links: the median of what they carried; who is not told of stays. */
+static void test_links (void **state)
+{
+    (void) state;
+    rk_profiles_t fresh;
+    rk_error_t err = {0};
+    assert_int_equal (rk_profiles_link (&s_rig.table, &(rk_link_t){1, 2, 50, 9}, NULL), RK_OK);
+    rk_observed_link (s_rig.observed, 0, 1, 33);
+    rk_observed_link (s_rig.observed, 0, 1, 33);
+    assert_int_equal (rk_observed_link_drift_ppm (s_rig.observed, 0, &s_rig.table), 0); /* too little to go by */
+    rk_observed_link (s_rig.observed, 0, 1, 1);
+    rk_observed_link (s_rig.observed, 0, 1, 33);
+    rk_observed_link (s_rig.observed, 0, 0, 5); /* no links */
+    rk_observed_link (s_rig.observed, 0, 99, 5);
+    for (int i = 0; i < 3; i++)
+        rk_observed_link (s_rig.observed, 1, 0, 40); /* nobody had measured it */
+    assert_int_equal (rk_observed_link_drift_ppm (s_rig.observed, 0, &s_rig.table), 77 * UINT64_C (1000000) / 33);
+    assert_int_equal (rk_observed_link_drift_ppm (s_rig.observed, 1, &s_rig.table), 0);
+    assert_int_equal (rk_observed_table (s_rig.observed, &s_rig.table, &fresh, &err), RK_OK);
+    assert_int_equal (fresh.n_links, 3);
+    const rk_link_t expected[] = {{0, 1, 33, 8}, {1, 0, 40, 0}, {1, 2, 50, 9}};
+    for (size_t i = 0; i < 3; i++)
+        assert_true (fresh.links[i].from == expected[i].from && fresh.links[i].to == expected[i].to &&
+                     fresh.links[i].bytes_per_s == expected[i].bytes_per_s && fresh.links[i].rtt_ns == expected[i].rtt_ns);
+    assert_int_equal (rk_observed_link_drift_ppm (s_rig.observed, 0, &fresh), 1000000);
+    rk_profiles_clear (&fresh);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +234,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_table, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_stretch, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_idle_node, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_links, s_setup, s_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
