@@ -80,6 +80,7 @@ rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *pa
 /* What this peer says on the DEALER to it is heard, as it is from coordinators: it answers there. */
 rk_err_t rk_loop_listen (rk_loop_t *loop, uint32_t address, rk_error_t *err) RK_MUST_CHECK;
 void rk_loop_forget (rk_loop_t *loop, uint32_t address);
+void rk_loop_rename (rk_loop_t *loop, uint32_t address, uint32_t to); /* the way to one is the way to the other */
 void rk_loop_forget_peers (rk_loop_t *loop); /* all but the own coordinator and observer */
 /* Send to an address: its DEALER, or the learned way back. Fills view, sender, seq. Never blocks.           */
 rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames,

@@ -89,6 +89,8 @@ static void s_beat (rk_coordinator_t *self)
     for (uint32_t p = 0; (self->leads || self->membership) && p < self->roster.n; p++)
         if (p != self->process && !(self->roster.list[p].steps & (RK_STEP_LOST | RK_STEP_STOPPED)))
             s_beat_process (self, p);
+    for (uint32_t i = 0; i < self->n_joiners; i++)
+        s_beat_process (self, self->joiners[i].process);
     self->next_beat_ms = self->now_ms + RK_HEARTBEAT_MS;
 }
 
@@ -247,7 +249,7 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     if (self->n_processes >= RK_MAX_PROCESSES || (self->leads && (!config->settings || !config->model)))
         return rk_error_set (err, RK_EINVAL, "%u processes, %s settings", self->n_processes,
                              config->settings ? "with" : "without");
-    if (rk_member_new (&self->member, 1 + self->n_processes))
+    if (rk_member_new (&self->member, 1 + self->n_processes + RK_MAX_FLEET)) /* and those who join later */
         return rk_error_set (err, RK_ENOMEM, "no memory for %u processes", self->n_processes);
     rk_coordinator_enter (self, RK_STATE_GATHER);
     return self->leads ? s_open_leader (self, config, err) : s_open_follower (self, config, err);
@@ -261,6 +263,7 @@ static void s_close (void *arg)
     free (self->wired);
     free (self->known);
     free (self->hosted);
+    free (self->joiners);
     free ((void *) self->model.layers);
     free ((char *) self->cursor.control);
     free (self->counts);

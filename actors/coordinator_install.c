@@ -23,6 +23,7 @@ static rk_err_t s_fill_roster (rk_coordinator_t *self, const rk_view_t *view)
         snprintf (e->name, sizeof e->name, "%s", m->name);
         snprintf (e->kernels, sizeof e->kernels, "%s", m->kernels);
         snprintf (e->control, sizeof e->control, "%s", m->control);
+        snprintf (e->key, sizeof e->key, "%s", m->key);
     }
     return RK_OK;
 }
@@ -145,8 +146,8 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
     if (rc)
         return rc;
     if (!rk_view_find (view, self->process)) {
+        rk_coordinator_left_out (self, view);
         rk_view_destroy (&view);
-        rk_coordinator_left_out (self);
         return RK_OK;
     }
     uint64_t *dead = realloc (self->dead, view->n_members * sizeof *dead);
@@ -156,7 +157,7 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
     rc = dead && !s_fill_roster (self, view) ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %u members", view->n_members);
     if (!rc)
         rc = s_take (self, view, err);
-    if (!rc && self->settings.net_on_loss == RK_LOSS_CONTINUE && view->n_members > 1)
+    if (!rc && self->settings.net_on_loss == RK_LOSS_CONTINUE && (view->n_members > 1 || self->n_processes)) /* somebody may join */
         rc = s_watch (self, view, bytes, size, err);
     else
         rk_membership_destroy (&self->membership);
@@ -170,6 +171,7 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
         self->n_processes = view->n_members > 1 ? view->n_members - 1 : 1; /* nodes are hosted by who says so, also when one is left */
     if (rc)
         return rc;
+    rk_coordinator_admit_joiners (self, bytes, size);
     rk_coordinator_enter (self, RK_STATE_WIRING);
     self->next_beat_ms = 0; /* at once: it is what makes a new connection known */
     s_send_plan (self, view);

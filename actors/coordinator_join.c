@@ -26,12 +26,11 @@ void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *
 /* ---- the leader: Hello */
 static const char *s_unwelcome (const rk_coordinator_t *self, const rk_hello_t *hello)
 {
-    if (!self->leads)
-        return "this process does not lead; join the leader instead";
-    if (self->state != RK_STATE_GATHER)
-        return "the run has started already; nodes cannot join a started run yet";
-    if (self->roster.n == self->roster.capacity)
-        return self->n_processes ? "all nodes of this run have joined already" : "this run takes no other nodes";
+    if (self->state != RK_STATE_GATHER || self->roster.n == self->roster.capacity) {
+        const char *why = rk_coordinator_unwelcome_now (self);
+        if (why)
+            return why;
+    }
     if (strcmp (hello->software, RK_COORDINATOR_SOFTWARE) != 0)
         return "it runs another version of rookery; both must be the same";
     if (hello->profile_only && self->kind != RK_RUN_PROFILE)
@@ -45,7 +44,7 @@ static uint32_t s_next_node (const rk_coordinator_t *self)
     return self->given ? self->given->nodes[order] : order;
 }
 
-static rk_err_t s_welcome (rk_coordinator_t *self, uint32_t process, uint32_t node, rk_error_t *err)
+rk_err_t rk_coordinator_welcome (rk_coordinator_t *self, uint32_t process, uint32_t node, rk_error_t *err)
 {
     size_t size = rk_settings_write (&self->settings, NULL, 0) + 1;
     char *text = malloc (size);
@@ -83,6 +82,10 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
     const rk_hello_t *hello = &packet->msg.hello;
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_STRANGER)
         return rk_coordinator_refuse (packet, "a second Hello", err);
+    if (!self->leads && self->state < RK_STATE_STOPPING) {
+        rk_coordinator_send_elsewhere (self, packet);
+        return RK_OK;
+    }
     const char *why = rk_coordinator_impostor (packet);
     if (!why)
         why = s_unwelcome (self, hello);
@@ -90,12 +93,15 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
         rk_coordinator_refuse_stranger (self, packet, why);
         return RK_OK;
     }
-    rk_roster_entry_t entry = {.node = s_next_node (self), .host = hello->host, .ram_bytes = hello->ram_bytes,
+    rk_roster_entry_t entry = {.host = hello->host, .ram_bytes = hello->ram_bytes,
                                .cores = hello->cores, .pid = hello->pid};
     snprintf (entry.name, sizeof entry.name, "%s", hello->name);
     snprintf (entry.kernels, sizeof entry.kernels, "%s", hello->kernels);
     snprintf (entry.key, sizeof entry.key, "%s", hello->key);
     snprintf (entry.control, sizeof entry.control, "%s", hello->control);
+    if (self->state != RK_STATE_GATHER || self->roster.n == self->roster.capacity)
+        return rk_coordinator_take_joiner (self, packet, &entry, err);
+    entry.node = s_next_node (self);
     uint32_t process;
     rk_err_t rc = rk_roster_add (&self->roster, &entry, &process, err);
     if (!rc)
@@ -103,7 +109,7 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
     if (!rc && rk_member_join (self->member, process, rk_coordinator_now_ms ()))
         rc = rk_error_set (err, RK_ENOMEM, "no memory for process %u", process);
     if (!rc)
-        rc = s_welcome (self, process, entry.node, err);
+        rc = rk_coordinator_welcome (self, process, entry.node, err);
     if (rc)
         return rc;
     rk_log (RK_LOG_INFO, "JOINED", "node=%u name=%s pid=%u key=%.12s cores=%u joined=%u of=%u", entry.node, entry.name, entry.pid, entry.key,
@@ -144,8 +150,9 @@ rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *
     rk_err_t rc = rk_settings_read (&self->settings, welcome->settings, strlen (welcome->settings), err);
     if (rc)
         return rk_error_wrap (err, RK_EFORMAT, "settings of the run");
-    if (rk_member_join (self->member, self->leader, rk_coordinator_now_ms ()))
+    if (rk_member_join (self->member, welcome->leader, rk_coordinator_now_ms ()))
         return rk_error_set (err, RK_ENOMEM, "no memory for the leader");
+    rk_loop_rename (self->loop, rk_address (RK_ACTOR_COORDINATOR, self->leader), rk_address (RK_ACTOR_COORDINATOR, welcome->leader));
     self->process = welcome->process;
     self->leader = welcome->leader;
     self->token = welcome->token;
@@ -153,18 +160,20 @@ rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *
     rk_host_t host;
     rk_host_look (&host);
     self->leader_pid = host.id == welcome->host && !rk_host_process_gone (welcome->pid) ? welcome->pid : 0;
+    rk_log (RK_LOG_INFO, "WELCOME", "node=%u process=%u leader=%u; others may join at %s, too", welcome->node, welcome->process, welcome->leader,
+            rk_loop_endpoint (self->loop));
     /* Other nodes may be long in coming: the leader's heartbeats are what this process goes by now. */
     rk_coordinator_enter (self, RK_STATE_PROFILE);
     rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
     return RK_OK;
 }
 
-/* A later member of the view has dialed this one: it shows what every member was given. */
+/* A member has dialed this one: a later one of the view, or one that was away. It shows what every member was given. */
 static bool s_meet (rk_coordinator_t *self, const rk_packet_t *packet)
 {
     const uint32_t address = packet->msg.sender, process = rk_address_node (address);
     if (!self->view || rk_address_kind (address) != RK_ACTOR_COORDINATOR || packet->msg.heartbeat.token != self->token ||
-        process <= self->process || process == RK_UNNUMBERED)
+        process == self->process || process == RK_UNNUMBERED)
         return false;
     rk_coordinator_forget (self, address); /* it may have dialed anew */
     return rk_coordinator_know (self, address, packet, NULL) == RK_OK;
@@ -361,7 +370,12 @@ rk_err_t rk_coordinator_on_profile (void *arg, rk_packet_t *packet, rk_error_t *
     }
     if (!self->leads)
         return rk_coordinator_relay_up (self, packet, err);
-    if (origin.kind == RK_FROM_STRANGER || self->state != RK_STATE_PROFILE)
+    if (origin.kind == RK_FROM_STRANGER)
+        return rk_coordinator_refuse (packet, "nobody asked", err);
+    if (rk_coordinator_is_joiner (self, origin.process))
+        return packet->msg.profile.n_nodes == 1 ? rk_coordinator_joiner_profile (self, origin.process, &packet->msg.profile.nodes[0], err)
+                                                : rk_coordinator_refuse (packet, "not one node", err);
+    if (self->state != RK_STATE_PROFILE)
         return rk_coordinator_refuse (packet, "nobody asked", err);
     for (size_t i = 0; i < packet->msg.profile.n_nodes; i++) {
         rk_err_t rc = s_take_profile (self, origin.process, &packet->msg.profile.nodes[i], err);

@@ -26,20 +26,24 @@ const char *rk_coordinator_impostor (const rk_packet_t *packet)
 void rk_coordinator_tell_keys (rk_coordinator_t *self)
 {
     char own[RK_KEY_TEXT];
-    rk_endpoint_t *list = calloc (self->roster.n + 1, sizeof *list);
+    rk_endpoint_t *list = calloc (self->roster.n + self->n_joiners + 1, sizeof *list);
     if (!list || !rk_coordinator_own_key (self, own)[0]) {
         free (list);
         return; /* plain; without memory whoever needs a key will say so */
     }
     size_t n = 0;
     for (uint32_t p = 0; p < self->roster.n; p++) {
-        const char *key = p == RK_FIRST ? own : self->roster.list[p].key;
-        if (key[0])
+        const char *key = p == self->process ? own : self->roster.list[p].key;
+        if (key[0] && !(self->roster.list[p].steps & RK_STEP_LOST))
             list[n++] = (rk_endpoint_t){rk_address (RK_ACTOR_COORDINATOR, p), key};
     }
+    for (uint32_t i = 0; i < self->n_joiners; i++)
+        if (self->joiners[i].entry.key[0])
+            list[n++] = (rk_endpoint_t){rk_address (RK_ACTOR_COORDINATOR, self->joiners[i].process), self->joiners[i].entry.key};
     rk_msg_t msg = {.kind = RK_MSG_KEYS, .keys = {n, list}};
     rk_coordinator_to_parent (self, &msg, NULL, 0);
     rk_coordinator_to_others (self, &msg, NULL, 0);
+    rk_coordinator_to_joiners (self, &msg, NULL, 0);
     free (list);
 }
 

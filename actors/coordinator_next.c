@@ -75,13 +75,15 @@ static rk_err_t s_encode (const rk_view_t *view, uint8_t **bytes_p, size_t *size
 }
 
 /* ---- the first view: everybody who has joined */
-static void s_member_of (const rk_coordinator_t *self, uint32_t process, rk_view_member_t *m)
+static void s_member_of (const rk_coordinator_t *self, uint32_t process, const rk_roster_entry_t *e, rk_view_member_t *m)
 {
-    const rk_roster_entry_t *e = &self->roster.list[process];
     *m = (rk_view_member_t){.id = process, .node = e->node, .pid = e->pid, .cores = e->cores, .host = e->host, .ram_bytes = e->ram_bytes};
     snprintf (m->name, sizeof m->name, "%s", e->name);
     snprintf (m->kernels, sizeof m->kernels, "%s", e->kernels);
     snprintf (m->control, sizeof m->control, "%s", process == self->process ? rk_loop_endpoint (self->loop) : e->control);
+    snprintf (m->key, sizeof m->key, "%s", e->key);
+    if (process == self->process)
+        (void) rk_coordinator_own_key (self, m->key);
 }
 
 rk_err_t rk_coordinator_first_view (rk_coordinator_t *self, const rk_plan_t *plan, uint8_t **bytes_p, size_t *size, rk_error_t *err)
@@ -94,7 +96,7 @@ rk_err_t rk_coordinator_first_view (rk_coordinator_t *self, const rk_plan_t *pla
     view->round = plan->first_round;
     view->next_id = view->next_node = self->roster.n;
     for (uint32_t p = 0; p < self->roster.n; p++)
-        s_member_of (self, p, &view->members[p]);
+        s_member_of (self, p, &self->roster.list[p], &view->members[p]);
     rc = s_encode (view, bytes_p, size, err);
     rk_view_destroy (&view);
     return rc;
@@ -203,18 +205,27 @@ rk_err_t rk_coordinator_guess_profiles (rk_coordinator_t *self, rk_error_t *err)
     return rk_profiles_guess (&self->profiles, self->plan, &self->model, err);
 }
 
-/* Profiles of those who go on. */
+/* Profiles of those who go on, and of those who join. */
 static rk_err_t s_living (rk_coordinator_t *self, rk_profiles_t *table, rk_error_t *err)
 {
     rk_err_t rc = rk_profiles_init (table, self->profiles.n + 1, self->profiles.n_layers);
     if (rc)
         return rk_error_set (err, rc, "no memory for %u profiles", self->profiles.n);
     for (uint32_t i = 0; !rc && i < self->profiles.n; i++)
-        if (s_goes_on (self, self->profiles.nodes[i].id))
+        if (s_goes_on (self, self->profiles.nodes[i].id) || rk_coordinator_joins (self, self->profiles.nodes[i].id))
             rc = rk_profiles_add (table, &self->profiles.nodes[i], self->profiles.n_layers, err);
     for (size_t i = 0; !rc && i < self->profiles.n_links; i++)
         rc = rk_profiles_link (table, &self->profiles.links[i], err);
     return rc;
+}
+
+/* Kernels that everybody has; "" where each process chooses. */
+static const char *s_kernels (const rk_coordinator_t *self)
+{
+    const char *kernels = self->plan->kernels;
+    for (uint32_t i = 0; kernels[0] && i < rk_coordinator_n_joining (self); i++)
+        kernels = rk_roster_lower (kernels, rk_coordinator_joining (self, i)->entry.kernels);
+    return kernels;
 }
 
 static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_error_t *err)
@@ -235,12 +246,12 @@ static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_erro
         rc = rk_profiles_fleet (&table, &fleet, err);
     const uint64_t number = self->view->number + 1;
     if (!rc)
-        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, self->plan->kernels, err);
+        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, s_kernels (self), err);
     if (rc == RK_EPLAN && table.n && (settings.n_layout || strcmp (settings.plan_planner, "auto") != 0)) { /* asked for other nodes than there are */
         settings.n_layout = 0;
         snprintf (settings.plan_planner, sizeof settings.plan_planner, "auto");
         settings.plan_manual[0] = '\0';
-        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, self->plan->kernels, err);
+        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, s_kernels (self), err);
     }
     rk_profiles_clear (&table);
     return rc;
@@ -268,6 +279,8 @@ rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, si
     const int64_t now_ms = rk_coordinator_now_ms ();
     for (uint32_t i = 0; i < self->view->n_members; i++)
         n += rk_membership_goes_on (self->membership, self->view->members[i].id, now_ms);
+    const uint32_t n_stay = n, n_joining = rk_coordinator_n_joining (self);
+    n += n_joining;
     if (!rc && s_pack (&view, n, plan, base, known.n_evaluated, known.redone))
         rc = rk_error_set (err, RK_ENOMEM, "no memory for a view of %u members", n);
     if (!rc) {
@@ -275,9 +288,15 @@ rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, si
         view->round = plan->first_round;
         view->next_id = self->view->next_id;
         view->next_node = self->view->next_node;
-        for (uint32_t i = 0, at = 0; i < self->view->n_members && at < n; i++)
+        for (uint32_t i = 0, at = 0; i < self->view->n_members && at < n_stay; i++)
             if (rk_membership_goes_on (self->membership, self->view->members[i].id, now_ms))
                 view->members[at++] = self->view->members[i];
+        for (uint32_t i = 0; i < n_joining; i++) {
+            const rk_coordinator_joiner_t *j = rk_coordinator_joining (self, i);
+            s_member_of (self, j->process, &j->entry, &view->members[n_stay + i]);
+            view->next_id = j->process + 1;
+            view->next_node = j->entry.node + 1;
+        }
         rc = s_encode (view, bytes_p, size, err);
     }
     rk_view_destroy (&view);

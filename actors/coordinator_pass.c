@@ -72,7 +72,7 @@ void rk_coordinator_finish_evaluation (rk_coordinator_t *self)
         return;
     }
     rk_coordinator_save_now (self);
-    rk_lease_hold (self->leases, self->replan.moves);
+    rk_lease_hold (self->leases, rk_coordinator_wants_change (self) != NULL);
     rk_coordinator_enter (self, RK_STATE_RUN);
     rk_coordinator_consider (self);
     rk_coordinator_serve (self);

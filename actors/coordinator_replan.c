@@ -218,6 +218,10 @@ void rk_coordinator_consider (rk_coordinator_t *self)
 /* ---- changing */
 void rk_coordinator_move (rk_coordinator_t *self)
 {
-    if (self->replan.moves && self->state == RK_STATE_RUN && !rk_lease_beyond (self->leases) && !self->save.under_way)
-        rk_coordinator_want_view (self, "a better plan");
+    const char *why = rk_coordinator_wants_change (self);
+    if (!why || self->state != RK_STATE_RUN || !self->leases || rk_lease_done (self->leases))
+        return;
+    rk_lease_hold (self->leases, true);
+    if (!rk_lease_beyond (self->leases) && !self->save.under_way)
+        rk_coordinator_want_view (self, why);
 }

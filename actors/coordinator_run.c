@@ -7,6 +7,7 @@ void rk_coordinator_begin_run (rk_coordinator_t *self)
     rk_msg_t start = {.kind = RK_MSG_START, .start = {.first_round = self->plan->first_round}};
     rk_coordinator_to_parent (self, &start, NULL, 0);
     rk_coordinator_to_others (self, &start, NULL, 0);
+    rk_coordinator_ask_joiners (self); /* who came before there was a view */
     if (self->interrupted && self->kind == RK_RUN_TRAIN) {
         rk_coordinator_save_and_end (self);
         return;
@@ -162,6 +163,8 @@ rk_err_t rk_coordinator_on_round_applied (void *arg, rk_packet_t *packet, rk_err
     }
     rk_coordinator_save_if_due (self);
     rk_coordinator_consider (self);
+    if (rk_coordinator_wants_change (self))
+        rk_lease_hold (self->leases, true);
     rk_coordinator_serve (self);
     if (self->wants_view)
         rk_coordinator_want_view (self, "at the end of a round");

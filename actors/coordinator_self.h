@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a coordinator, shared by its files: coordinator.c (class, clock), coordinator_known.c (who is
  * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_measure.c (links), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
- * coordinator_pass.c (EVALUATE), coordinator_replan.c (another plan while it runs), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
+ * coordinator_joiners.c (nodes that come while it runs), coordinator_pass.c (EVALUATE), coordinator_replan.c (another plan while it runs), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
@@ -53,6 +53,13 @@ typedef struct {
     bool changed;            /* the profile table: others do not know it yet */
 } rk_coordinator_replan_t;
 
+/* Leader: somebody who wants to take part in a run that has begun. */
+typedef struct {
+    uint32_t process;        /* number given, of the next view */
+    rk_roster_entry_t entry; /* steps: RK_STEP_PROFILING, RK_STEP_PROFILED */
+    int64_t ready_ms;        /* since when it is profiled */
+} rk_coordinator_joiner_t;
+
 /* The save asked for last. */
 typedef struct {
     bool under_way, final, again; /* again: one was wanted meanwhile */
@@ -84,6 +91,9 @@ typedef struct rk_coordinator {
     rk_member_t *member;       /* the other coordinators this one hears from, by process number */
     rk_profiles_t profiles;    /* leader */
     rk_links_table_t links;    /* leader */
+    rk_coordinator_joiner_t *joiners; /* leader; ascending numbers */
+    uint32_t n_joiners, joiner_capacity;
+    bool under_way;            /* follower: the run had begun when this process came */
     uint32_t *hosted;          /* addresses of this process's own actors, as its parent wired them */
     size_t n_hosted;
     bool parent_ready;         /* the parent has connected them all */
@@ -127,7 +137,7 @@ typedef struct rk_coordinator {
     rk_state_t state;
     int64_t state_ms;          /* since */
     rk_patience_t patience;    /* of the state */
-    int64_t now_ms, next_beat_ms, next_line_ms;
+    int64_t now_ms, next_beat_ms, next_line_ms, next_dial_ms;
     /* the end */
     rk_err_t end_code;
     char end_text[256];
@@ -207,9 +217,33 @@ void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address);
 void rk_coordinator_check_stopped (rk_coordinator_t *self);
 void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why);
 void rk_coordinator_late (rk_coordinator_t *self); /* the deadline of the state has passed */
+rk_err_t rk_coordinator_welcome (rk_coordinator_t *self, uint32_t process, uint32_t node, rk_error_t *err) RK_MUST_CHECK;
 /* Once, to somebody who is not known and will not be. */
 void rk_coordinator_answer_stranger (rk_coordinator_t *self, const rk_packet_t *packet, rk_msg_t *msg);
 void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *packet, const char *why);
+
+/* ---- coordinator_joiners.c: nodes that come while a run is under way. Nothing waits for them: they are measured while
+ * others train, and a view that they are in begins between two rounds, so that nothing is done again.      */
+const char *rk_coordinator_unwelcome_now (const rk_coordinator_t *self); /* why nobody may join now; NULL: welcome */
+rk_err_t rk_coordinator_take_joiner (rk_coordinator_t *self, const rk_packet_t *packet, const rk_roster_entry_t *entry,
+                                     rk_error_t *err) RK_MUST_CHECK;
+bool rk_coordinator_is_joiner (const rk_coordinator_t *self, uint32_t process);
+/* It is no joiner any more; why is told to it, too. false: it was none. */
+bool rk_coordinator_drop_joiner (rk_coordinator_t *self, uint32_t process, const char *why);
+void rk_coordinator_ask_joiners (rk_coordinator_t *self); /* for their profiles, one at a time on one machine */
+rk_err_t rk_coordinator_joiner_profile (rk_coordinator_t *self, uint32_t process, const rk_node_profile_t *profile, rk_error_t *err) RK_MUST_CHECK;
+void rk_coordinator_joiners_tick (rk_coordinator_t *self);
+uint32_t rk_coordinator_n_joining (const rk_coordinator_t *self); /* who would be in a view made now */
+const rk_coordinator_joiner_t *rk_coordinator_joining (const rk_coordinator_t *self, uint32_t i);
+bool rk_coordinator_joins (const rk_coordinator_t *self, uint32_t node);
+void rk_coordinator_to_joiners (rk_coordinator_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames);
+/* A view has begun: those in it are told, others are sent to whoever leads. */
+void rk_coordinator_admit_joiners (rk_coordinator_t *self, const uint8_t *bytes, size_t size);
+/* Where members listen, the leader first; to whoever knocks elsewhere, and for the parent, which may have to come again. */
+void rk_coordinator_send_elsewhere (rk_coordinator_t *self, const rk_packet_t *packet);
+void rk_coordinator_note_elsewhere (rk_coordinator_t *self, const rk_view_t *view);
+/* A change that can wait until the open rounds are committed. */
+const char *rk_coordinator_wants_change (const rk_coordinator_t *self); /* why; NULL: none */
 
 /* ---- coordinator_keys.c */
 const char *rk_coordinator_own_key (const rk_coordinator_t *self, char text[RK_KEY_TEXT]); /* "" without encryption */
@@ -231,7 +265,7 @@ rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_
 #define RK_STANDING_BYTES 32 /* committed rounds, view of the plan they are of, passes evaluated, minibatches granted beyond */
 /* ---- coordinator_install.c */
 void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *why);
-void rk_coordinator_left_out (rk_coordinator_t *self); /* others have gone on without this process */
+void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view); /* others have gone on without this process */
 rk_err_t rk_coordinator_own_model (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* the costs of the model */
 rk_err_t rk_coordinator_guess_profiles (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* where none were measured */
 rk_err_t rk_coordinator_copy_model (rk_coordinator_t *self, const rk_model_info_t *model) RK_MUST_CHECK;
@@ -245,7 +279,7 @@ rk_err_t rk_coordinator_wires_begin (rk_coordinator_t *self, const rk_endpoints_
 void rk_coordinator_wires_tick (rk_coordinator_t *self);
 void rk_coordinator_figures_close (rk_coordinator_t *self);
 void rk_coordinator_consider (rk_coordinator_t *self); /* a round has been committed: is there a better plan now? */
-void rk_coordinator_move (rk_coordinator_t *self);     /* to the better one, if everything that was open is committed */
+void rk_coordinator_move (rk_coordinator_t *self);     /* a change that is wanted, once everything that was open is committed */
 
 /* ---- coordinator_status.c */
 int64_t rk_coordinator_status_tick (rk_coordinator_t *self); /* when it has something to do next, ms; INT64_MAX: it has not */

@@ -39,7 +39,7 @@ void rk_coordinator_check_stopped (rk_coordinator_t *self)
     if (self->state != RK_STATE_STOPPING || s_running_stage (self))
         return;
     rk_roster_mark (&self->roster, self->process, RK_STEP_STOPPED);
-    if (!self->leads || rk_roster_all (&self->roster, RK_STEP_STOPPED))
+    if (!self->leads || self->left || rk_roster_all (&self->roster, RK_STEP_STOPPED))
         s_finish (self);
 }
 
@@ -53,6 +53,8 @@ static void s_send_stop (rk_coordinator_t *self)
     }
     if (self->leads && !self->left) /* of a run that goes on without this process it is not the end */
         rk_coordinator_to_others (self, &stop, NULL, 0);
+    if (self->leads && !self->left)
+        rk_coordinator_to_joiners (self, &stop, NULL, 0);
 }
 
 void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...)
@@ -73,6 +75,10 @@ void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt,
 void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why)
 {
     char name[96] = "the leading process";
+    if (rk_coordinator_drop_joiner (self, process, why))
+        return;
+    if (!self->leads && self->under_way && !self->view && self->state < RK_STATE_STOPPING) /* others are there */
+        self->rejoins = true;
     rk_member_leave (self->member, process);
     if (self->leads) {
         rk_roster_name (&self->roster, process, name, sizeof name);
@@ -161,8 +167,10 @@ void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *wh
     rk_coordinator_drive (self);
 }
 
-void rk_coordinator_left_out (rk_coordinator_t *self)
+void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view)
 {
+    if (!self->leaving)
+        rk_coordinator_note_elsewhere (self, view);
     char why[sizeof self->end_text];
     memcpy (why, self->end_text, sizeof why);
     self->left = true;
@@ -211,6 +219,8 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
     rk_origin_t origin = rk_coordinator_origin (self, packet);
     if (origin.kind != RK_FROM_LOCAL && origin.kind != RK_FROM_PROCESS)
         return rk_coordinator_refuse (packet, "it is no member", err);
+    if (origin.kind == RK_FROM_PROCESS && rk_coordinator_drop_joiner (self, origin.process, packet->msg.failed.text))
+        return RK_OK;
     const rk_failed_t *failed = &packet->msg.failed;
     /* The parent knows that the actor's thread has ended; an actor that says so itself may live on. */
     if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
@@ -269,6 +279,8 @@ rk_err_t rk_coordinator_on_stopped (void *arg, rk_packet_t *packet, rk_error_t *
         rk_coordinator_retired (self);
     else if (origin.kind == RK_FROM_LOCAL)
         origin.known->stopped = true;
+    else if (origin.kind == RK_FROM_PROCESS && rk_coordinator_drop_joiner (self, origin.process, "it has left"))
+        return RK_OK;
     else if (origin.kind == RK_FROM_PROCESS || (origin.kind == RK_FROM_LEADER && self->membership)) {
         if (self->membership && self->state < RK_STATE_STOPPING) {
             rk_membership_leaving (self->membership, origin.process, rk_coordinator_now_ms ());

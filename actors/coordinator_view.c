@@ -7,6 +7,7 @@
 #include "actors/host.h"
 
 #define LINE_EVERY_MS 5000
+#define DIAL_EVERY_MS 2000 /* while parked */
 
 /* ---- messages */
 static rk_agreement_t s_body (rk_coordinator_t *self, const rk_agree_msg_t *m)
@@ -113,7 +114,9 @@ static void s_propose (rk_coordinator_t *self)
     uint8_t *bytes = NULL;
     size_t size = 0;
     rk_err_t rc = rk_coordinator_next_view (self, &bytes, &size, &err);
-    if (!rc && self->replan.changed) { /* everybody plans again with the same figures */
+    if (!rc && self->n_joiners) /* before anybody dials */
+        rk_coordinator_tell_keys (self);
+    if (!rc && (self->replan.changed || self->n_joiners)) { /* everybody plans again with the same figures */
         rk_coordinator_send_table (self, true);
         self->replan.changed = false;
     }
@@ -169,7 +172,7 @@ void rk_coordinator_drive (rk_coordinator_t *self)
             s_install_decided (self);
             again = true;
         } else if (state == RK_MEMBERSHIP_LEFT)
-            rk_coordinator_left_out (self);
+            rk_coordinator_left_out (self, self->view);
     }
 }
 
@@ -184,10 +187,30 @@ static void s_look_at_host (rk_coordinator_t *self)
     }
 }
 
+/* Parked: others may have gone on without this process, and have hung up. It calls them, and is told. */
+static void s_dial_silent (rk_coordinator_t *self)
+{
+    rk_error_t err = {RK_OK, ""};
+    if (rk_membership_state (self->membership) != RK_MEMBERSHIP_PARKED || self->now_ms < self->next_dial_ms)
+        return;
+    self->next_dial_ms = self->now_ms + DIAL_EVERY_MS;
+    for (uint32_t i = 0; i < self->view->n_members; i++) {
+        const rk_view_member_t *m = &self->view->members[i];
+        if (m->id != self->process && !rk_membership_is_dead (self->membership, m->id) &&
+            !rk_membership_is_alive (self->membership, m->id, self->now_ms) &&
+            rk_loop_connect (self->loop, rk_address (RK_ACTOR_COORDINATOR, m->id), m->control, &err))
+            rk_log (RK_LOG_DEBUG, "UNSENT", "%s", err.text);
+    }
+}
+
 void rk_coordinator_view_tick (rk_coordinator_t *self)
 {
-    if (self->now_ms >= self->next_beat_ms)
+    if (self->now_ms >= self->next_beat_ms) {
         s_look_at_host (self);
+        s_dial_silent (self);
+        rk_coordinator_joiners_tick (self);
+        rk_coordinator_move (self); /* a joiner may have waited long enough for others */
+    }
     rk_membership_tick (self->membership, self->now_ms);
     rk_coordinator_drive (self);
     if (self->membership)

@@ -29,8 +29,10 @@ void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent)
     rk_frame_t frame = {.bytes = links, .size = self->profiles.n_links * 4 * sizeof *links};
     if (to_parent)
         rk_coordinator_to_parent (self, &msg, &frame, links != NULL);
-    if (links || !self->profiles.n_links) /* half a table would make another plan */
+    if (links || !self->profiles.n_links) { /* half a table would make another plan */
         rk_coordinator_to_others (self, &msg, &frame, links != NULL);
+        rk_coordinator_to_joiners (self, &msg, &frame, links != NULL);
+    }
     free (links);
     free (nodes);
 }
@@ -185,7 +187,7 @@ rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *er
         return s_tell_wired (self, packet, err);
     if (self->state > RK_STATE_WIRING && origin.kind == RK_FROM_PROCESS) /* told again meanwhile */
         return RK_OK;
-    if (!(parent || origin.kind == RK_FROM_PROCESS) || self->state != RK_STATE_WIRING)
+    if (!(parent || (origin.kind == RK_FROM_PROCESS && origin.process < self->roster.n)) || self->state != RK_STATE_WIRING)
         return rk_coordinator_refuse (packet, "not expected", err);
     code = rk_coordinator_of_view (self, packet, err);
     if (code || self->roster.list[origin.process].steps & RK_STEP_WIRED)
@@ -210,10 +212,28 @@ rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *er
     return RK_OK;
 }
 
+/* Where members of a run that is under way listen, for the parent. Who has asked at one that does not lead, asks there; so
+ * does a joiner that was not taken in.                                                                    */
+static rk_err_t s_take_places (rk_coordinator_t *self, rk_packet_t *packet)
+{
+    rk_coordinator_to_parent (self, &packet->msg, NULL, 0);
+    const bool again = self->state == RK_STATE_GATHER || self->under_way;
+    self->under_way = true;
+    if (again) {
+        self->rejoins = true;
+        rk_coordinator_end (self, RK_EPEER, "%s leads, not %s", packet->msg.peers.list[0].endpoint, self->join);
+    }
+    return RK_OK;
+}
+
 rk_err_t rk_coordinator_on_peers (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
-    if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER || self->state != RK_STATE_WIRING)
+    const rk_endpoints_t *list = &packet->msg.peers;
+    const bool from_leader = rk_coordinator_origin (self, packet).kind == RK_FROM_LEADER;
+    if (from_leader && !self->view && list->n && rk_address_kind (list->list[0].address) == RK_ACTOR_COORDINATOR)
+        return s_take_places (self, packet);
+    if (!from_leader || self->state != RK_STATE_WIRING)
         return rk_coordinator_refuse (packet, "not from the leader, or before a plan", err);
     rk_err_t rc = rk_coordinator_of_view (self, packet, err);
     if (rc || self->has_peers)
@@ -233,7 +253,7 @@ void rk_coordinator_step_ready (rk_coordinator_t *self, uint32_t process, uint64
                             (unsigned long long) digest, (unsigned long long) self->plan->digest);
         return;
     }
-    if (self->roster.list[process].steps & RK_STEP_READY)
+    if (process >= self->roster.n || (self->roster.list[process].steps & RK_STEP_READY))
         return;
     rk_roster_mark (&self->roster, process, RK_STEP_READY);
     rk_coordinator_progress (self);

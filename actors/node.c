@@ -81,8 +81,21 @@ static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *
     return rc ? rc : rk_links_unpack (&self->table, packet, err);
 }
 
+/* Coordinators: where to come again. */
+static void s_note_places (rk_node_t *self, const rk_endpoints_t *peers)
+{
+    self->places->n = 0;
+    for (size_t i = 0; i < peers->n && self->places->n < RK_NODE_PLACES; i++)
+        rk_node_seen_from (peers->list[i].endpoint, self->leader_host, self->places->list[self->places->n++], RK_NODE_ENDPOINT);
+}
+
 static rk_err_t s_on_peers (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
+    const rk_endpoints_t *peers = &packet->msg.peers;
+    if (peers->n && rk_address_kind (peers->list[0].address) == RK_ACTOR_COORDINATOR) {
+        s_note_places (self, peers);
+        return RK_OK;
+    }
     return rk_node_connect_all (self, &packet->msg.peers, err);
 }
 
@@ -271,12 +284,15 @@ static void s_fill_result (rk_node_t *self)
         r->seconds = (double) (self->stop_ns - self->start_ns) * 1e-9;
 }
 
-rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *interrupted, rk_node_result_t *result,
-                      rk_error_t *err)
+typedef struct {
+    bool rejoins, trained;
+} s_life_t;
+
+/* From joining to the end, or until the run has gone on without this process. */
+static rk_err_t s_live (const rk_node_config_t *config, rk_node_places_t *places, const volatile bool *interrupted,
+                        rk_node_result_t *result, s_life_t *life, rk_error_t *err)
 {
-    rk_node_result_t unused;
-    rk_node_t self = {.config = config, .interrupted = interrupted, .result = result ? result : &unused};
-    *self.result = (rk_node_result_t){0};
+    rk_node_t self = {.config = config, .places = places, .interrupted = interrupted, .result = result};
     rk_error_t first = {RK_OK, ""};
     rk_err_t rc = config->join ? rk_node_open_follower (&self, &first) : rk_node_open_leader (&self, &first);
     if (!rc)
@@ -286,10 +302,48 @@ rk_err_t rk_node_run (const rk_node_config_t *config, const volatile bool *inter
         rc = first.code;
     }
     s_fill_result (&self);
-    if (!rc && config->kind == RK_RUN_PROFILE && result) {
+    if (!rc && config->kind == RK_RUN_PROFILE) {
         result->profiles = self.table;
         self.table = (rk_profiles_t){0};
     }
+    life->rejoins = self.over && self.rejoins && !self.told && places->n;
+    life->trained = self.plan != NULL;
     s_close (&self);
     return rc ? rk_error_set (err, rc, "%s", first.text[0] ? first.text : rk_strerror (rc)) : RK_OK;
+}
+
+#define MOST_VISITS 50  /* one after the other without taking part */
+#define VISIT_EVERY_MS 200
+
+/* Whoever led comes again as a node. */
+static void s_come_again (rk_node_config_t *config, const rk_node_places_t *places, const s_life_t *life, const char *why)
+{
+    if (!config->join)
+        *config = (rk_node_config_t){.join = places->list[0], .speed = 1, .insecure = config->insecure, .keys = config->keys, .model = config->model,
+                                     .data = config->data, .identity = config->identity, .json = config->json, .quiet = config->quiet};
+    if (life->trained)
+        rk_log (RK_LOG_WARNING, "REJOINS", "at=%s %s", places->list[0], why);
+}
+
+rk_err_t rk_node_run (const rk_node_config_t *given, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err)
+{
+    rk_node_config_t config = *given;
+    rk_node_places_t places = {.n = 0};
+    for (int visits = 0;; visits++) {
+        rk_node_result_t unused = {0};
+        s_life_t life = {false, false};
+        rk_error_t why = {RK_OK, ""};
+        rk_err_t rc = s_live (&config, &places, interrupted, &unused, &life, &why);
+        visits = life.trained ? 0 : visits;
+        if (!life.rejoins || visits == MOST_VISITS || (interrupted && *interrupted)) {
+            if (result)
+                *result = unused;
+            else
+                rk_profiles_clear (&unused.profiles);
+            return rc ? rk_error_set (err, rc, "%s", why.text) : RK_OK;
+        }
+        s_come_again (&config, &places, &life, why.text);
+        if (visits)
+            zmq_poll (NULL, 0, VISIT_EVERY_MS);
+    }
 }

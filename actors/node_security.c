@@ -82,14 +82,20 @@ static rk_err_t s_enrol (rk_node_t *self, char *address, size_t size, uint8_t ke
     return rc == RK_EPEER ? RK_OK : rc;
 }
 
-static rk_err_t s_meet_leader (rk_node_t *self, const char *folder, rk_error_t *err)
+/* Whom it joins, and for how long it knocks. */
+typedef struct {
+    const char *join, *folder;
+    int64_t patience_ms; /* 0: as long as one who waits for a leader to start */
+} s_door_t;
+
+static rk_err_t s_meet_leader (rk_node_t *self, const s_door_t *door, rk_error_t *err)
 {
     char address[RK_TICKET_ADDRESS], key_text[RK_KEY_TEXT];
     uint8_t key[RK_KEY_BYTES];
     rk_error_t refusal = {RK_OK, ""};
-    rk_err_t rc = rk_ticket_is (self->config->join) ? s_enrol (self, address, sizeof address, key, &refusal, err)
-                                                    : rk_keyring_address (folder, self->config->join, self->identity.public_key, address, sizeof address, key, err);
-    rk_knock_t knock = {.identity = &self->identity, .address = address, .leader = key, .interrupted = self->interrupted};
+    rk_err_t rc = rk_ticket_is (door->join) ? s_enrol (self, address, sizeof address, key, &refusal, err)
+                                            : rk_keyring_address (door->folder, door->join, self->identity.public_key, address, sizeof address, key, err);
+    rk_knock_t knock = {.identity = &self->identity, .address = address, .leader = key, .interrupted = self->interrupted, .patience_ms = door->patience_ms};
     if (!rc)
         rc = rk_knock (&knock, err);
     if (rc == RK_EPEER && refusal.code)
@@ -101,32 +107,47 @@ static rk_err_t s_meet_leader (rk_node_t *self, const char *folder, rk_error_t *
     return rk_gate_admit (self->identity.gate, key_text, err);
 }
 
-static rk_err_t s_meet_plain (rk_node_t *self, bool ticket, rk_error_t *err)
+static rk_err_t s_meet_plain (rk_node_t *self, const s_door_t *door, rk_error_t *err)
 {
-    rk_err_t rc = ticket ? rk_error_set (err, RK_EINVAL, "a ticket is for encrypted runs; leave --insecure out")
-                         : s_check_plain (self, self->config->join, err);
-    rk_knock_t knock = {.identity = &self->identity, .address = self->join, .interrupted = self->interrupted};
+    rk_err_t rc = rk_ticket_is (door->join) ? rk_error_set (err, RK_EINVAL, "a ticket is for encrypted runs; leave --insecure out")
+                                            : s_check_plain (self, door->join, err);
+    rk_knock_t knock = {.identity = &self->identity, .address = self->join, .interrupted = self->interrupted, .patience_ms = door->patience_ms};
     return rc || !rk_endpoint_is_tcp (self->join) ? rc : rk_knock (&knock, err);
 }
+
+static rk_err_t s_meet (rk_node_t *self, const s_door_t *door, rk_error_t *err)
+{
+    snprintf (self->join, sizeof self->join, "%s", door->join);
+    if (self->identity.plain)
+        return s_meet_plain (self, door, err);
+    if (!rk_ticket_is (door->join) && !rk_endpoint_is_tcp (door->join)) /* ipc: the file's permissions decide */
+        return RK_OK;
+    return s_meet_leader (self, door, err);
+}
+
+#define AGAIN_MS 3000 /* for a member of a run that this process was in, or was sent to */
 
 rk_err_t rk_node_secure_follower (rk_node_t *self, rk_error_t *err)
 {
     const rk_node_config_t *c = self->config;
-    char folder[RK_KEYRING_PATH];
-    rk_err_t rc = RK_OK;
-    bool ticket = rk_ticket_is (c->join);
-    snprintf (self->join, sizeof self->join, "%s", c->join);
-    if (!ticket)
-        rc = rk_node_check_endpoint (c->join, err);
-    if (!rc && c->insecure) {
+    char folder[RK_KEYRING_PATH] = "";
+    rk_err_t rc = rk_ticket_is (c->join) ? RK_OK : rk_node_check_endpoint (c->join, err);
+    if (!rc && c->insecure)
         self->identity = rk_identity_plain;
-        return s_meet_plain (self, ticket, err);
-    }
-    if (!rc)
+    else if (!rc)
         rc = s_open_own (self, folder, err);
-    if (rc || (!ticket && !rk_endpoint_is_tcp (c->join))) /* ipc: the file's permissions decide */
+    if (rc)
         return rc;
-    return s_meet_leader (self, folder, err);
+    for (size_t i = 0; i < self->places->n; i++) {
+        const s_door_t known = {.join = self->places->list[i], .folder = folder, .patience_ms = AGAIN_MS};
+        rc = s_meet (self, &known, err);
+        if (!rc || rc == RK_ECANCELED)
+            return rc;
+    }
+    const s_door_t given = {.join = c->join, .folder = folder, .patience_ms = self->places->n ? AGAIN_MS : 0};
+    if (self->places->n && rk_ticket_is (c->join)) /* used up: nobody is there who knows this node */
+        return rc;
+    return s_meet (self, &given, err);
 }
 
 void rk_node_unsecure (rk_node_t *self)

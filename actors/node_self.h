@@ -24,8 +24,16 @@ typedef struct {
     bool ended;
 } rk_node_actor_t;
 
+/* Where other members of the run listened last; it outlives a life of this process in the run. */
+#define RK_NODE_PLACES 16
+typedef struct {
+    char list[RK_NODE_PLACES][RK_NODE_ENDPOINT];
+    size_t n;
+} rk_node_places_t;
+
 typedef struct {
     const rk_node_config_t *config;
+    rk_node_places_t *places;
     const volatile bool *interrupted;
     rk_node_result_t *result;
     /* what the run is about */

@@ -202,6 +202,15 @@ rk_err_t rk_loop_listen (rk_loop_t *loop, uint32_t address, rk_error_t *err)
     return code;
 }
 
+void rk_loop_rename (rk_loop_t *loop, uint32_t address, uint32_t to)
+{
+    rk_loop_peer_t *peer = s_peer (loop, address);
+    if (!peer || address == to)
+        return;
+    rk_loop_forget (loop, to);
+    s_peer (loop, address)->address = to;
+}
+
 void rk_loop_forget (rk_loop_t *loop, uint32_t address)
 {
     rk_loop_peer_t *peer = s_peer (loop, address);

@@ -80,6 +80,30 @@ rk_err_t rk_profiles_add (rk_profiles_t *table, const rk_profile_t *profile, siz
     return RK_OK;
 }
 
+void rk_profiles_drop (rk_profiles_t *table, uint32_t id)
+{
+    const uint32_t at = s_place (table, id);
+    if (at == table->n || table->nodes[at].id != id)
+        return;
+    free ((void *) table->nodes[at].forward_ns);
+    memmove (table->nodes + at, table->nodes + at + 1, (table->n - at - 1) * sizeof *table->nodes);
+    table->n--;
+    s_changed (table);
+}
+
+rk_err_t rk_profiles_put (rk_profiles_t *table, const rk_profile_t *profile, size_t n_layers, rk_error_t *err)
+{
+    rk_profiles_drop (table, profile->id);
+    if (table->n == table->capacity) {
+        rk_profile_t *nodes = realloc (table->nodes, (table->n + 8) * sizeof *nodes);
+        if (!nodes)
+            return rk_error_set (err, RK_ENOMEM, "profile of node %u", profile->id);
+        table->nodes = nodes;
+        table->capacity = table->n + 8;
+    }
+    return rk_profiles_add (table, profile, n_layers, err);
+}
+
 #define GUESS_NS 1000 /* of a layer, and one for every so many floats */
 #define GUESS_FLOATS 16
 

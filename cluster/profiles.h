@@ -20,6 +20,9 @@ void rk_profiles_clear (rk_profiles_t *table);
  * machine has), RK_ESTATE (a second profile of a node, or more than capacity).                            */
 rk_err_t rk_profiles_add (rk_profiles_t *table, const rk_profile_t *profile, size_t n_layers,
                           rk_error_t *err) RK_MUST_CHECK;
+/* The same in place of what the table has of that node, with room made for one more. errors: RK_EFORMAT, RK_ENOMEM. */
+rk_err_t rk_profiles_put (rk_profiles_t *table, const rk_profile_t *profile, size_t n_layers, rk_error_t *err) RK_MUST_CHECK;
+void rk_profiles_drop (rk_profiles_t *table, uint32_t id);
 /* Profiles of a plan's nodes where nobody measured any: as strong as the plan says, layers cost what they hold. */
 rk_err_t rk_profiles_guess (rk_profiles_t *table, const rk_plan_t *plan, const rk_model_info_t *model, rk_error_t *err) RK_MUST_CHECK;
 /* A measured link; replaces an older figure of the same two nodes in the same direction. The nodes need not be in the

@@ -142,3 +142,8 @@ const char *rk_roster_kernels (const rk_roster_t *roster, bool bf16)
     }
     return s_kernels[lowest];
 }
+
+const char *rk_roster_lower (const char *one, const char *other)
+{
+    return s_kernels[s_rank (s_rank (one) < s_rank (other) ? one : other)];
+}

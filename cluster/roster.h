@@ -55,5 +55,6 @@ uint32_t rk_roster_next_profile (const rk_roster_t *roster);
 /* The lowest common kernel set: the best one that every process has; with factors rounded to bfloat16 only if
  * asked for.                                                                                              */
 const char *rk_roster_kernels (const rk_roster_t *roster, bool bf16);
+const char *rk_roster_lower (const char *one, const char *other); /* the kernel set of these two that both have */
 
 #endif

@@ -12,7 +12,7 @@
 #define RK_VIEW_MAX_MEMBERS 4096u
 #define RK_VIEW_NAME 32
 #define RK_VIEW_CONTROL 256
-#define RK_VIEW_KEY 48 /* a public key as text (Z85, 40 characters), or "" */
+#define RK_VIEW_KEY 65 /* a public key as text (hexadecimal, 64 digits), or "" */
 
 typedef struct {
     uint32_t id;      /* given at joining, ascending, never twice in a run: a restarted process is a new member */

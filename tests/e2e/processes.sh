@@ -153,7 +153,7 @@ interrupted_leader () {
 }
 
 a_late_node () {
-    start 1 "${small[@]}" --passes 100000 --set fleet.layout=1 --set run.dir=run
+    start 1 "${small[@]}" --passes 100000 --set fleet.layout=1 --set run.dir=run --set net.on_loss=stop
     progress
     expect 1 "already" "$rookery" node --join "$address"
 }
