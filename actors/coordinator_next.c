@@ -262,16 +262,18 @@ rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, si
     s_known_t known = s_know (self);
     const rk_plan_t *old = self->plan, *base = s_base_of (self, &known);
     uint64_t first_f = rk_round_cursor (old, known.committed);
-    if (base && !s_covers (self, base)) { /* nobody has it all: from the beginning, which needs nobody */
-        rk_log (RK_LOG_WARNING, "STATE-LOST", "view=%llu a part of the state after %llu rounds was with the lost alone; training begins anew",
-                (unsigned long long) self->view->number, (unsigned long long) known.committed);
-        known = (s_known_t){.redone = known.redone + first_f};
+    uint32_t n_shards = rk_shard_is_on (&old->settings) ? rk_shard_count (old) : 0;
+    if (base && !s_covers (self, base)) {
+        rk_plan_cursor_t back;
+        if (rk_coordinator_back_to (self, known.committed, &back) && n_shards)
+            n_shards = back.n_shards ? back.n_shards : n_shards;
+        known = (s_known_t){.committed = back.first_round, .redone = known.redone + (first_f - back.first_f),
+                            .n_evaluated = back.first_f / old->minibatches_per_pass};
         base = NULL;
-        first_f = 0;
+        first_f = back.first_f;
     }
     rk_plan_t *plan = NULL;
     rk_err_t rc = s_make_plan (self, &plan, err);
-    const uint32_t n_shards = rk_shard_is_on (&old->settings) ? rk_shard_count (old) : 0;
     if (!rc)
         rc = rk_plan_set_cursor (plan, known.committed, first_f, n_shards, err);
     rk_view_t *view = NULL;

@@ -242,6 +242,8 @@ void rk_coordinator_admit_joiners (rk_coordinator_t *self, const uint8_t *bytes,
 /* Where members listen, the leader first; to whoever knocks elsewhere, and for the parent, which may have to come again. */
 void rk_coordinator_send_elsewhere (rk_coordinator_t *self, const rk_packet_t *packet);
 void rk_coordinator_note_elsewhere (rk_coordinator_t *self, const rk_view_t *view);
+/* ---- coordinator_back.c: where the run goes back to when nobody has a part of its state; false: to the beginning. */
+bool rk_coordinator_back_to (const rk_coordinator_t *self, uint64_t committed, rk_plan_cursor_t *cursor);
 /* A change that can wait until the open rounds are committed. */
 const char *rk_coordinator_wants_change (const rk_coordinator_t *self); /* why; NULL: none */
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  * From a plan to running, connected actors.                                                               */
+#include <unistd.h>
+
+#include "actors/checkpoint.h"
 #include "actors/checkpointer.h"
 #include "actors/feeder.h"
 #include "actors/node_self.h"
@@ -182,16 +185,26 @@ static rk_err_t s_build_node (rk_node_t *self, uint32_t node, rk_error_t *err)
     return rc;
 }
 
+/* The checkpoint that the plan goes on from: a later view may go back to one that this run has written. */
+static const char *s_resumed (const rk_node_t *self, char path[RK_CHECKPOINT_PATH])
+{
+    if (self->base || !self->plan->first_round)
+        return NULL;
+    rk_checkpoint_path (self->settings.run_dir, self->plan->first_round, path);
+    return self->plan->view > 1 && access (path, R_OK) == 0 ? path : self->config->resume;
+}
+
 static rk_err_t s_build_checkpointer (rk_node_t *self, rk_error_t *err)
 {
     const rk_node_config_t *c = self->config;
+    char resumed[RK_CHECKPOINT_PATH];
     place_t place = s_place (self);
     bool train = c->kind == RK_RUN_TRAIN;
     rk_checkpointer_config_t config = {.plan = self->plan, .model = self->model, .bind = place.bind, .identity = &self->identity,
                                        .coordinator = self->coordinator, .observer = self->observer,
                                        .run_dir = train ? self->settings.run_dir : NULL, .predictions = c->predictions,
                                        .predictions_json = c->predictions_json,
-                                       .keep = self->settings.save_keep, .resume = c->resume,
+                                       .keep = self->settings.save_keep, .resume = s_resumed (self, resumed),
                                        .n_predictions = c->kind == RK_RUN_PREDICT ? self->n_forward_only : 0};
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_checkpointer_new (&actor, &config, err);

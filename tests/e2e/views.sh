@@ -104,7 +104,26 @@ a_follower_leaves () {
     whole 80
 }
 
+# One cluster, and the node with all parameters dies: the run goes back to the last checkpoint.
+the_only_owner_dies () {
+    local i pid
+    start 2 "${small[@]}" --passes 60 --set fleet.layout=2 --set save.every=16 --set average.mode=drained --set train.lr=0.02
+    passed leader.out 20
+    pid=$(sed -n 's/.* JOINED node=0 .* pid=\([0-9]*\) .*/\1/p' leader.err)
+    kill -9 "$pid"
+    end_of "$leader" "the leader"
+    for i in 0 1; do
+        [ "${node[i]}" = "$pid" ] || end_of "${node[i]}" "node $i"
+    done
+    whole 60
+    grep -q "STATE-LOST view=1 .* goes back to the checkpoint of round [1-9]" leader.err || { cat leader.err >&2; fail "nothing is told of the checkpoint"; }
+    grep -q "VIEW view=2 members=2 .* from_round=[1-9]" leader.err || fail "not from a checkpoint"
+    [ "$(field redone leader.out)" -ge 1 ] || fail "nothing was trained again"
+    [ "$(field rounds leader.out)" = $((60 * samples / 32 / 8)) ] || fail "$(field rounds leader.out) rounds"
+}
+
 run_case a_follower_dies a_follower_dies
+run_case the_only_owner_dies the_only_owner_dies
 run_case the_leader_dies the_leader_dies
 run_case all_but_one_die all_but_one_die
 run_case a_follower_leaves a_follower_leaves
