@@ -29,6 +29,9 @@ typedef struct {
     size_t self_size; /* zeroed before open */
     rk_err_t (*open) (void *self, rk_loop_t *loop, const void *config, rk_error_t *err); /* in the actor's thread; config valid until it returns */
     void (*close) (void *self);                    /* also after a failed open; idempotent */
+    /* After a failure that would end the loop: the actor goes on for what it can still give (it has nothing else to do),
+     * until its parent ends it. NULL: the loop ends.                                                       */
+    void (*linger) (void *self);
     /* At most one unit of work (one kernel-sized step); returns ns to wait for messages before it wants to be
      * called again: 0 = poll without waiting, RK_FOREVER = only after a message.                           */
     int64_t (*work) (void *self, int64_t now_ns, rk_err_t *code, rk_error_t *err);

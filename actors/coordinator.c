@@ -154,6 +154,8 @@ static int64_t s_work (void *arg, int64_t now_ns, rk_err_t *code, rk_error_t *er
     int64_t next_ms = INT64_MAX;
     if (s_has_others (self))
         next_ms = s_tick_others (self);
+    const int64_t restart_ms = rk_coordinator_restart_tick (self);
+    next_ms = restart_ms < next_ms ? restart_ms : next_ms;
     const int64_t status_ms = rk_coordinator_status_tick (self);
     next_ms = status_ms < next_ms ? status_ms : next_ms;
     if (self->state == RK_STATE_GATHER && (self->n_processes || !self->leads)) {

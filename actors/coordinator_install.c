@@ -64,6 +64,11 @@ static rk_err_t s_watch (rk_coordinator_t *self, const rk_view_t *view, const ui
     return rc;
 }
 
+rk_err_t rk_coordinator_watch_alone (rk_coordinator_t *self, rk_error_t *err)
+{
+    return self->membership ? RK_OK : s_watch (self, self->view, NULL, 0, err);
+}
+
 /* ---- what was of the view before */
 static void s_reset (rk_coordinator_t *self)
 {
@@ -77,6 +82,7 @@ static void s_reset (rk_coordinator_t *self)
     memset (&self->save, 0, sizeof self->save);
     rk_panel_clear (&self->panel);
     rk_lease_table_destroy (&self->leases);
+    self->restart_ms = 0;
     self->parent_ready = self->told_wired = self->has_peers = self->told_ready = self->moved = self->retiring = self->wants_view = false;
     rk_coordinator_forget_plan (self);
 }
@@ -86,15 +92,18 @@ static void s_send_plan (rk_coordinator_t *self, const rk_view_t *view)
 {
     const size_t n_plan = rk_plan_encode (self->plan, NULL, 0), n_base = self->base ? rk_plan_encode (self->base, NULL, 0) : 0;
     uint8_t *bytes = malloc (n_plan + n_base + 1);
-    uint64_t *nodes = calloc (view->n_members, sizeof *nodes);
+    const uint32_t n_alone = self->base && !self->n_processes ? self->base->n_nodes : 0;
+    uint64_t *nodes = calloc (view->n_members + n_alone, sizeof *nodes);
     if (bytes && nodes) {
         rk_plan_encode (self->plan, bytes, n_plan);
         if (self->base)
             rk_plan_encode (self->base, bytes + n_plan, n_base);
         rk_msg_t msg = {.kind = RK_MSG_PLAN, .plan = {.digest = self->plan->digest, .leader = self->leader, .goes_on = self->base != NULL, .redone = self->redone, .nodes = nodes}};
-        for (uint32_t i = 0; i < view->n_members; i++)
+        for (uint32_t i = 0; i < view->n_members && self->n_processes; i++)
             if (view->members[i].node != RK_ROSTER_NO_NODE)
                 nodes[msg.plan.n_nodes++] = view->members[i].node;
+        for (uint32_t i = 0; i < n_alone; i++) /* one process has them all */
+            nodes[msg.plan.n_nodes++] = self->base->nodes[i];
         const rk_frame_t frames[2] = {{.bytes = bytes, .size = n_plan}, {.bytes = bytes + n_plan, .size = n_base}};
         rk_coordinator_to_parent (self, &msg, frames, 1 + msg.plan.goes_on);
         msg.plan.goes_on = false;

@@ -128,6 +128,8 @@ static s_known_t s_know (const rk_coordinator_t *self)
 
 static bool s_goes_on (const rk_coordinator_t *self, uint32_t node)
 {
+    if (!self->n_processes) /* alone: all nodes are here */
+        return true;
     for (uint32_t i = 0; i < self->view->n_members; i++)
         if (self->view->members[i].node == node && node != RK_ROSTER_NO_NODE &&
             rk_membership_goes_on (self->membership, self->view->members[i].id, rk_coordinator_now_ms ()))
@@ -228,8 +230,27 @@ static const char *s_kernels (const rk_coordinator_t *self)
     return kernels;
 }
 
+/* Nobody goes and nobody comes, and no better plan is wished for: something is only started again. */
+static bool s_same_members (const rk_coordinator_t *self)
+{
+    for (uint32_t i = 0; i < self->view->n_members; i++)
+        if (!rk_membership_goes_on (self->membership, self->view->members[i].id, rk_coordinator_now_ms ()))
+            return false;
+    return !self->replan.moves && !rk_coordinator_n_joining (self);
+}
+
+static rk_err_t s_same_plan (const rk_coordinator_t *self, rk_plan_t **plan_p, rk_error_t *err)
+{
+    if (rk_plan_copy (plan_p, self->plan))
+        return rk_error_set (err, RK_ENOMEM, "no memory for a plan of %u nodes", self->plan->n_nodes);
+    (*plan_p)->view = self->view->number + 1;
+    return RK_OK;
+}
+
 static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_error_t *err)
 {
+    if (s_same_members (self))
+        return s_same_plan (self, plan_p, err);
     rk_profiles_t table = {0};
     rk_fleet_t fleet;
     rk_settings_t settings = self->plan->settings;

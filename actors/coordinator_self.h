@@ -15,6 +15,7 @@
 #include "cluster/patience.h"
 #include "cluster/profiles.h"
 #include "cluster/observed.h"
+#include "cluster/restart.h"
 #include "cluster/roster.h"
 #include "cluster/watch.h"
 #include "compute/model.h"
@@ -143,7 +144,9 @@ typedef struct rk_coordinator {
     char end_text[256];
     bool interrupted;
     bool leaving, left, rejoins; /* this process goes: announced; the others have gone on; as a new member it may come back */
-    uint32_t n_failures;       /* of actors of this process */
+    rk_restart_t restart;      /* of actors of this process */
+    int64_t restart_ms;        /* when a view is wished for in which they are started again; 0: none failed; INT64_MAX: it was */
+    char restart_why[200];
 } rk_coordinator_t;
 
 /* ---- coordinator.c */
@@ -215,6 +218,9 @@ uint32_t rk_coordinator_deal_evaluation (rk_coordinator_t *self, uint32_t cluste
 void rk_coordinator_end (rk_coordinator_t *self, rk_err_t code, const char *fmt, ...) RK_PRINTF (3, 4);
 void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address);
 void rk_coordinator_check_stopped (rk_coordinator_t *self);
+/* Coordinator_restart.c: true when the run survives that failure. */
+bool rk_coordinator_survives (rk_coordinator_t *self, rk_origin_t origin, const rk_packet_t *packet);
+int64_t rk_coordinator_restart_tick (rk_coordinator_t *self); /* when it has something to do, ms; INT64_MAX: it has not */
 void rk_coordinator_lost (rk_coordinator_t *self, uint32_t process, const char *why);
 void rk_coordinator_late (rk_coordinator_t *self); /* the deadline of the state has passed */
 rk_err_t rk_coordinator_welcome (rk_coordinator_t *self, uint32_t process, uint32_t node, rk_error_t *err) RK_MUST_CHECK;
@@ -266,6 +272,8 @@ rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_
                                     rk_error_t *err) RK_MUST_CHECK;
 #define RK_STANDING_BYTES 32 /* committed rounds, view of the plan they are of, passes evaluated, minibatches granted beyond */
 /* ---- coordinator_install.c */
+/* A process alone in its view makes the next one by itself: with a membership of its own until then. */
+rk_err_t rk_coordinator_watch_alone (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
 void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *why);
 void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view); /* others have gone on without this process */
 rk_err_t rk_coordinator_own_model (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK; /* the costs of the model */

@@ -153,8 +153,6 @@ static void s_count_out (rk_coordinator_t *self, uint32_t node)
 }
 
 /* ---- what does not end a run: others go on */
-#define MOST_FAILURES 5 /* of actors in one process, before it leaves */
-
 void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *why)
 {
     self->leaving = true;
@@ -181,38 +179,6 @@ void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view)
         rk_coordinator_end (self, RK_EPEER, "the others have gone on without this process");
 }
 
-/* True when the run survives it. An actor that fails is built again, in a new view of the same members; a process
- * where one fails again and again, or that cannot build what a new plan wants of it, leaves.              */
-static bool s_survives (rk_coordinator_t *self, rk_origin_t origin, const rk_packet_t *packet)
-{
-    const rk_failed_t *failed = &packet->msg.failed;
-    if (!self->membership || self->state >= RK_STATE_STOPPING || self->state < RK_STATE_WIRING)
-        return false;
-    if (self->state == RK_STATE_WIRING && self->view->number == 1)
-        return false;
-    if (self->state == RK_STATE_VIEW || (packet->msg.view && packet->msg.view != self->view->number))
-        return true;
-    char text[200];
-    snprintf (text, sizeof text, "%.199s", failed->text);
-    if (origin.kind != RK_FROM_LOCAL) {
-        char name[96], why[320];
-        rk_roster_name (&self->roster, origin.process, name, sizeof name);
-        snprintf (why, sizeof why, "%s failed: %s", name, text);
-        rk_coordinator_want_view (self, why);
-        return true;
-    }
-    rk_log (RK_LOG_WARNING, "FAILED", "process=%u %s", self->process, text);
-    if (self->state == RK_STATE_WIRING || ++self->n_failures > MOST_FAILURES)
-        rk_coordinator_leave (self, RK_EPEER, text);
-    else if (self->leads)
-        rk_coordinator_want_view (self, text);
-    else {
-        rk_msg_t msg = {.kind = RK_MSG_FAILED, .failed = {.node = failed->node, .text = text}};
-        rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &msg, NULL, 0);
-    }
-    return true;
-}
-
 rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
@@ -225,7 +191,7 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
     /* The parent knows that the actor's thread has ended; an actor that says so itself may live on. */
     if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
         s_count_out (self, failed->node);
-    if (s_survives (self, origin, packet))
+    if (rk_coordinator_survives (self, origin, packet))
         return RK_OK;
     if (!self->leads) /* the leader answers with Stop to everybody */
         rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &packet->msg, NULL, 0);

@@ -9,11 +9,12 @@
 
 /* ---- sorting of codes */
 
-static void s_tell_coordinator (rk_loop_t *loop, const char *text)
+static void s_tell_coordinator (rk_loop_t *loop, rk_err_t code, const char *text)
 {
     if (loop->klass->kind == RK_ACTOR_COORDINATOR || !rk_loop_connected (loop, RK_TO_COORDINATOR))
         return;
-    rk_msg_t msg = {.kind = RK_MSG_FAILED, .failed = {.node = rk_address_node (loop->address), .text = text}};
+    rk_msg_t msg = {.kind = RK_MSG_FAILED, .failed = {.node = rk_address_node (loop->address), .text = text, .actor = loop->address,
+                                                      .final = code == RK_ENONFINITE}};
     if (rk_loop_send (loop, RK_TO_COORDINATOR, &msg, NULL, 0, NULL) != RK_OK)
         rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
 }
@@ -34,15 +35,18 @@ static void s_sort (rk_loop_t *loop, rk_err_t code, const rk_error_t *err)
     case RK_EPEER:
     case RK_ETIMEDOUT:
         rk_log (RK_LOG_WARNING, "PEER", "actor=%s node=%u %s", who, node, text);
-        s_tell_coordinator (loop, text);
+        s_tell_coordinator (loop, code, text);
         break;
     case RK_ECANCELED:
         loop->ended = true;
         break;
     default:
-        s_tell_coordinator (loop, text);
+        s_tell_coordinator (loop, code, text);
         rk_loop_say (loop, "FAILED", code, text);
-        loop->ended = true;
+        if (loop->klass->linger)
+            loop->klass->linger (loop->self);
+        else
+            loop->ended = true;
     }
 }
 

@@ -41,11 +41,11 @@ rk_err_t rk_node_send (rk_node_t *self, rk_msg_t *msg, rk_error_t *err)
 }
 
 /* ---- failure of this process's own doing */
-static void s_fail (rk_node_t *self, uint32_t node, rk_err_t code, const char *text)
+static void s_fail (rk_node_t *self, uint32_t actor, uint32_t node, rk_err_t code, const char *text)
 {
     if (!self->first.code)
         rk_error_set (&self->first, code, "%s", text);
-    rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.node = node, .text = text}};
+    rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.node = node, .text = text, .actor = actor, .final = code == RK_ENONFINITE}};
     rk_error_t err;
     if (rk_node_send (self, &failed, &err))
         rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
@@ -162,7 +162,7 @@ static void s_take_message (rk_node_t *self)
         rc = rk_error_set (&err, RK_EFORMAT, "%s is not for a node", rk_msg_kind_name (self->packet->msg.kind));
     /* From one's own coordinator there is no harmless error: without this step there is no run. */
     if (rc)
-        s_fail (self, self->node, rc, err.text[0] ? err.text : rk_strerror (rc));
+        s_fail (self, rk_address (RK_ACTOR_NODE, 0), self->node, rc, err.text[0] ? err.text : rk_strerror (rc));
     rk_packet_clear (self->packet);
 }
 
@@ -173,14 +173,17 @@ static void s_take_word (rk_node_t *self, rk_node_actor_t *a)
     rk_error_t err = {RK_OK, ""};
     while (rk_actor_said (a->actor, word, sizeof word, &err)) {
         bool coordinator = rk_address_kind (a->address) == RK_ACTOR_COORDINATOR;
-        a->ended = true;
+        const bool failed = strcmp (word, "FAILED") == 0;
+        a->ended = !failed || rk_address_kind (a->address) != RK_ACTOR_STAGE; /* that one still has its states to give */
         if (coordinator) {
             self->over = true;
             self->rejoins = strcmp (word, "REJOIN") == 0;
-            if (err.code && !self->first.code)
+            if (!err.code) /* what failed was started again */
                 self->first = err;
-        } else if (strcmp (word, "FAILED") == 0)
-            s_fail (self, rk_address_node (a->address), err.code, err.text);
+            else if (!self->first.code)
+                self->first = err;
+        } else if (failed)
+            s_fail (self, a->address, rk_address_node (a->address), err.code, err.text);
     }
 }
 

@@ -39,6 +39,7 @@ typedef struct {
     const char *resume;         /* leader: checkpoint from which the run goes on, as settings or plan say; NULL: none */
     rk_plan_cursor_t cursor;    /* leader, with resume: where it goes on */
     const char *predictions;    /* file for predictions, "-": stdout */
+    uint32_t stage_fails, reducer_fails; /* tests only: so often that actor of its first node fails, each time after some rounds */
     bool predictions_json;      /* one JSON object per sample instead of CSV */
 } rk_node_config_t;
 

@@ -115,6 +115,16 @@ static size_t s_donors (const rk_node_t *self, uint32_t node, rk_stage_donor_t d
     return n_tied ? 2 : 1;
 }
 
+/* For tests of supervision. */
+static bool s_is_to_fail (const rk_node_t *self, uint32_t node, uint32_t times, uint32_t *n)
+{
+    const uint32_t first = self->follows ? self->node : self->plan->nodes[0];
+    if (node != first || *n >= times)
+        return false;
+    ++*n;
+    return true;
+}
+
 static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
 {
     place_t place = s_place (self);
@@ -128,6 +138,8 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
                                 .observer = self->observer,
                                 .initial = self->config->initial,
                                 .tells = rk_settings_replans (&self->plan->settings)};
+    if (s_is_to_fail (self, node, self->config->stage_fails, &self->n_stage_failed))
+        config.corrupt = RK_CORRUPT_FAILS;
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &config.n_donors, err);
     config.donors = donors;
@@ -150,6 +162,8 @@ static rk_err_t s_build_reducer (rk_node_t *self, uint32_t node, rk_error_t *err
                                   .identity = &self->identity,
                                   .coordinator = self->coordinator,
                                   .observer = self->observer};
+    if (s_is_to_fail (self, node, self->config->reducer_fails, &self->n_reducer_failed))
+        config.corrupt = RK_CORRUPT_FAILS;
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_reducer_new (&actor, &config, err);
     return rc ? rc : s_keep (self, actor, &place, false, err);

@@ -66,6 +66,7 @@ typedef struct {
     zsock_t *control;       /* DEALER to the coordinator */
     rk_packet_t *packet;
     uint64_t seq;
+    uint32_t n_stage_failed, n_reducer_failed; /* tests: how often they were built to fail */
     bool told;              /* of the interrupt */
     bool over;              /* the coordinator has said how it ended */
     bool rejoins;           /* ... and that this process may come back as a new member */

@@ -139,6 +139,8 @@ static void s_read_snapshot (rk_reducer_self_t *self)
 
 static rk_err_t s_begin (rk_reducer_self_t *self, rk_error_t *err)
 {
+    if (self->corrupt == RK_CORRUPT_FAILS && self->round >= self->plan->first_round + RK_CORRUPT_FAILS_AFTER)
+        return rk_error_set (err, RK_ESTATE, "a reducer fails, as its test wants");
     self->waiting = false;
     self->running = true;
     self->heard_ns = rk_now_ns ();

@@ -27,6 +27,7 @@ static const rk_actor_class_t s_class = {
     .self_size = sizeof (rk_stage_t),
     .open = rk_stage_open,
     .close = rk_stage_close,
+    .linger = rk_stage_linger,
     .work = rk_stage_work,
     .on = s_on,
     .commands = s_commands,

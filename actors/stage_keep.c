@@ -229,6 +229,13 @@ rk_err_t rk_stage_return (rk_stage_t *self, uint64_t rounds, rk_error_t *err)
     return rk_stage_begin_round (self, rounds, err);
 }
 
+void rk_stage_linger (void *self_)
+{
+    rk_stage_t *self = self_;
+    self->stopped = true;
+    self->next = NULL;
+}
+
 rk_err_t rk_stage_retire (void *self_, char **words, rk_error_t *err)
 {
     rk_stage_t *self = self_;

@@ -77,6 +77,9 @@ float *rk_stage_plane (const rk_stage_t *self, rk_plane_t plane); /* where a pla
 /* Command: computes no more and gives its states to whoever takes over; from now on a keeper by address. */
 rk_err_t rk_stage_retire (void *self, char **words, rk_error_t *err);
 
+/* After a failure: its states can still be taken over. */
+void rk_stage_linger (void *self);
+
 /* ---- stage_take.c */
 /* Begins to take over; until everything is here the stage computes nothing. config->donors cover its own range and the
  * copy of a tied tensor. errors: RK_EINVAL (they do not), RK_ENOMEM.                                       */

@@ -76,6 +76,8 @@ rk_err_t rk_stage_check_round (rk_stage_t *self, rk_error_t *err)
     if (code != RK_OK || self->n_settled < self->n_closed) /* verdicts are still on their way */
         return code;
     uint64_t round = self->round;
+    if (self->corrupt == RK_CORRUPT_FAILS && round >= self->plan->first_round + RK_CORRUPT_FAILS_AFTER)
+        return rk_error_set (err, RK_ESTATE, "stage %u fails, as its test wants", self->index);
     if (!rk_stage_tied_end_round (self, round, &code, err) || code != RK_OK)
         return code;
     if (self->reducer) {

@@ -299,6 +299,12 @@ static const rk_setting_row_t s_rows[] = {
      .fallback = "", .help = "where nodes of other processes join; empty: nowhere"},
     {.key = "net.on_loss", CHOICE (net_on_loss, s_losses), .allowed = "continue | stop", .fallback = "continue",
      .help = "a process is lost: the others go on from the last committed round, or the run ends"},
+    {.key = "net.restarts", INTEGER (net_restarts, 0, 1000000), .allowed = "0 <= N <= 1000000", .fallback = "5",
+     .help = "times in a row that failed actors of a process are started again; then it leaves the run, or ends it if it is alone"},
+    {.key = "net.restart_ms", INTEGER (net_restart_ms, 1, 30000), .allowed = "1 <= N <= 30000", .fallback = "200",
+     .help = "milliseconds before the first restart, times 1/2 to 3/2; twice as long before each next one, up to 30 s"},
+    {.key = "net.restart_forget", INTEGER (net_restart_forget, 1, 1000000), .allowed = "1 <= N <= 1000000", .fallback = "600",
+     .help = "seconds without a failure after which earlier ones count no more"},
 };
 
 const rk_setting_row_t *rk_setting_rows (size_t *n_rows)

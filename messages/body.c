@@ -70,7 +70,7 @@
 #define SAVE_REQUEST(N, S, L) N (round) N (final) N (model) S (control)
 #define SAVED(N, S, L) N (round) N (digest) S (path) S (error)
 #define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)
-#define FAILED(N, S, L) N (node) S (text)
+#define FAILED(N, S, L) N (node) S (text) N (actor) N (final)
 #define STOP(N, S, L) N (code) S (reason)
 #define PROBE(N, S, L) N (round) N (cluster) N (stage) N (n_tensors) S (names) N (exact)
 #define CONTROL(N, S, L) N (round) N (value)

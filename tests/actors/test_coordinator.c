@@ -194,6 +194,22 @@ static void test_hello_after_start_is_answered (void **state)
     s_end (&c);
 }
 
+/* ---- supervision: the actors of the plan are ended, and built again in the next view */
+static void test_failed_actor_is_started_again (void **state)
+{
+    (void) state;
+    cast_t c;
+    s_start (&c, true, 0);
+    s_wire (&c);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_FAILED, .failed = {2, "stage 2: no memory", rk_address (RK_ACTOR_STAGE, 2), false}}, NULL, 0);
+    s_hear (&c.parent, RK_MSG_RETIRE);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_STOPPED}, NULL, 0);
+    const rk_msg_t *plan = s_hear (&c.parent, RK_MSG_PLAN);
+    assert_int_equal (plan->view, 2);
+    assert_int_equal (plan->plan.redone, 0);
+    s_end (&c);
+}
+
 /* ---- ends before the end */
 static void test_failed_actor_ends_the_run (void **state)
 {
@@ -201,7 +217,7 @@ static void test_failed_actor_ends_the_run (void **state)
     cast_t c;
     s_start (&c, true, 0);
     s_wire (&c);
-    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_FAILED, .failed = {2, "stage 2: no memory"}}, NULL, 0);
+    s_say (&c.parent, (rk_msg_t){.kind = RK_MSG_FAILED, .failed = {2, "stage 2: no memory", 0, true}}, NULL, 0);
     for (int s = 0; s < 4; s++) {
         const rk_msg_t *stop = s_hear (&c.stages[s], RK_MSG_STOP);
         assert_int_equal (stop->stop.code, 1);
@@ -450,6 +466,7 @@ int main (void)
         cmocka_unit_test (test_overlapped_opens_one_ahead),
         cmocka_unit_test (test_refuses),
         cmocka_unit_test (test_hello_after_start_is_answered),
+        cmocka_unit_test (test_failed_actor_is_started_again),
         cmocka_unit_test (test_failed_actor_ends_the_run),
         cmocka_unit_test (test_wrong_digest_ends_the_run),
         cmocka_unit_test (test_every_state_has_a_deadline),

@@ -188,6 +188,53 @@ static void test_refuses (void **state)
     assert_int_equal (rk_node_run (&config, NULL, NULL, &err), RK_EINVAL);
 }
 
+/* ---- supervision */
+static rk_err_t s_run_failing (const fixture_t *f, const rk_settings_t *s, const layout_t *layout, uint32_t stages, uint32_t reducers,
+                               rk_node_result_t *result, rk_error_t *err)
+{
+    rk_plan_t *plan = s_plan (f, s, layout);
+    rk_node_config_t config = {.settings = *s, .plan = plan, .model = f->model, .data = f->data, .quiet = true,
+                               .stage_fails = stages, .reducer_fails = reducers};
+    rk_err_t rc = rk_node_run (&config, NULL, result, err);
+    rk_plan_destroy (&plan);
+    return rc;
+}
+
+/* Actors that fail are started again from the last committed round: the same bits as if nothing had happened. */
+static void test_failed_actors_restart (void **state)
+{
+    static const layout_t *const layouts[] = {&s_1, &s_2x2};
+    for (int l = 0; l < 2; l++) {
+        rk_settings_t s = s_settings (RK_AVERAGE_DRAINED);
+        s.net_restart_ms = 1;
+        const rk_node_result_t quiet = s_run (*state, &s, layouts[l]);
+        for (int what = 0; what < 1 + l; what++) {
+            rk_node_result_t r;
+            rk_error_t err = {0};
+            if (s_run_failing (*state, &s, layouts[l], what ? 0 : 2, what ? 2 : 0, &r, &err))
+                fail_msg ("%s", err.text);
+            assert_int_equal (r.params_digest, quiet.params_digest);
+            assert_int_equal (r.samples, quiet.samples);
+        }
+    }
+}
+
+/* Beyond the limit the run ends and says what failed. */
+static void test_failing_again_and_again (void **state)
+{
+    rk_settings_t s = s_settings (RK_AVERAGE_DRAINED);
+    s.net_restart_ms = 1;
+    s.net_restarts = 2;
+    rk_node_result_t r;
+    rk_error_t err = {0};
+    assert_int_not_equal (s_run_failing (*state, &s, &s_2x2, 3, 0, &r, &err), RK_OK);
+    assert_non_null (strstr (err.text, "as its test wants"));
+    s.net_restarts = 3;
+    err = (rk_error_t){0};
+    if (s_run_failing (*state, &s, &s_2x2, 3, 0, &r, &err))
+        fail_msg ("%s", err.text);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +242,8 @@ int main (void)
         cmocka_unit_test (test_one_two_three), cmocka_unit_test (test_drained_repeats),
         cmocka_unit_test (test_interrupt),     cmocka_unit_test (test_evaluation_only),
         cmocka_unit_test (test_refuses),
+        cmocka_unit_test (test_failed_actors_restart),
+        cmocka_unit_test (test_failing_again_and_again),
     };
     return cmocka_run_group_tests (tests, s_setup, s_teardown);
 }
