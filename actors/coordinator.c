@@ -197,6 +197,7 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
 {
     self->settings = *config->settings;
     self->cursor = config->cursor;
+    snprintf (self->relay, sizeof self->relay, "%s", config->relay ? config->relay : "");
     self->cursor.control = config->cursor.control ? strdup (config->cursor.control) : NULL;
     uint32_t n_nodes = self->n_processes ? self->n_processes : self->settings.n_fleet ? self->settings.n_fleet : 1;
     rk_err_t rc = rk_coordinator_copy_model (self, config->model);

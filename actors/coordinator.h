@@ -50,6 +50,7 @@ typedef struct {
     const char *join;              /* follower: endpoint of the leader's inbox */
     const char *name;              /* follower: what it is called; leader: may be NULL */
     const char *observer;
+    const char *relay;             /* leader: for members that others cannot reach; NULL: none */
     const rk_identity_t *identity; /* for tcp (actor.h) */
     rk_run_kind_t kind;
     uint64_t n_forward_only;       /* RK_RUN_EVAL, RK_RUN_PREDICT: minibatches */

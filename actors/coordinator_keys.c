@@ -56,19 +56,21 @@ rk_err_t rk_coordinator_on_keys (void *arg, rk_packet_t *packet, rk_error_t *err
     return RK_OK;
 }
 
-/* The gate has let in a ticket; the loop lets it say this and nothing else. */
+/* The gate has let in a ticket; the loop lets it say this and nothing else. Whoever comes with the key it says is known, and
+ * is told where the relay is.                                                                              */
 rk_err_t rk_coordinator_on_enrol (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
     const size_t prefix = sizeof RK_GATE_TICKET - 1;
-    if (strncmp (packet->user, RK_GATE_TICKET, prefix) != 0)
-        return rk_coordinator_refuse (packet, "it has no ticket", err);
+    const bool ticket = strncmp (packet->user, RK_GATE_TICKET, prefix) == 0;
+    if (!ticket && strcmp (packet->user, packet->msg.enrol.key) != 0)
+        return rk_coordinator_refuse (packet, "it has no ticket, and comes with another key", err);
     rk_error_t why = {RK_OK, ""};
-    if (rk_gate_redeem (rk_loop_identity (self->loop)->gate, packet->user + prefix, packet->msg.enrol.key, &why)) {
+    if (ticket && rk_gate_redeem (rk_loop_identity (self->loop)->gate, packet->user + prefix, packet->msg.enrol.key, &why)) {
         rk_coordinator_refuse_stranger (self, packet, why.text);
         return RK_OK;
     }
-    rk_msg_t msg = {.kind = RK_MSG_ENROLLED};
+    rk_msg_t msg = {.kind = RK_MSG_ENROLLED, .enrolled = {self->relay}};
     rk_coordinator_answer_stranger (self, packet, &msg);
     return RK_OK;
 }

@@ -83,7 +83,7 @@ typedef struct rk_coordinator {
     uint32_t n_processes;      /* others */
     uint64_t n_forward_only;
     int64_t patience_ms;
-    char join[256], name[32];
+    char join[256], name[32], relay[256];
     uint32_t leader_pid;       /* follower: 0 when the leader is not a process this one can see */
     /* who is there */
     rk_known_t *known;

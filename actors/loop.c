@@ -2,6 +2,7 @@
  * The actor's half: sockets, the poll loop, dispatch by table, and the one place where handlers' codes are
  * sorted. Nothing is allocated per message.                                                                */
 #include "actors/loop.h"
+#include "actors/relay/tunnel.h"
 #include "actors/security/gate.h"
 
 #define BURST 64                    /* messages taken from one socket before work gets its turn */
@@ -110,6 +111,15 @@ static rk_err_t s_bind (rk_loop_t *loop, const char *endpoint, rk_error_t *err)
     return rc;
 }
 
+/* Where the inbox is, for those who cannot reach it: at the relay. */
+static rk_err_t s_expose (rk_loop_t *loop, rk_error_t *err)
+{
+    if (!loop->has_identity || !loop->identity.tunnel[0] || !rk_endpoint_is_tcp (loop->endpoint))
+        return RK_OK;
+    snprintf (loop->bound, sizeof loop->bound, "%s", loop->endpoint);
+    return rk_tunnel_expose (loop->identity.tunnel, loop->bound, loop->endpoint, sizeof loop->endpoint, err);
+}
+
 /* Where the inbox is: tcp with the key of who answers there. */
 static rk_err_t s_find_endpoint (rk_loop_t *loop, rk_error_t *err)
 {
@@ -121,7 +131,7 @@ static rk_err_t s_find_endpoint (rk_loop_t *loop, rk_error_t *err)
         loop->endpoint[n] = '/';
         rk_key_text (loop->identity.public_key, loop->endpoint + n + 1);
     }
-    return RK_OK;
+    return s_expose (loop, err);
 }
 
 static rk_err_t s_open_inbox (rk_loop_t *loop, const char *bind, rk_error_t *err)
@@ -176,6 +186,8 @@ void rk_loop_close (rk_loop_t *loop)
         free (loop->peers[i].endpoint);
     }
     s_unwatch (loop);
+    if (loop->bound[0])
+        rk_tunnel_hide (loop->identity.tunnel, loop->bound);
     zsock_destroy (&loop->inbox);
     rk_identity_forget (&loop->identity);
     free (loop->peers);

@@ -47,6 +47,7 @@ struct rk_loop {
     int hwm;
     rk_identity_t identity;    /* of all sockets */
     bool has_identity;         /* without one there is no tcp */
+    char bound[RK_LOOP_ENDPOINT]; /* where it really is, if it is advertised at a relay; else "" */
     bool watched, guarded;     /* the gate hears of the inbox's connections; and the inbox encrypts */
     rk_packet_t *packet;       /* received into again and again */
     rk_loop_peer_t *peers;

@@ -263,6 +263,7 @@ static void s_close (rk_node_t *self)
                                             RK_ACTOR_COORDINATOR};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         s_stop_kind (self, order[i]);
+    rk_node_unreach (self);
     rk_node_unsecure (self);
     zsock_destroy (&self->control);
     rk_packet_destroy (&self->packet);

@@ -18,6 +18,9 @@
 #include "compute/data.h"
 #include "compute/model.h"
 
+/* AUTO: directly if the leader's machine can dial this one, else through the leader's relay. */
+typedef enum { RK_REACH_AUTO = 0, RK_REACH_DIRECT, RK_REACH_RELAY } rk_reach_t;
+
 typedef struct {
     rk_settings_t settings;     /* leader */
     const rk_plan_t *plan;      /* leader, optional: skip profiling */
@@ -29,6 +32,7 @@ typedef struct {
     const char *name;           /* follower's name; NULL: host name and pid */
     double speed;               /* follower: declared, 0 = 1 */
     uint64_t ram_mb;            /* follower: declared, 0 = measured */
+    rk_reach_t reach;           /* follower: how others reach it */
     unsigned insecure;          /* 0: tcp is encrypted; 1: plain on loopback; 2: plain anywhere */
     const char *keys;           /* folder of keys and allowed certificates; NULL: the user's (~/.config/rookery) */
     const rk_identity_t *identity; /* optional: the program has a gate already, which serves all its nodes */

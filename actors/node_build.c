@@ -82,7 +82,8 @@ static place_t s_place (const rk_node_t *self)
     place_t place = {.both = false};
     const char *transport = rk_node_transport (self);
     rk_endpoint_unique (place.bind, sizeof place.bind, transport, self->host);
-    place.both = strcmp (transport, "inproc") != 0 && strcmp (self->settings.net_transport, "inproc") == 0;
+    /* what others reach by a relay would come back by it */
+    place.both = strcmp (transport, "inproc") != 0 && (strcmp (self->settings.net_transport, "inproc") == 0 || self->tunnel);
     if (place.both)
         rk_endpoint_unique (place.local, sizeof place.local, "inproc", NULL);
     return place;

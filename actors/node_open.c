@@ -219,6 +219,8 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     self->n_forward_only = c->kind == RK_RUN_TRAIN || c->kind == RK_RUN_PROFILE ? 0 : (rk_data_n (self->data, RK_SPLIT_TEST) + batch - 1) / batch;
     rc = rk_node_secure_leader (self, err);
     if (!rc)
+        rk_node_open_relay (self);
+    if (!rc)
         rc = rk_node_start_observer (self, NULL, err);
     rk_coordinator_config_t config = {.settings = &self->settings,
                                       .identity = &self->identity,
@@ -229,6 +231,7 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
                                       .n_processes = c->n_processes,
                                       .bind = c->n_processes ? c->listen : NULL,
                                       .observer = self->observer,
+                                      .relay = self->relay ? rk_relay_endpoint (self->relay) : NULL,
                                       .kind = c->kind,
                                       .n_forward_only = self->n_forward_only};
     if (!rc)
@@ -251,6 +254,9 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
         return rc;
     rk_node_host_of (self->join, self->leader_host, sizeof self->leader_host);
     rk_node_interface (self->leader_host, self->host, sizeof self->host);
+    rc = rk_node_reach (self, err);
+    if (rc)
+        return rc;
     rk_endpoint_unique (self->observer, sizeof self->observer, "inproc", NULL);
     char name[32];
     char machine[20] = "node";

@@ -82,6 +82,27 @@ static rk_err_t s_enrol (rk_node_t *self, char *address, size_t size, uint8_t ke
     return rc == RK_EPEER ? RK_OK : rc;
 }
 
+#define ANSWER_MS 15000
+#define NOBODY 0xffffff /* a process without a number */
+
+/* Is somebody there who lets this node in, and where is the relay? */
+static rk_err_t s_knock (rk_node_t *self, const rk_knock_t *knock, rk_error_t *err)
+{
+    char key[RK_KEY_TEXT] = "";
+    rk_packet_t *packet = NULL;
+    if (!self->identity.plain)
+        rk_key_text (self->identity.public_key, key);
+    const rk_msg_t question = {.kind = RK_MSG_ENROL, .sender = rk_address (RK_ACTOR_COORDINATOR, NOBODY), .seq = 1, .enrol = {key}};
+    rk_err_t rc = rk_packet_new (&packet);
+    rc = rc ? rk_error_set (err, rc, "no memory for a packet") : rk_knock_ask (knock, &question, ANSWER_MS, packet, err);
+    if (!rc && packet->msg.kind != RK_MSG_ENROLLED)
+        rc = rk_error_set (err, RK_EPEER, "%s answers with %s", knock->address, rk_msg_kind_name (packet->msg.kind));
+    if (!rc)
+        snprintf (self->leader_relay, sizeof self->leader_relay, "%s", packet->msg.enrolled.relay);
+    rk_packet_destroy (&packet);
+    return rc;
+}
+
 /* Whom it joins, and for how long it knocks. */
 typedef struct {
     const char *join, *folder;
@@ -97,7 +118,7 @@ static rk_err_t s_meet_leader (rk_node_t *self, const s_door_t *door, rk_error_t
                                             : rk_keyring_address (door->folder, door->join, self->identity.public_key, address, sizeof address, key, err);
     rk_knock_t knock = {.identity = &self->identity, .address = address, .leader = key, .interrupted = self->interrupted, .patience_ms = door->patience_ms};
     if (!rc)
-        rc = rk_knock (&knock, err);
+        rc = s_knock (self, &knock, err);
     if (rc == RK_EPEER && refusal.code)
         *err = refusal;
     if (rc)
@@ -112,7 +133,7 @@ static rk_err_t s_meet_plain (rk_node_t *self, const s_door_t *door, rk_error_t 
     rk_err_t rc = rk_ticket_is (door->join) ? rk_error_set (err, RK_EINVAL, "a ticket is for encrypted runs; leave --insecure out")
                                             : s_check_plain (self, door->join, err);
     rk_knock_t knock = {.identity = &self->identity, .address = self->join, .interrupted = self->interrupted, .patience_ms = door->patience_ms};
-    return rc || !rk_endpoint_is_tcp (self->join) ? rc : rk_knock (&knock, err);
+    return rc || !rk_endpoint_is_tcp (self->join) ? rc : s_knock (self, &knock, err);
 }
 
 static rk_err_t s_meet (rk_node_t *self, const s_door_t *door, rk_error_t *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a running node, shared by its files: node.c (run, poll, end), node_open.c (settings, data,
- * model, the actors every process has), node_security.c (keys), node_build.c (the actors of a plan), node_endpoints.c (addresses).
+ * model, the actors every process has), node_security.c (keys), node_build.c (the actors of a plan), node_endpoints.c (addresses),
+ * node_reach.c (how others reach it).
  * thread: the caller of rk_node_run.                                                                      */
 #ifndef RK_ACTORS_NODE_SELF_H
 #define RK_ACTORS_NODE_SELF_H
@@ -8,6 +9,8 @@
 #include "actors/modelinfo.h"
 #include "actors/node.h"
 #include "actors/node_endpoints.h"
+#include "actors/relay/relay.h"
+#include "actors/relay/tunnel.h"
 #include "actors/security/gate.h"
 #include "actors/stage.h"
 #include "cluster/profiles.h"
@@ -51,6 +54,9 @@ typedef struct {
     /* who this is */
     rk_identity_t identity;
     rk_gate_t *gate;        /* NULL: plain, or the program's own */
+    rk_relay_t *relay;      /* leader: for those that others cannot reach; NULL: it listens on this machine only */
+    rk_tunnel_t *tunnel;    /* follower: others cannot reach it; NULL: they can */
+    char leader_relay[RK_NODE_ENDPOINT]; /* follower: the leader's, as it says; "": none */
     char join[RK_NODE_ENDPOINT]; /* follower: the leader's address with its key */
     /* where */
     bool follows;           /* it has joined another */
@@ -77,6 +83,12 @@ typedef struct {
 /* ---- node_endpoints.c */
 /* The transport between processes: "inproc" when there is only one. */
 const char *rk_node_transport (const rk_node_t *self);
+
+/* ---- node_reach.c */
+void rk_node_open_relay (rk_node_t *self); /* the leader, if it listens beyond this machine; after its keys */
+/* The follower, who knows the leader: decides where its inboxes will be found, before any is opened. */
+rk_err_t rk_node_reach (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_node_unreach (rk_node_t *self);    /* after all actors, before the gate */
 
 /* ---- node_open.c */
 rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Whom a loop can send to and whom it listens to: DEALERs by address, learned ways back, the poll list. */
 #include "actors/loop.h"
+#include "actors/node_endpoints.h"
 
 #define LINGER_MS 1000 /* a goodbye has this long to get out after the actor ended */
 
@@ -132,8 +133,10 @@ rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoin
     rk_err_t code = s_secure (loop, peer->socket, endpoint, plain, err);
     if (code)
         return code;
-    if (zmq_connect (peer->socket, plain) != 0)
-        return rk_error_set (err, RK_EIO, "cannot connect to %s: %s", plain, zmq_strerror (errno));
+    char seen[RK_LOOP_ENDPOINT];
+    rk_node_seen_from (plain, loop->has_identity ? loop->identity.any : "", seen, sizeof seen);
+    if (zmq_connect (peer->socket, seen) != 0)
+        return rk_error_set (err, RK_EIO, "cannot connect to %s: %s", seen, zmq_strerror (errno));
     if (rk_loop_list_items (loop) != RK_OK)
         return rk_error_set (err, RK_ENOMEM, "no memory to poll %zu peers", loop->n_peers);
     return RK_OK;

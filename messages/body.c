@@ -82,6 +82,7 @@
 #define ENROL(N, S, L) S (key)
 #define STATUS_REQUEST(N, S, L) N (alone)
 #define WAITS(N, S, L) N (actor) N (what) N (from) N (f) N (round) N (ms)
+#define ENROLLED(N, S, L) S (relay)
 
 PLAIN_BODY (activation, ACTIVATION)
 PLAIN_BODY (gradient, GRADIENT)
@@ -124,6 +125,7 @@ PLAIN_BODY (link_measured, LINK_MEASURED)
 PLAIN_BODY (enrol, ENROL)
 PLAIN_BODY (status_request, STATUS_REQUEST)
 PLAIN_BODY (waits, WAITS)
+PLAIN_BODY (enrolled, ENROLLED)
 
 /* ---- bodies without fields */
 static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
@@ -137,13 +139,6 @@ static rk_err_t s_put_retire (const rk_msg_t *msg, rk_body_t *body)
 {
     (void) msg;
     rk__retire__init (&body->retire);
-    return RK_OK;
-}
-
-static rk_err_t s_put_enrolled (const rk_msg_t *msg, rk_body_t *body)
-{
-    (void) msg;
-    rk__enrolled__init (&body->enrolled);
     return RK_OK;
 }
 
@@ -452,7 +447,7 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (LINK_MEASURED, "LinkMeasured", link_measured),
     ROW (KEYS, "Keys", keys),
     ROW (ENROL, "Enrol", enrol),
-    [RK_MSG_ENROLLED] = {"Enrolled", RK__ENVELOPE__BODY_ENROLLED, s_put_enrolled, s_get_nothing},
+    ROW (ENROLLED, "Enrolled", enrolled),
     [RK_MSG_STOPPED] = {"Stopped", RK__ENVELOPE__BODY_STOPPED, s_put_stopped, s_get_nothing},
 };
 

@@ -222,6 +222,11 @@ static rk_err_t s_enrol (const rk_msg_t *msg, rk_error_t *err)
     return rk_text_check ("key", msg->enrol.key, MAX_KEY, false, err);
 }
 
+static rk_err_t s_enrolled (const rk_msg_t *msg, rk_error_t *err)
+{
+    return rk_text_check ("relay", msg->enrolled.relay, MAX_ENDPOINT, false, err);
+}
+
 static rk_err_t s_lease_request (const rk_msg_t *msg, rk_error_t *err)
 {
     return s_list ("lease", msg->lease_request.n, err);
@@ -366,6 +371,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_ENROL] = s_enrol,
     [RK_MSG_WAITS] = s_waits,
     [RK_MSG_STATUS] = s_status,
+    [RK_MSG_ENROLLED] = s_enrolled,
 };
 
 rk_err_t rk_check_msg (const rk_msg_t *msg, rk_error_t *err)

@@ -129,6 +129,7 @@ typedef struct {
     uint32_t process; uint64_t committed, n_rounds, f, n_f, per_pass, milli_rate, redone; const char *reason; uint64_t reason_ms;
     size_t n_members; const rk_status_member_t *members; size_t n_waits; const rk_waits_t *waits;
 } rk_status_t;
+typedef struct { const char *relay; } rk_enrolled_t;
 
 typedef struct {
     rk_msg_kind_t kind;
@@ -144,7 +145,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
-        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_status_request_t status_request; rk_waits_t waits; rk_status_t status; rk_endpoints_t keys; rk_enrol_t enrol;
+        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_status_request_t status_request; rk_waits_t waits; rk_status_t status; rk_endpoints_t keys; rk_enrol_t enrol; rk_enrolled_t enrolled;
         rk_link_request_t link_request; rk_link_probe_t link_probe; rk_link_echo_t link_echo; rk_link_measured_t link_measured;
     };
 } rk_msg_t;

@@ -19,6 +19,7 @@ static const rk_option_t s_options[] = {
     {"listen", "ENDPOINT", "wait for other processes there, as net.listen (tcp://127.0.0.1:5600)"},
     {"nodes", "N", "how many `rookery node` processes will join"},
     {"join", "ENDPOINT|TICKET", "address of the process that runs `rookery train --listen`, or a ticket"},
+    {"reach", "auto|direct|relay", "how others reach this node: through the leader if it is behind NAT (default auto: as the leader finds)"},
     {"name", "NAME", "name of this node (default: host name and process id)"},
     {"speed", "S", "declared strength, 0 < S <= 1 (default 1: this machine as it is)"},
     {"ram", "MB", "memory this node may use (default: what the machine has)"},

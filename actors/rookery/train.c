@@ -124,6 +124,18 @@ int rk_command_train (const rk_args_t *args)
     return code ? rk_program_fail_run (&err) : RK_EXIT_DONE;
 }
 
+static rk_err_t s_reach (const rk_args_t *args, rk_reach_t *reach, rk_error_t *err)
+{
+    static const char *const words[] = {[RK_REACH_AUTO] = "auto", [RK_REACH_DIRECT] = "direct", [RK_REACH_RELAY] = "relay"};
+    const char *word = rk_args_get (args, "reach");
+    for (int i = 0; i < 3; i++)
+        if (!word || !strcmp (word, words[i])) {
+            *reach = word ? (rk_reach_t) i : RK_REACH_AUTO;
+            return RK_OK;
+        }
+    return rk_error_set (err, RK_EINVAL, "--reach %.40s: there is no such one; valid: auto, direct, relay", word);
+}
+
 int rk_command_node (const rk_args_t *args)
 {
     rk_error_t err = {0};
@@ -134,6 +146,8 @@ int rk_command_node (const rk_args_t *args)
     rk_settings_default (&config.settings);
     uint64_t threads = 0;
     rk_err_t code = config.join ? RK_OK : rk_error_set (&err, RK_EINVAL, "rookery node needs --join ENDPOINT");
+    if (!code)
+        code = s_reach (args, &config.reach, &err);
     if (!code)
         code = rk_args_real (args, "speed", 0.001, 1, &config.speed, &err);
     if (!code)

@@ -19,6 +19,8 @@
 typedef struct {
     uint8_t public_key[RK_KEY_BYTES], secret_key[RK_KEY_BYTES];
     char gate[64]; /* inproc endpoint of the gate that says whose connections are taken */
+    char tunnel[64]; /* inproc endpoint of the tunnel (relay/tunnel.h) by which others reach this process; "": directly */
+    char any[64];  /* host that an advertised 0.0.0.0 stands for: the leader's, as this process reaches it; "": this machine */
     bool plain;    /* tcp without encryption: whoever reaches a port takes part */
 } rk_identity_t;
 

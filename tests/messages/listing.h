@@ -131,6 +131,7 @@ static inline void list_body (listing_t *out, const rk_msg_t *m)
         BODY (LINK_MEASURED, link_measured, U (from) U (to) U (bytes_per_s) U (back_bytes_per_s) U (rtt_ns))
         BODY (KEYS, keys, list_endpoints (out, b);)
         BODY (ENROL, enrol, T (key))
+        BODY (ENROLLED, enrolled, T (relay))
     default: break; /* no fields */
     }
 }

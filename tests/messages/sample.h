@@ -194,6 +194,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_LINK_MEASURED: m->link_measured = (rk_link_measured_t) {N32, N32, N64, N64, N64}; break;
     case RK_MSG_KEYS: m->keys = sample_endpoints (s); break;
     case RK_MSG_ENROL: m->enrol = (rk_enrol_t) {sample_text (s, 64)}; break;
+    case RK_MSG_ENROLLED: m->enrolled = (rk_enrolled_t) {sample_text (s, 255)}; break;
     case RK_MSG_STOP: m->stop = (rk_stop_t) {sample_below (s, 256), sample_text (s, 1023)}; break;
     default: break; /* no fields */
     }

@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: MPL-2.0
+# Machines that others cannot reach: network namespaces behind routers that translate addresses (NAT), so that nothing comes
+# in that was not called for. What a drained run gives must not depend on it.
+source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
+
+small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set average.mode=drained --passes 2)
+
+# The leader and two nodes, each behind a router of its own: space 0 is the leader, 1 and 2 are routers, 3 and 4 nodes.
+spaces=(rkr$$l rkr$$r rkr$$q rkr$$a rkr$$b)
+no_spaces () {
+    local s
+    { kill -9 "${pids[@]}" && wait; } 2>/dev/null || true
+    for s in "${spaces[@]}"; do ip netns del "$s" 2>/dev/null || true; done
+}
+
+make_spaces () {
+    local i s leader=${spaces[0]} router node
+    pids=()
+    ip netns add "$leader" 2>/dev/null || exit 77
+    trap no_spaces EXIT
+    ip -n "$leader" link add sw type bridge 2>/dev/null || exit 77
+    ip -n "$leader" addr add 10.78.0.1/24 dev sw
+    ip -n "$leader" link set sw up
+    ip -n "$leader" link set lo up
+    for i in 1 2; do
+        router=${spaces[i]} node=${spaces[i + 2]}
+        ip netns add "$router"
+        ip netns add "$node"
+        ip -n "$leader" link add "p$i" type veth peer name out netns "$router"
+        ip -n "$leader" link set "p$i" master sw up
+        ip -n "$router" addr add "10.78.0.1$i/24" dev out
+        ip -n "$router" link set out up
+        ip -n "$router" link add in type veth peer name eth netns "$node"
+        ip -n "$router" addr add 192.168.7.1/24 dev in
+        ip -n "$router" link set in up
+        ip -n "$node" addr add 192.168.7.2/24 dev eth
+        ip -n "$node" link set eth up
+        ip -n "$node" link set lo up
+        ip -n "$node" route add default via 192.168.7.1
+        ip netns exec "$router" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward' 2>/dev/null || exit 77
+        ip netns exec "$router" nft -f - 2>/dev/null <<'RULES' || exit 77
+table ip nat {
+    chain out { type nat hook postrouting priority 100; oifname "out" masquerade; }
+}
+table ip closed {
+    chain in { type filter hook forward priority 0; policy drop; iifname "in" accept; ct state established,related accept; }
+}
+RULES
+    done
+}
+
+# digest FILE: of the last line of a run
+digest () {
+    local found
+    found=$(sed -n 's/.*"params_digest":"\([0-9a-f]*\)".*/\1/p' "$1" | tail -1)
+    [ -n "$found" ] || fail "$1 has no digest: $(cat "$1" leader.err 2>/dev/null)"
+    echo "$found"
+}
+
+# Both nodes have the same private address, and neither can be dialed: two stages of one cluster, or two clusters.
+behind_nat () {
+    local i layout
+    make_spaces
+    for layout in 2 1,1; do
+        rm -f leader.err
+        RK_LOG=info ip netns exec "${spaces[0]}" timeout 60 "$rookery" train "${small[@]}" --set fleet.layout="$layout" --listen tcp://10.78.0.1:5600 --nodes 2 \
+            --set run.dir="far-$layout" --json >far.out 2>leader.err &
+        pids=($!)
+        for i in 1 2; do
+            RK_LOG=info ip netns exec "${spaces[i + 2]}" timeout 60 "$rookery" node --join tcp://10.78.0.1:5600 --name "n$i" >"n$i.out" 2>"n$i.err" &
+            pids+=($!)
+        done
+        wait "${pids[0]}" || fail "$(cat leader.err n*.err)"
+        wait "${pids[@]:1}" || fail "$(cat n*.err)"
+        "$rookery" train --json --quiet --set run.plan="far-$layout/plan.json" --set run.dir="near-$layout" >near.out 2>near.err || fail "$(cat near.err)"
+        [ "$(digest far.out)" = "$(digest near.out)" ] || fail "layout $layout: other bits than on one machine"
+        for i in 1 2; do
+            grep -q "RELAYED host=192.168.7.2" "n$i.err" || fail "it is not relayed: $(cat "n$i.err")"
+        done
+    done
+}
+
+run_case behind_nat behind_nat
+finish
