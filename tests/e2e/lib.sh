@@ -26,6 +26,15 @@ run_case () {
     esac
 }
 
+# A port that nobody listens on; somebody may still take it before us, then whoever leads says so.
+free_port () {
+    local port
+    while port=$((20000 + RANDOM % 20000)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
 finish () {
     [ "$failed_cases" = 0 ]
     exit

@@ -2,15 +2,6 @@
 # SPDX-License-Identifier: MPL-2.0
 # A run of several processes: one leads, others join.
 
-# A port that nobody listens on; somebody may still take it before us, then the leader says so and we go on.
-free_port () {
-    local port
-    while port=$((20000 + RANDOM % 20000)); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-    done
-    echo "$port"
-}
-
 clean_up () {
     { kill -9 "$leader" "${node[@]}" && wait; } 2>/dev/null || true
 }

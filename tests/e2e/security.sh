@@ -5,14 +5,6 @@ source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
 
 small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set average.mode=drained)
 
-free_port () {
-    local port
-    while port=$((20000 + RANDOM % 20000)); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-    done
-    echo "$port"
-}
-
 # lead N OPTION...: a leader with the keys of folder "anna" in the background, waiting for N nodes; sets address and leader
 lead () {
     local n=$1
