@@ -28,6 +28,7 @@ typedef struct {
     const rk_data_t *data;      /* optional: opened by settings otherwise */
     const char *listen;         /* leader of several processes */
     uint32_t n_processes;       /* ... that many others will join */
+    bool beacon;                /* ... and it says on its networks that it is there */
     const char *join;           /* follower: the leader's address, with /KEY if it is another owner's; or a ticket */
     const char *name;           /* follower's name; NULL: host name and pid */
     double speed;               /* follower: declared, 0 = 1 */

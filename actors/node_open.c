@@ -236,6 +236,8 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
                                       .n_forward_only = self->n_forward_only};
     if (!rc)
         rc = s_start_coordinator (self, &config, err);
+    if (!rc)
+        rc = rk_node_open_beacon (self, err);
     if (!rc && !c->plan && !c->n_processes)
         rc = rk_node_start_profiler (self, err);
     return rc;

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "actors/node_self.h"
+#include "actors/relay/splice.h"
 
 #define LINES_PER_NODE 64   /* connections to the inboxes of one node, with room to spare */
 #define MOST_LINES 4096
@@ -35,6 +36,26 @@ void rk_node_open_relay (rk_node_t *self)
     const rk_relay_config_t config = {.host = self->host, .identity = &self->identity, .most_lines = s_most_lines (c->n_processes)};
     if (rk_relay_new (&self->relay, &config, &err)) /* most nodes can be reached without */
         rk_log (RK_LOG_WARNING, "NO-RELAY", "nodes that others cannot reach cannot take part: %s", err.text);
+}
+
+rk_err_t rk_node_open_beacon (rk_node_t *self, rk_error_t *err)
+{
+    const rk_node_config_t *c = self->config;
+    if (!c->beacon || !c->n_processes)
+        return RK_OK;
+    if (rk_node_is_loopback_endpoint (c->listen))
+        return rk_error_set (err, RK_EINVAL, "nobody else can reach %s: a beacon is for an address beyond this machine", c->listen);
+    const rk_node_actor_t *coordinator = rk_node_find (self, rk_address (RK_ACTOR_COORDINATOR, 0)); /* whoever leads at first */
+    rk_beacon_facts_t facts = {.plain = self->identity.plain};
+    char host[RK_TCP_HOST];
+    if (!coordinator || !rk_tcp_parse (rk_actor_endpoint (coordinator->actor), host, &facts.port))
+        return rk_error_set (err, RK_EINVAL, "%s has no port that a beacon could tell", c->listen);
+    memcpy (facts.key, self->identity.public_key, RK_KEY_BYTES);
+    rk_beacon_name (self->settings.run_dir[0] ? self->settings.run_dir : "run", facts.name);
+    rk_err_t rc = rk_beacon_new (&self->beacon, &facts, host, err);
+    if (!rc && !c->quiet)
+        fprintf (stderr, "or, on the same network: rookery node --join lan:%s\n", facts.name);
+    return rc;
 }
 
 /* ---- a follower */
@@ -80,4 +101,5 @@ void rk_node_unreach (rk_node_t *self)
 {
     rk_tunnel_stop (&self->tunnel);
     rk_relay_stop (&self->relay);
+    rk_beacon_stop (&self->beacon);
 }

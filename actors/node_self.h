@@ -5,6 +5,7 @@
  * thread: the caller of rk_node_run.                                                                      */
 #ifndef RK_ACTORS_NODE_SELF_H
 #define RK_ACTORS_NODE_SELF_H
+#include "actors/beacon.h"
 #include "actors/coordinator_links.h"
 #include "actors/modelinfo.h"
 #include "actors/node.h"
@@ -54,6 +55,7 @@ typedef struct {
     /* who this is */
     rk_identity_t identity;
     rk_gate_t *gate;        /* NULL: plain, or the program's own */
+    rk_beacon_t *beacon;    /* leader: NULL: it does not say on its networks that it is there */
     rk_relay_t *relay;      /* leader: for those that others cannot reach; NULL: it listens on this machine only */
     rk_tunnel_t *tunnel;    /* follower: others cannot reach it; NULL: they can */
     char leader_relay[RK_NODE_ENDPOINT]; /* follower: the leader's, as it says; "": none */
@@ -86,6 +88,7 @@ const char *rk_node_transport (const rk_node_t *self);
 
 /* ---- node_reach.c */
 void rk_node_open_relay (rk_node_t *self); /* the leader, if it listens beyond this machine; after its keys */
+rk_err_t rk_node_open_beacon (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK; /* the leader, once it listens, if it is asked for */
 /* The follower, who knows the leader: decides where its inboxes will be found, before any is opened. */
 rk_err_t rk_node_reach (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 void rk_node_unreach (rk_node_t *self);    /* after all actors, before the gate */

@@ -10,7 +10,7 @@
 #include "actors/rookery/commands.h"
 
 const rk_subcommand_t rk_subcommands[] = {
-    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from resume listen nodes keys insecure json quiet ",
+    {"train", "[RUN.zpl]", 0, 1, " set preset passes threads precision model batch from resume listen beacon nodes keys insecure json quiet ",
      "train a network; without a run file: cnn on Fashion-MNIST with four virtual nodes",
      "With --listen and --nodes it waits for that many `rookery node --join` processes and leads them.\n"
      "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"

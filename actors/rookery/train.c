@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "actors/find.h"
 #include "actors/node.h"
 #include "actors/planfile.h"
 #include "actors/rookery/commands.h"
@@ -116,6 +117,7 @@ int rk_command_train (const rk_args_t *args)
     if (plan)
         config.plan = plan;
     config.n_processes = (uint32_t) n_processes;
+    config.beacon = rk_args_has (args, "beacon");
     config.listen = *config.settings.net_listen ? config.settings.net_listen : NULL;
     if (!code)
         code = s_train (args, &config, rk_args_get (args, "from"), &err);
@@ -158,6 +160,11 @@ int rk_command_node (const rk_args_t *args)
         return rk_program_fail (&err);
     config.settings.run_threads = (uint32_t) threads;
     rk_node_result_t result = {0};
-    code = rk_node_run (&config, args->interrupted, &result, &err);
+    char leader[RK_FIND_TEXT];
+    const rk_find_t find = {.join = config.join, .keys = config.keys, .plain = config.insecure, .interrupted = args->interrupted};
+    code = rk_find_leader (&find, leader, &err);
+    config.join = leader;
+    if (!code)
+        code = rk_node_run (&config, args->interrupted, &result, &err);
     return code ? rk_program_fail_run (&err) : RK_EXIT_DONE;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MPL-2.0
 # Machines that others cannot reach: network namespaces behind routers that translate addresses (NAT), so that nothing comes
-# in that was not called for. What a drained run gives must not depend on it.
+# in that was not called for. What a drained run gives must not depend on it. And runs that are found without an address.
 source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
 
 small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set average.mode=drained --passes 2)
@@ -81,5 +81,56 @@ behind_nat () {
     done
 }
 
+# lead KEYS PORT NAME: a run on the network of make_network that announces itself; its last line will be in NAME.out
+lead () {
+    ip netns exec "${spaces[0]}" timeout 100 "$rookery" train "${small[@]}" --passes 1 --keys "$1" --listen "tcp://0.0.0.0:$2" --beacon --nodes 1 --json \
+        --set run.dir="$3" >"$3.out" 2>"$3.err" &
+    pids+=($!)
+    until grep -q "waiting for" "$3.err" 2>/dev/null; do
+        kill -0 "${pids[-1]}" || fail "$(cat "$3.err")"
+        sleep 0.05
+    done
+}
+
+# Two machines on one network: runs of anna, who has the node, and of eve, who is a stranger until she gives a ticket.
+beacons () {
+    local ticket anna eve bob
+    pids=()
+    ip netns add "${spaces[0]}" 2>/dev/null || exit 77
+    trap no_spaces EXIT
+    ip netns add "${spaces[3]}"
+    ip -n "${spaces[0]}" link add eth type veth peer name eth netns "${spaces[3]}" 2>/dev/null || exit 77
+    ip -n "${spaces[0]}" addr add 10.79.0.1/24 dev eth
+    ip -n "${spaces[3]}" addr add 10.79.0.2/24 dev eth
+    ip -n "${spaces[0]}" link set eth up
+    ip -n "${spaces[3]}" link set eth up
+    anna=(ip netns exec "${spaces[3]}" "$rookery" node --quiet --keys anna --join)
+    bob=(ip netns exec "${spaces[3]}" "$rookery" node --quiet --keys bob --join)
+    eve=(ip netns exec "${spaces[0]}" "$rookery" invite --quiet --keys eve --expires 5m)
+
+    ip netns add "${spaces[1]}" # with nothing but a loopback interface
+    expect 1 "no network with broadcasts" ip netns exec "${spaces[1]}" "$rookery" node --keys anna --join lan
+    expect 1 "for an address beyond this machine" "$rookery" train "${small[@]}" --keys anna --listen "tcp://127.0.0.1:$(free_port)" --beacon --nodes 1 --set run.dir=near
+    lead eve 5601 hers
+    expect 1 "no run for this node.*heard: hers at 10.79.0.1:5601" "${anna[@]}" lan
+    lead anna 5600 mine
+    timeout 60 "${anna[@]}" lan 2>node.err || fail "$(cat node.err mine.err)"
+    wait "${pids[1]}" || fail "$(cat mine.err)"
+    digest mine.out >/dev/null
+
+    lead anna 5602 two
+    lead anna 5603 three
+    expect 1 "several runs on this network" "${anna[@]}" lan
+    timeout 60 "${anna[@]}" lan:three 2>node.err || fail "$(cat node.err three.err)"
+    wait "${pids[3]}" || fail "$(cat three.err)"
+
+    ticket=$("${eve[@]}" tcp://10.79.0.99:1) # an address where she is no more
+    timeout 60 "${bob[@]}" "lan/$ticket" 2>node.err || fail "$(cat node.err hers.err)"
+    wait "${pids[0]}" || fail "$(cat hers.err)"
+    timeout 60 "${anna[@]}" tcp://10.79.0.2:1,tcp://10.79.0.1:5602 2>node.err || fail "$(cat node.err two.err)"
+    wait "${pids[2]}" || fail "$(cat two.err)"
+}
+
 run_case behind_nat behind_nat
+run_case beacons beacons
 finish
