@@ -18,7 +18,7 @@ static rk_err_t s_fill_roster (rk_coordinator_t *self, const rk_view_t *view)
         if (rc)
             return rc;
         rk_roster_entry_t *e = &self->roster.list[m->id];
-        const unsigned steps = RK_STEP_PROFILING | RK_STEP_PROFILED;
+        const unsigned steps = RK_STEP_PROFILING | RK_STEP_PROFILED | (m->leaves ? RK_STEP_LEAVING : 0u);
         *e = (rk_roster_entry_t){.node = m->node, .host = m->host, .ram_bytes = m->ram_bytes, .cores = m->cores, .pid = m->pid, .steps = steps};
         snprintf (e->name, sizeof e->name, "%s", m->name);
         snprintf (e->kernels, sizeof e->kernels, "%s", m->kernels);
@@ -181,6 +181,7 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
     if (rc)
         return rc;
     rk_coordinator_admit_joiners (self, bytes, size);
+    rk_coordinator_ask_to_leave (self);
     rk_coordinator_enter (self, RK_STATE_WIRING);
     self->next_beat_ms = 0; /* at once: it is what makes a new connection known */
     s_send_plan (self, view);

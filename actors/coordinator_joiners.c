@@ -318,5 +318,5 @@ const char *rk_coordinator_wants_change (const rk_coordinator_t *self)
 {
     if (!self->leads || !self->membership)
         return NULL;
-    return self->replan.moves ? "a better plan" : s_ready (self) ? "nodes join" : NULL;
+    return self->replan.moves ? "a better plan" : s_ready (self) ? "nodes join" : rk_coordinator_wants_leave (self);
 }

@@ -207,6 +207,22 @@ rk_err_t rk_coordinator_guess_profiles (rk_coordinator_t *self, rk_error_t *err)
     return rk_profiles_guess (&self->profiles, self->plan, &self->model, err);
 }
 
+/* Who is in the next view. */
+static bool s_stays (const rk_coordinator_t *self, uint32_t process, uint64_t of_view)
+{
+    return rk_membership_goes_on (self->membership, process, rk_coordinator_now_ms ()) && !rk_coordinator_has_given (self, process, of_view);
+}
+
+/* Everybody plans from the table: who leaves has no profile any more. */
+static void s_drop_leaving (rk_coordinator_t *self)
+{
+    for (uint32_t i = 0; i < self->view->n_members; i++)
+        if (rk_coordinator_is_leaving (self, self->view->members[i].id)) {
+            rk_profiles_drop (&self->profiles, self->view->members[i].node);
+            self->replan.changed = true;
+        }
+}
+
 /* Profiles of those who go on, and of those who join. */
 static rk_err_t s_living (rk_coordinator_t *self, rk_profiles_t *table, rk_error_t *err)
 {
@@ -234,7 +250,8 @@ static const char *s_kernels (const rk_coordinator_t *self)
 static bool s_same_members (const rk_coordinator_t *self)
 {
     for (uint32_t i = 0; i < self->view->n_members; i++)
-        if (!rk_membership_goes_on (self->membership, self->view->members[i].id, rk_coordinator_now_ms ()))
+        if (!rk_membership_goes_on (self->membership, self->view->members[i].id, rk_coordinator_now_ms ()) ||
+            rk_coordinator_is_leaving (self, self->view->members[i].id))
             return false;
     return !self->replan.moves && !rk_coordinator_n_joining (self);
 }
@@ -259,6 +276,8 @@ static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_erro
         rc = rk_coordinator_guess_profiles (self, err);
     if (!rc)
         rc = rk_coordinator_figures_keep (self, err);
+    if (!rc)
+        s_drop_leaving (self);
     if (!rc)
         rc = s_living (self, &table, err);
     if (!rc && !table.n)
@@ -299,9 +318,8 @@ rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, si
         rc = rk_plan_set_cursor (plan, known.committed, first_f, n_shards, err);
     rk_view_t *view = NULL;
     uint32_t n = 0;
-    const int64_t now_ms = rk_coordinator_now_ms ();
     for (uint32_t i = 0; i < self->view->n_members; i++)
-        n += rk_membership_goes_on (self->membership, self->view->members[i].id, now_ms);
+        n += s_stays (self, self->view->members[i].id, known.of_view);
     const uint32_t n_stay = n, n_joining = rk_coordinator_n_joining (self);
     n += n_joining;
     if (!rc && s_pack (&view, n, plan, base, known.n_evaluated, known.redone))
@@ -312,8 +330,11 @@ rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, si
         view->next_id = self->view->next_id;
         view->next_node = self->view->next_node;
         for (uint32_t i = 0, at = 0; i < self->view->n_members && at < n_stay; i++)
-            if (rk_membership_goes_on (self->membership, self->view->members[i].id, now_ms))
-                view->members[at++] = self->view->members[i];
+            if (s_stays (self, self->view->members[i].id, known.of_view)) {
+                view->members[at] = self->view->members[i];
+                view->members[at].leaves = rk_coordinator_is_leaving (self, view->members[at].id);
+                at++;
+            }
         for (uint32_t i = 0; i < n_joining; i++) {
             const rk_coordinator_joiner_t *j = rk_coordinator_joining (self, i);
             s_member_of (self, j->process, &j->entry, &view->members[n_stay + i]);

@@ -143,6 +143,7 @@ typedef struct rk_coordinator {
     rk_err_t end_code;
     char end_text[256];
     bool interrupted;
+    int64_t leave_by_ms;       /* this process has asked to leave; later than this it goes. 0: it has not */
     bool leaving, left, rejoins; /* this process goes: announced; the others have gone on; as a new member it may come back */
     rk_restart_t restart;      /* of actors of this process */
     int64_t restart_ms;        /* when a view is wished for in which they are started again; 0: none failed; INT64_MAX: it was */
@@ -248,6 +249,14 @@ void rk_coordinator_admit_joiners (rk_coordinator_t *self, const uint8_t *bytes,
 /* Where members listen, the leader first; to whoever knocks elsewhere, and for the parent, which may have to come again. */
 void rk_coordinator_send_elsewhere (rk_coordinator_t *self, const rk_packet_t *packet);
 void rk_coordinator_note_elsewhere (rk_coordinator_t *self, const rk_view_t *view);
+/* ---- coordinator_leave.c: a member goes in two steps: a view in which it only gives its state to others, then, when a round of
+ * that is committed, one without it. Both begin between two rounds, so that nothing is done again.        */
+void rk_coordinator_ask_to_leave (rk_coordinator_t *self);   /* this process, of whoever leads; again in every view */
+void rk_coordinator_leave_tick (rk_coordinator_t *self);
+rk_err_t rk_coordinator_let_leave (rk_coordinator_t *self, uint32_t process, const rk_packet_t *packet, rk_error_t *err) RK_MUST_CHECK; /* leader */
+bool rk_coordinator_is_leaving (const rk_coordinator_t *self, uint32_t process); /* it will host nothing in the next view */
+bool rk_coordinator_has_given (const rk_coordinator_t *self, uint32_t process, uint64_t of_view); /* the next view is without it */
+const char *rk_coordinator_wants_leave (const rk_coordinator_t *self); /* leader: why another view is wanted; NULL: no such wish */
 /* ---- coordinator_back.c: where the run goes back to when nobody has a part of its state; false: to the beginning. */
 bool rk_coordinator_back_to (const rk_coordinator_t *self, uint64_t committed, rk_plan_cursor_t *cursor);
 /* A change that can wait until the open rounds are committed. */

@@ -167,6 +167,11 @@ void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *wh
 
 void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view)
 {
+    if (!self->leaving && self->leave_by_ms) { /* as it wished */
+        self->leaving = true;
+        self->end_code = RK_ECANCELED;
+        snprintf (self->end_text, sizeof self->end_text, "interrupted; its state is with others");
+    }
     if (!self->leaving)
         rk_coordinator_note_elsewhere (self, view);
     char why[sizeof self->end_text];
@@ -206,8 +211,15 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
 }
 
 /* ---- Stop and Stopped */
+#define LEAVE_MS 30000 /* for others to take over what it has, before it goes all the same */
+
 static void s_interrupt (rk_coordinator_t *self)
 {
+    if (!self->leads && self->membership && self->state < RK_STATE_STOPPING && !self->leave_by_ms) {
+        self->leave_by_ms = rk_coordinator_now_ms () + LEAVE_MS;
+        rk_coordinator_ask_to_leave (self);
+        return;
+    }
     self->interrupted = true;
     if (!self->leads && self->membership && self->state < RK_STATE_STOPPING) {
         rk_coordinator_leave (self, RK_ECANCELED, "interrupted");
@@ -232,6 +244,8 @@ rk_err_t rk_coordinator_on_stop (void *arg, rk_packet_t *packet, rk_error_t *err
         rk_coordinator_end (self, stop->code ? RK_EPEER : RK_OK, "%s", stop->reason);
     else if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
         s_interrupt (self);
+    else if (origin.kind == RK_FROM_PROCESS && self->leads)
+        return rk_coordinator_let_leave (self, origin.process, packet, err);
     else
         return rk_coordinator_refuse (packet, "only the leader and the parent may stop a run", err);
     return RK_OK;

@@ -209,6 +209,7 @@ void rk_coordinator_view_tick (rk_coordinator_t *self)
         s_look_at_host (self);
         s_dial_silent (self);
         rk_coordinator_joiners_tick (self);
+        rk_coordinator_leave_tick (self);
         rk_coordinator_move (self); /* a joiner may have waited long enough for others */
     }
     rk_membership_tick (self->membership, self->now_ms);

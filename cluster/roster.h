@@ -16,7 +16,8 @@ enum {
     RK_STEP_WIRED = 4,     /* has its actors and told their endpoints */
     RK_STEP_READY = 8,     /* has connected them */
     RK_STEP_STOPPED = 16,
-    RK_STEP_LOST = 32      /* gone: not waited for any more */
+    RK_STEP_LOST = 32,     /* gone: not waited for any more */
+    RK_STEP_LEAVING = 64   /* it has asked to leave */
 };
 
 typedef struct {

@@ -69,7 +69,7 @@ static void s_put_member (rk_writer_t *w, const rk_view_member_t *m)
 {
     rk_put (w, m->id, 4);
     rk_put (w, m->node, 4);
-    rk_put (w, m->witness, 1);
+    rk_put (w, m->witness | m->leaves << 1, 1);
     rk_put (w, m->pid, 4);
     rk_put (w, m->cores, 4);
     rk_put (w, m->host, 8);
@@ -124,13 +124,14 @@ static bool s_take_member (rk_reader_t *r, rk_view_member_t *m)
 {
     m->id = (uint32_t) rk_take (r, 4);
     m->node = (uint32_t) rk_take (r, 4);
-    const uint64_t witness = rk_take (r, 1);
-    m->witness = witness == 1;
+    const uint64_t flags = rk_take (r, 1);
+    m->witness = flags & 1;
+    m->leaves = flags & 2;
     m->pid = (uint32_t) rk_take (r, 4);
     m->cores = (uint32_t) rk_take (r, 4);
     m->host = rk_take (r, 8);
     m->ram_bytes = rk_take (r, 8);
-    return witness <= 1 && s_take_text (r, m->name, sizeof m->name) &&
+    return flags <= 3 && s_take_text (r, m->name, sizeof m->name) &&
            s_take_text (r, m->kernels, sizeof m->kernels) && s_take_text (r, m->control, sizeof m->control) &&
            s_take_text (r, m->key, sizeof m->key);
 }

@@ -18,6 +18,7 @@ typedef struct {
     uint32_t id;      /* given at joining, ascending, never twice in a run: a restarted process is a new member */
     uint32_t node;    /* that it may host in a plan; RK_NO_NODE: none */
     bool witness;     /* votes, and neither leads nor hosts */
+    bool leaves;      /* it hosts nothing any more and only gives its state to others; the view after this is without it */
     uint32_t pid, cores;
     uint64_t host;    /* members of one machine have the same value */
     uint64_t ram_bytes;
