@@ -12,8 +12,9 @@
 #define STEPS_PER_NODE 100000
 #define LEAST_EFFORT 300        /* of them, for the order of one set */
 #define MOST_STARTS 320
-#define MOST_KICKS 48
+#define MOST_KICKS 96
 #define FEW_KICKS 8             /* two small groups are divided in every way anyhow */
+#define N_WEIGHTS 6
 #define EVERY_NUMBER 64         /* nodes up to which every number of clusters is tried from every start */
 
 typedef struct {
@@ -121,6 +122,18 @@ static uint32_t s_shake (s_auto_t *a, uint16_t *group_of)
     return n_groups;
 }
 
+/* Drained, a round waits for the pipeline that fills last: now and then chains are judged as if rounds were shorter. */
+static void s_weigh_filling (s_auto_t *a, uint32_t kick)
+{
+    rk_costs_t *costs = a->q.costs;
+    if (costs->settings->average_mode != RK_AVERAGE_DRAINED)
+        return;
+    uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
+    for (uint32_t i = 0; i < kick % N_WEIGHTS; i++)
+        every = every > 3 ? every / 3 : 1;
+    costs->fill_every = every;
+}
+
 static void s_kick (s_auto_t *a, uint64_t until)
 {
     const uint32_t n = a->q.n_nodes;
@@ -129,8 +142,10 @@ static void s_kick (s_auto_t *a, uint64_t until)
     for (int i = 0; group_of && n > 2 && n <= EVERY_NUMBER && i < (n > 5 ? MOST_KICKS : FEW_KICKS) && a->q.costs->steps < until; i++) {
         const uint64_t left = until - a->q.costs->steps;
         const uint32_t n_groups = s_shake (a, group_of);
+        s_weigh_filling (a, (uint32_t) i);
         rk_division_set (&a->q, &a->now, n_groups, group_of);
         rk_auto_improve (&a->q, &a->now, a->q.costs->steps + left / 8);
+        a->q.costs->fill_every = 0;
         rk_auto_refine (&a->q, &a->now, a->q.costs->steps + left / 16);
         if (rk_division_better (&a->now, &a->best))
             rk_division_copy (&a->best, &a->now);

@@ -290,6 +290,20 @@ static void s_search_order (rk_costs_t *costs, rk_chain_t *best, uint16_t *order
         s_permute (costs, best, order, perfect, until);
 }
 
+/* Sets too large for every order, where a good one can be had for a few times the effort. */
+static void s_fastest (rk_costs_t *costs, rk_chain_t *best, uint16_t *order, uint64_t effort)
+{
+    enum { TIMES = 4, PART = 4 }; /* of the most work, how much it usually is */
+    const uint64_t k = best->k, work = (k << k) * costs->n_units * costs->n_units / (2 * PART);
+    if (k > RK_MOST_SET || work > TIMES * effort || s_can_permute (costs, best->k, costs->steps + effort))
+        return;
+    if (rk_order_fastest (costs, best->k, best->fits ? best->period_ns : UINT64_MAX, order)) {
+        const uint64_t perfect = s_perfect_ns (costs, order, best->k);
+        if (s_try (costs, best, order, perfect))
+            s_climb (costs, best, order, perfect, costs->steps + effort / 4);
+    }
+}
+
 void rk_chain_solve (rk_costs_t *costs, rk_chain_t *chain, uint64_t effort)
 {
     const uint32_t k = chain->k;
@@ -307,6 +321,8 @@ void rk_chain_solve (rk_costs_t *costs, rk_chain_t *chain, uint64_t effort)
     chain->lacking = s_lacking (costs, order, k, needs);
     if (chain->lacking == 0)
         s_search_order (costs, chain, order, effort);
+    if (chain->lacking == 0)
+        s_fastest (costs, chain, order, effort);
     if (chain->fits)
         return;
     if (chain->lacking == 0 && k <= MOST_REACHED && s_fitting_order (costs, needs, order, k)) {

@@ -195,7 +195,7 @@ void rk_chain_appraise (rk_costs_t *costs, rk_chain_t *chain)
     chain->cost_ns = chain->period_ns;
     if (costs->settings->average_mode == RK_AVERAGE_DRAINED && chain->turn_ns > chain->period_ns) {
         /* every round begins with an empty pipeline */
-        const uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
+        const uint64_t every = costs->fill_every ? costs->fill_every : rk_score_every (costs->settings, costs->pass_minibatches, 1);
         chain->cost_ns += (chain->turn_ns - chain->period_ns) / every;
     }
     for (uint32_t s = 0; costs->n_tight > 0 && s < chain->k; s++) {

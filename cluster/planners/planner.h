@@ -50,6 +50,7 @@ typedef struct {
     rk_mixing_t *mixing;             /* by number of clusters; messages 0: not asked for yet */
     uint64_t pass_minibatches;
     bool averaging;                  /* more than one cluster: mix_ns counts */
+    uint64_t fill_every;             /* drained: minibatches over which a chain's cost spreads an empty pipeline; 0: those of a round */
     bool out_of_memory;              /* a table could not be made: the answer is worth nothing */
     uint64_t steps;                  /* work done so far, the only clock a planner has */
 } rk_costs_t;
@@ -119,6 +120,11 @@ void rk_chain_appraise (rk_costs_t *costs, rk_chain_t *chain);
 /* Order and cuts for chain->k nodes in chain->node, in any order; about `effort` steps go into the order. The
  * same set gives the same answer whatever the order it comes in.                                          */
 void rk_chain_solve (rk_costs_t *costs, rk_chain_t *chain, uint64_t effort);
+
+/* The order of k <= RK_MOST_SET nodes whose slowest stage, at best cuts, computes least, links aside; 2^k k n_units^2 / 2
+ * steps at most. False when none fits in memory with no stage computing for longer than `limit`.            */
+#define RK_MOST_SET 10
+bool rk_order_fastest (rk_costs_t *costs, uint32_t k, uint64_t limit, uint16_t *order);
 
 /* The objective for n clusters whose averaging takes that long. */
 void rk_chains_judge (rk_costs_t *costs, const rk_chain_t *const *clusters, uint32_t n, uint64_t averaging_ns, rk_outlook_t *out);

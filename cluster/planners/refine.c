@@ -3,6 +3,7 @@
  * cores are short, others are better for all. Here orders and cuts change one by one under the whole objective. */
 #include "cluster/planners/auto.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST_SHIFTED 3 /* units a cut moves at once */
@@ -86,26 +87,108 @@ static bool s_exchange (s_refine_t *r, uint32_t a, uint32_t b)
     return false;
 }
 
+/* ---- drained: every round waits for the cluster that takes longest to fill, so one may have to be slower and fill sooner
+ * while others may as well fill as late as it does. Chains of each group for several weights of filling; then, for
+ * each time of filling, the fastest of each that fill by then.                                           */
+#define N_WEIGHTS 6
+#define MOST_REFILLED 12 /* groups */
+
+static uint64_t s_fill (const rk_chain_t *c)
+{
+    return c->turn_ns > c->period_ns ? c->turn_ns - c->period_ns : 0;
+}
+
+/* The fastest that fills within `most`, or the one that fills soonest. */
+static const rk_chain_t *s_pick (const rk_chain_t *chains, uint64_t most)
+{
+    const rk_chain_t *best = &chains[0];
+    for (uint32_t i = 1; i < N_WEIGHTS; i++) {
+        const rk_chain_t *c = &chains[i];
+        const bool in_time = s_fill (best) <= most;
+        if (c->fits && (s_fill (c) <= most ? !in_time || c->rate > best->rate : !in_time && s_fill (c) < s_fill (best)))
+            best = c;
+    }
+    return best;
+}
+
+static void s_weigh (s_refine_t *r, rk_chain_t *chains)
+{
+    rk_costs_t *costs = r->q->costs;
+    uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
+    for (uint32_t i = 1; i < N_WEIGHTS; i++, every = every > 3 ? every / 3 : 1) {
+        chains[i] = chains[0];
+        costs->fill_every = every;
+        rk_search_solve (r->q, &chains[i]);
+    }
+    costs->fill_every = 0;
+    for (uint32_t i = 1; i < N_WEIGHTS; i++)
+        if (chains[i].fits)
+            rk_chain_appraise (costs, &chains[i]); /* its cost, as of any other */
+}
+
+static bool s_refill (s_refine_t *r)
+{
+    rk_division_t *d = r->d;
+    const uint32_t n = d->n_groups;
+    if (r->q->costs->settings->average_mode != RK_AVERAGE_DRAINED || n > MOST_REFILLED)
+        return false;
+    rk_chain_t *chains = malloc (n * N_WEIGHTS * sizeof *chains), *before = malloc (n * sizeof *before);
+    bool better = false;
+    r->q->costs->out_of_memory = r->q->costs->out_of_memory || !chains || !before;
+    for (uint32_t g = 0; chains && before && g < n; g++) {
+        chains[g * N_WEIGHTS] = d->chains[g];
+        s_weigh (r, &chains[g * N_WEIGHTS]);
+    }
+    for (uint32_t i = 0; chains && before && i < n * N_WEIGHTS && !s_spent (r); i++) {
+        rk_division_t trial = *d;
+        if (!chains[i].fits)
+            continue;
+        memcpy (before, d->chains, n * sizeof *before);
+        for (uint32_t g = 0; g < n; g++)
+            d->chains[g] = *s_pick (&chains[g * N_WEIGHTS], s_fill (&chains[i]));
+        rk_search_appraise (r->q, d, NULL, &trial);
+        if (rk_division_better (&trial, d)) {
+            d->worth = trial.worth;
+            better = true;
+        } else
+            memcpy (d->chains, before, n * sizeof *before);
+    }
+    free (chains);
+    free (before);
+    return better;
+}
+
 /* ---- who belongs where, judged after refining */
-/* Two groups with another share of their nodes: bit i of `set` says that the i-th of both belongs to a. */
+static uint32_t s_size (const rk_division_t *d, uint32_t group)
+{
+    return group < d->n_groups ? d->chains[group].k : d->n_left;
+}
+
+/* Two groups, or one and the nodes left out (b one past the groups), with another share of their nodes: bit i of
+ * `set` says that the i-th of both belongs to a.                                                          */
 static bool s_redivided (rk_search_t *q, const rk_division_t *d, uint32_t a, uint32_t b, uint32_t set, rk_division_t *out)
 {
-    rk_chain_t both = d->chains[a];
-    memcpy (both.node + both.k, d->chains[b].node, d->chains[b].k * sizeof *both.node);
-    both.k += d->chains[b].k;
+    const bool leaves = b == d->n_groups;
+    rk_chain_t both = d->chains[a], others = {.k = 0};
+    memcpy (both.node + both.k, leaves ? d->left : d->chains[b].node, s_size (d, b) * sizeof *both.node);
+    both.k += s_size (d, b);
     rk_division_copy (out, d);
-    rk_chain_t *new_a = &out->chains[a], *new_b = &out->chains[b];
+    rk_chain_t *new_a = &out->chains[a], *new_b = leaves ? &others : &out->chains[b];
     new_a->k = new_b->k = 0;
     for (uint32_t i = 0; i < both.k; i++) {
         rk_chain_t *to = set >> i & 1 ? new_a : new_b;
         to->node[to->k++] = both.node[i];
     }
-    if (new_a->k == 0 || new_b->k == 0)
+    if (new_a->k == 0 || (!leaves && new_b->k == 0))
         return false;
-    if (q->layout && (new_a->k != q->layout[a] || new_b->k != q->layout[b]))
+    if (q->layout && (new_a->k != q->layout[a] || (!leaves && new_b->k != q->layout[b])))
         return false;
     rk_search_solve (q, new_a);
-    rk_search_solve (q, new_b);
+    if (leaves) {
+        memcpy (out->left, others.node, others.k * sizeof *out->left);
+        out->n_left = others.k;
+    } else
+        rk_search_solve (q, new_b);
     rk_search_appraise (q, out, NULL, out);
     return out->n_unfit == 0;
 }
@@ -127,8 +210,8 @@ void rk_auto_deepen (rk_search_t *q, rk_division_t *d, rk_division_t *scratch, u
     for (bool better = s_matters (q, d) && d->n_groups <= MOST_GROUPS; better;) {
         better = false;
         for (uint32_t a = 0; a < d->n_groups && !better; a++)
-            for (uint32_t b = a + 1; b < d->n_groups && !better; b++) {
-                const uint32_t n = d->chains[a].k + d->chains[b].k;
+            for (uint32_t b = a + 1; b <= d->n_groups && !better; b++) {
+                const uint32_t n = d->chains[a].k + s_size (d, b);
                 for (uint32_t set = 1; n <= MOST_REDIVIDED && set < 1u << n && !better; set++) {
                     if (q->costs->steps > until || q->costs->out_of_memory)
                         return;
@@ -148,7 +231,7 @@ void rk_auto_refine (rk_search_t *q, rk_division_t *d, uint64_t until)
     enum { MOST_PAIRED = 16 }; /* groups that exchange with each other */
     s_refine_t r = {q, d, until};
     for (bool better = d->n_unfit == 0; better && !s_spent (&r);) {
-        better = false;
+        better = s_refill (&r);
         for (uint32_t g = 0; g < d->n_groups && !s_spent (&r); g++) {
             while (!s_spent (&r) && (s_shift (&r, g) || s_reorder (&r, g)))
                 better = true;

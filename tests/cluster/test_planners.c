@@ -42,19 +42,19 @@ static void s_fleet (fixture_fleet_t *f, fixture_model_t *m, uint64_t *rtt, uint
 }
 
 /* ---- auto against exact */
-static void test_auto_is_near_exact (void **state)
+/* Averaging, emptied pipelines and dues all weigh on a drained round: there every fleet is within a tenth, and most within 2 %. */
+static void s_compare_with_exact (rk_average_mode_t mode, uint32_t most_nodes, int most, int least_near, double least)
 {
-    (void) state;
     static fixture_fleet_t f;
     static uint64_t rtt[RK_MAX_FLEET * RK_MAX_FLEET];
     fixture_model_t m;
     uint64_t x = 299792458;
-    const int most = s_long () ? 200 : 24;
     double worst = 1;
     int n_planned = 0, n_near = 0;
     for (int i = 0; n_planned < most; i++) {
-        s_fleet (&f, &m, rtt, &x, 8, 12);
+        s_fleet (&f, &m, rtt, &x, most_nodes, 12);
         rk_settings_t s = fixture_settings ();
+        s.average_mode = mode;
         rk_plan_t *best = s_plan (&f, &m, s, "exact"), *plan = s_plan (&f, &m, s, "auto");
         if ((plan == NULL) != (best == NULL))
             fail_msg ("case %d: %s by auto", i, plan ? "planned" : "refused");
@@ -70,7 +70,15 @@ static void test_auto_is_near_exact (void **state)
         rk_plan_destroy (&best);
     }
     print_message ("%d fleets, %d within 2 %% of the best, worst %.4f\n", n_planned, n_near, worst);
-    assert_true (n_near * 100 >= n_planned * 98 && worst > 0.8);
+    assert_true (n_near >= least_near && worst >= least);
+}
+
+static void test_auto_is_near_exact (void **state)
+{
+    (void) state;
+    const int most = s_long () ? 200 : 24;
+    s_compare_with_exact (RK_AVERAGE_OVERLAPPED, 8, most, most, 0.98);
+    s_compare_with_exact (RK_AVERAGE_DRAINED, 6, most / 2, most / 2 * 9 / 10, 0.9);
 }
 
 /* ---- exact against every layout there is, written out for the planner "manual" */
