@@ -145,9 +145,23 @@ rk_err_t rk_planfile_write (const rk_plan_t *plan, const rk_model_t *model, cons
     return bad ? rk_error_set (err, RK_EIO, "%s: %s", path, strerror (errno)) : RK_OK;
 }
 
-rk_err_t rk_planfile_print (const rk_plan_t *plan, const rk_model_t *model, rk_error_t *err)
+static json_t *s_simulated (const rk_plan_t *plan, const rk_simulated_t *simulated, uint64_t rounds)
+{
+    json_t *idle = json_array ();
+    for (uint32_t i = 0; i < plan->n_stages; i++)
+        json_array_append_new (idle, json_real (simulated->idle_ppm[i] / 1e6));
+    return json_pack ("{s:f,s:f,s:o,s:f,s:f}", "samples_per_s", (double) simulated->samples_per_1000s / 1000, "pass_s",
+                      (double) simulated->pass_ns / 1e9, "idle", idle, "averaging_bytes_per_round",
+                      (double) simulated->averaging_bytes / (double) rounds, "averaging_ms_per_round",
+                      (double) simulated->averaging_ns / 1e6 / (double) rounds);
+}
+
+rk_err_t rk_planfile_print (const rk_plan_t *plan, const rk_model_t *model, const rk_simulated_t *simulated, uint64_t rounds,
+                            rk_error_t *err)
 {
     json_t *object = s_plan (plan, model);
+    if (object && simulated)
+        json_object_set_new (object, "simulated", s_simulated (plan, simulated, rounds));
     char *text = object ? json_dumps (object, JSON_COMPACT | JSON_REAL_PRECISION (8)) : NULL;
     json_decref (object);
     if (!text)

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "cluster/bytes.h"
 /* Shows the state's size, so that it can live on the stack and a digest cannot fail. */
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
@@ -15,20 +16,17 @@ static const char s_magic[8] = "RKPLAN3";
 /* Room for the settings as text; 64 nodes with long names need about 5 KiB. */
 #define SETTINGS_TEXT 16384
 
-/* Writes as far as there is room, counts always, hashes everything. */
+/* As rk_writer_t, and hashes everything. */
 typedef struct {
-    uint8_t *bytes;
-    size_t size, n;
+    rk_writer_t to;
     XXH64_state_t *hash; /* may be NULL */
 } s_writer_t;
 
 static void s_put_bytes (s_writer_t *w, const void *bytes, size_t n)
 {
-    if (w->bytes && n <= w->size && w->n <= w->size - n)
-        memcpy (w->bytes + w->n, bytes, n);
+    rk_put_bytes (&w->to, bytes, n);
     if (w->hash)
         XXH64_update (w->hash, bytes, n);
-    w->n += n;
 }
 
 static void s_put (s_writer_t *w, uint64_t x, size_t width)
@@ -127,52 +125,27 @@ size_t rk_plan_encode (const rk_plan_t *plan, uint8_t *bytes, size_t size)
 {
     s_writer_t count = {0};
     s_put_plan (&count, plan);
-    size_t n = count.n + 8;
+    size_t n = count.to.n + 8;
     if (size < n)
         return n;
-    s_writer_t w = {.bytes = bytes, .size = size};
+    s_writer_t w = {.to = {.bytes = bytes, .size = size}};
     s_put_plan (&w, plan);
     s_put (&w, plan->digest, 8);
     return n;
 }
 
 /* ---- decoding: reads past the end give zeros and clear ok */
-typedef struct {
-    const uint8_t *bytes;
-    size_t size, at;
-    bool ok;
-} s_reader_t;
+#define TAKE32(reader) ((uint32_t) rk_take ((reader), 4))
+#define TAKE64(reader) (rk_take ((reader), 8))
 
-static const uint8_t *s_take_bytes (s_reader_t *r, size_t n)
+static rk_err_t s_take_head (rk_reader_t *r, rk_plan_t *head, rk_error_t *err)
 {
-    if (!r->ok || n > r->size - r->at) {
-        r->ok = false;
-        return NULL;
-    }
-    r->at += n;
-    return r->bytes + r->at - n;
-}
-
-static uint64_t s_take (s_reader_t *r, size_t width)
-{
-    const uint8_t *bytes = s_take_bytes (r, width);
-    uint64_t x = 0;
-    for (size_t i = 0; bytes && i < width; i++)
-        x |= (uint64_t) bytes[i] << (8 * i);
-    return x;
-}
-
-#define TAKE32(reader) ((uint32_t) s_take ((reader), 4))
-#define TAKE64(reader) (s_take ((reader), 8))
-
-static rk_err_t s_take_head (s_reader_t *r, rk_plan_t *head, rk_error_t *err)
-{
-    const uint8_t *magic = s_take_bytes (r, sizeof s_magic);
+    const uint8_t *magic = rk_take_bytes (r, sizeof s_magic);
     if (!magic || memcmp (magic, s_magic, sizeof s_magic) != 0)
         return rk_error_set (err, RK_EFORMAT, "not a plan: %zu bytes without the mark %s", r->size, s_magic);
     head->view = TAKE64 (r);
     uint32_t n_text = TAKE32 (r);
-    const uint8_t *text = s_take_bytes (r, n_text);
+    const uint8_t *text = rk_take_bytes (r, n_text);
     if (!text)
         return rk_error_set (err, RK_EFORMAT, "plan cut short: settings of %u bytes in %zu", n_text, r->size);
     rk_err_t code = rk_settings_read (&head->settings, (const char *) text, n_text, err);
@@ -198,7 +171,7 @@ static rk_err_t s_take_head (s_reader_t *r, rk_plan_t *head, rk_error_t *err)
     head->n_stages = TAKE32 (r);
     head->n_rings = TAKE32 (r);
     head->n_segments = TAKE32 (r);
-    const uint8_t *kernels = s_take_bytes (r, sizeof head->kernels);
+    const uint8_t *kernels = rk_take_bytes (r, sizeof head->kernels);
     if (!kernels)
         return rk_error_set (err, RK_EFORMAT, "plan cut short at %zu bytes", r->size);
     memcpy (head->kernels, kernels, sizeof head->kernels);
@@ -215,7 +188,7 @@ static rk_err_t s_check_counts (const rk_plan_t *p, rk_error_t *err)
     return RK_OK;
 }
 
-static void s_take_parts (s_reader_t *r, rk_plan_t *plan)
+static void s_take_parts (rk_reader_t *r, rk_plan_t *plan)
 {
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         plan->nodes[i] = TAKE32 (r);
@@ -239,7 +212,7 @@ static void s_take_parts (s_reader_t *r, rk_plan_t *plan)
         s->flat_hi = TAKE64 (r);
         s->memory_bytes = TAKE64 (r);
         s->busy_ns = TAKE64 (r);
-        s->recompute = s_take (r, 1);
+        s->recompute = rk_take (r, 1);
     }
     for (uint32_t i = 0; i < plan->n_rings; i++) {
         plan->rings[i].lo = TAKE64 (r);
@@ -259,7 +232,7 @@ static void s_take_parts (s_reader_t *r, rk_plan_t *plan)
 
 rk_err_t rk_plan_decode (rk_plan_t **plan_p, const uint8_t *bytes, size_t size, rk_error_t *err)
 {
-    s_reader_t r = {bytes, size, 0, true};
+    rk_reader_t r = {bytes, size, 0, true};
     rk_plan_t head = {0}, *plan = NULL;
     rk_err_t code = s_take_head (&r, &head, err);
     if (code == RK_OK)

@@ -31,6 +31,12 @@ typedef struct {
     uint32_t *idle_ppm;                 /* per stage: neither computing nor waiting as declared; owner: the caller frees */
 } rk_simulated_t;
 
+/* What a plan's own figures say its stages cost; plan->n_stages of them. fleet: layer times and links where known, or
+ * NULL; model: bytes across cuts, or NULL (none).                                                         */
+void rk_simulated_costs (const rk_plan_t *plan, const rk_fleet_t *fleet, const rk_model_info_t *model, rk_simulated_stage_t *stages);
+/* How many rounds of `every` minibatches of each cluster are simulated within about a second; 0: none, they are too long. */
+uint64_t rk_simulated_rounds (const rk_plan_t *plan, uint64_t every);
+
 /* errors: RK_EINVAL, RK_ENOMEM, RK_ESTATE (nothing can happen any more: a bug in a schedule). */
 rk_err_t rk_simulate (const rk_simulation_t *in, rk_simulated_t *out, rk_error_t *err) RK_MUST_CHECK;
 

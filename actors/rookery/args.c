@@ -27,7 +27,7 @@ static const rk_option_t s_options[] = {
     {"insecure", NULL, "no encryption, on this machine; twice: anywhere, for whoever can reach it"},
     {"keys", "FOLDER", "folder of keys and certificates (default: ~/.config/rookery)"},
     {"fresh", NULL, "measure this machine again instead of using what an earlier run measured"},
-    {"svg", "FILE", "draw the fleet"},
+    {"svg", "FILE", "draw the plan, or the fleet"},
     {"fleet", "FILE", "plan for the machines of that file instead of fleet.node"},
     {"checkpoint", "FILE", "this checkpoint instead of the run's latest"},
     {"input", "FILE", "samples: IDX images (plain or gzip) or raw f32"},

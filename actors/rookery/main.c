@@ -37,9 +37,10 @@ const rk_subcommand_t rk_subcommands[] = {
     {"predict", "RUN_DIR", 1, 1, " input output checkpoint set threads json quiet ", "class and probability of each sample in a file",
      "One line per sample: index,class,probability (CSV with a header; with --json one object per line).\n",
      rk_command_predict},
-    {"plan", "[RUN.zpl|RUN_DIR]", 0, 1, " set preset threads precision model batch fleet json quiet ", "show who would do what, without training",
+    {"plan", "[RUN.zpl|RUN_DIR]", 0, 1, " set preset threads precision model batch fleet svg json quiet ", "show who would do what, without training",
      "Profiles this machine, plans and prints clusters, stages, rings, memory and predicted rates. With the\n"
-     "folder of a run it prints the plan of that run; with --fleet it plans for the machines of a file, one line each:\n"
+     "folder of a run it prints the plan of that run; --svg FILE draws it. With --fleet it plans for the machines of a\n"
+     "file, one line each:\n"
      "  node = NAME SPEED RAM_MB [CORES [HOST]]\n"
      "  link = FROM TO MBIT_PER_S RTT_MS\n",
      rk_command_plan},

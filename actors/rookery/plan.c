@@ -10,8 +10,10 @@
 #include "actors/profiler.h"
 #include "actors/rookery/commands.h"
 #include "actors/rookery/fleetfile.h"
+#include "actors/rookery/plan.h"
 #include "actors/rookery/rundir.h"
 #include "actors/training.h"
+#include "cluster/score.h"
 #include "compute/blas.h"
 #include "compute/data.h"
 
@@ -144,85 +146,6 @@ static rk_err_t s_read (self_t *self, const char *path, rk_error_t *err)
 }
 
 /* ---- for people */
-static void s_layers (const rk_model_t *model, const rk_plan_stage_t *stage, char *text, size_t size)
-{
-    if (!model)
-        snprintf (text, size, "layers %u to %u", stage->first, stage->last - 1);
-    else if (stage->last == stage->first + 1)
-        snprintf (text, size, "%s", rk_model_layer_name (model, (int) stage->first));
-    else
-        snprintf (text, size, "%s to %s", rk_model_layer_name (model, (int) stage->first),
-                  rk_model_layer_name (model, (int) stage->last - 1));
-}
-
-static const rk_profile_t *s_profile (const self_t *self, uint32_t id)
-{
-    for (uint32_t i = 0; self->nodes && i < self->n_nodes; i++)
-        if (self->nodes[i].id == id)
-            return &self->nodes[i];
-    return NULL;
-}
-
-static const char *s_name (const self_t *self, uint32_t id, char *text, size_t size)
-{
-    const rk_profile_t *node = s_profile (self, id);
-    if (node)
-        snprintf (text, size, "%s", node->name);
-    else if (id < self->plan->settings.n_fleet)
-        snprintf (text, size, "%s", self->plan->settings.fleet[id].name);
-    else
-        snprintf (text, size, "node %u", id);
-    return text;
-}
-
-/* Ten places, as full as the node is; nothing where its memory is not known. */
-static void s_bar (const self_t *self, const rk_plan_stage_t *stage, char *text, size_t size)
-{
-    const rk_profile_t *node = s_profile (self, stage->node);
-    const double mb = (double) stage->memory_bytes / 1048576;
-    if (!node || node->ram_bytes == 0 || stage->memory_bytes > node->ram_bytes) {
-        snprintf (text, size, "%.0f MB", mb);
-        return;
-    }
-    const int full = (int) (10 * stage->memory_bytes / node->ram_bytes);
-    snprintf (text, size, "%.*s%.*s %.0f/%.0f MB", full, "##########", 10 - full, "----------", mb, (double) node->ram_bytes / 1048576);
-}
-
-static void s_print_stage (const self_t *self, uint32_t cluster, uint32_t at)
-{
-    const rk_plan_stage_t *stage = rk_plan_stage (self->plan, cluster, at);
-    char layers[64], name[48], bar[48];
-    s_layers (self->model, stage, layers, sizeof layers);
-    s_bar (self, stage, bar, sizeof bar);
-    printf ("  %-2u %-12.12s %-22.22s %8.2f ms %s %s\n", at, s_name (self, stage->node, name, sizeof name), layers,
-            (double) stage->busy_ns / 1e6, stage->recompute ? "R" : " ", bar);
-}
-
-/* Why it is not faster. */
-static void s_print_bottleneck (const self_t *self, const rk_score_t *score)
-{
-    const rk_plan_t *plan = self->plan;
-    char name[48], layers[64];
-    for (uint32_t c = 0; c < plan->n_clusters; c++) {
-        const rk_plan_cluster_t *cluster = &plan->clusters[c];
-        uint32_t slowest = 0;
-        for (uint32_t s = 1; s < cluster->n_stages; s++)
-            if (rk_plan_stage (plan, c, s)->busy_ns > rk_plan_stage (plan, c, slowest)->busy_ns)
-                slowest = s;
-        const rk_plan_stage_t *stage = rk_plan_stage (plan, c, slowest);
-        const uint64_t period = UINT64_C (1000000000000000000) / cluster->rate;
-        s_layers (self->model, stage, layers, sizeof layers);
-        if (stage->busy_ns + stage->busy_ns / 50 >= period)
-            printf ("cluster %u waits for %s (%s)\n", c, s_name (self, stage->node, name, sizeof name), layers);
-        else
-            printf ("cluster %u waits for links, its window or its hosts' cores: %.2f ms, stages %.2f\n", c, (double) period / 1e6,
-                    (double) stage->busy_ns / 1e6);
-    }
-    if (plan->n_clusters > 1 && score->averaging_ns * 2 > score->round_ns)
-        printf ("averaging takes %.0f %% of a round: average.every larger would help\n",
-                100.0 * (double) score->averaging_ns / (double) score->round_ns);
-}
-
 /* The same fleet with its strongest node twice; links of the new one are not known. */
 static void s_print_one_more (self_t *self, const rk_score_t *score)
 {
@@ -247,30 +170,47 @@ static void s_print_one_more (self_t *self, const rk_score_t *score)
     rk_plan_destroy (&plan);
 }
 
-static void s_print (self_t *self)
+/* With the plan's own figures, under virtual time. A plan whose rounds are too long to simulate has no such figures. */
+static rk_err_t s_simulate (self_t *self, rk_plan_view_t *view, rk_simulated_t *out, rk_error_t *err)
 {
     const rk_plan_t *plan = self->plan;
-    rk_score_t score;
-    rk_plan_score (plan, &score);
-    printf ("plan %016" PRIx64 ": %s on %s, batch %u, kernels %s\n", plan->digest, plan->settings.model_name,
-            plan->settings.data_name, plan->settings.train_batch, plan->kernels);
-    for (uint32_t c = 0; c < plan->n_clusters; c++) {
-        const rk_plan_cluster_t *cluster = &plan->clusters[c];
-        printf ("cluster %u: %.1f samples/s, %u in flight\n", c, (double) cluster->rate * plan->settings.train_batch / 1e9,
-                cluster->in_flight);
-        for (uint32_t s = 0; s < cluster->n_stages; s++)
-            s_print_stage (self, c, s);
+    const uint64_t every = rk_score_every (&plan->settings, plan->minibatches_per_pass, plan->n_clusters);
+    rk_simulation_t in = {.plan = plan, .rounds = rk_simulated_rounds (plan, every), .seed = plan->settings.run_seed, .straggler = RK_NO_NODE};
+    if (in.rounds == 0)
+        return RK_OK;
+    rk_simulated_stage_t *stages = calloc (plan->n_stages, sizeof *stages);
+    if (!stages)
+        return rk_error_set (err, RK_ENOMEM, "no memory to simulate %u stages", plan->n_stages);
+    rk_simulated_costs (plan, view->fleet, self->info, stages);
+    in.stages = stages;
+    rk_err_t code = rk_simulate (&in, out, err);
+    free (stages);
+    if (!code) {
+        view->simulated = out;
+        view->simulated_rounds = in.rounds;
     }
-    for (uint32_t r = 0; r < plan->n_rings; r++)
-        printf ("ring %u: floats %" PRIu64 " to %" PRIu64 " (%.2f MB)\n", r, plan->rings[r].lo, plan->rings[r].hi,
-                (double) (plan->rings[r].hi - plan->rings[r].lo) * sizeof (float) / 1e6);
-    s_print_bottleneck (self, &score);
-    printf ("predicted: %.0f samples/s, %.1f s a pass; a round %.1f ms\n", (double) score.samples_per_1000s / 1000,
-            (double) plan->train_samples * 1000 / (double) (score.samples_per_1000s ? score.samples_per_1000s : 1),
-            (double) score.round_ns / 1e6);
-    printf ("averaging: %.2f MB and %.1f ms; fullest node %.0f MB\n", (double) score.round_bytes / 1e6,
-            (double) score.averaging_ns / 1e6, (double) score.max_memory_bytes / 1048576);
-    s_print_one_more (self, &score);
+    return code;
+}
+
+static rk_err_t s_show (self_t *self, const rk_args_t *args, rk_error_t *err)
+{
+    const rk_fleet_t fleet = s_fleet (self);
+    const char *svg = rk_args_get (args, "svg");
+    rk_plan_view_t view = {.plan = self->plan, .model = self->model, .fleet = self->nodes ? &fleet : NULL};
+    rk_simulated_t simulated = {0};
+    rk_score_t score;
+    rk_err_t code = s_simulate (self, &view, &simulated, err);
+    if (!code && svg)
+        code = rk_plan_write_svg (svg, &view, err);
+    if (!code && rk_args_has (args, "json"))
+        code = rk_planfile_print (self->plan, self->model, view.simulated, view.simulated_rounds, err);
+    else if (!code) {
+        rk_plan_print (&view);
+        rk_plan_score (self->plan, &score);
+        s_print_one_more (self, &score);
+    }
+    free (simulated.idle_ppm);
+    return code;
 }
 
 static rk_err_t s_plan (self_t *self, const rk_args_t *args, bool *usage, rk_error_t *err)
@@ -303,10 +243,8 @@ int rk_command_plan (const rk_args_t *args)
     bool usage = false;
     self_t *self = calloc (1, sizeof *self);
     rk_err_t code = self ? s_plan (self, args, &usage, &err) : rk_error_set (&err, RK_ENOMEM, "out of memory");
-    if (!code && rk_args_has (args, "json"))
-        code = rk_planfile_print (self->plan, self->model, &err);
-    else if (!code)
-        s_print (self);
+    if (!code)
+        code = s_show (self, args, &err);
     if (self)
         s_free (self);
     if (code)

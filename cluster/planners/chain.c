@@ -176,16 +176,6 @@ static bool s_alike (const rk_costs_t *costs, uint32_t a, uint32_t b)
            p->ram_bytes == q->ram_bytes && memcmp (costs->ns + a * row, costs->ns + b * row, bytes) == 0;
 }
 
-static void s_move (uint16_t *order, uint32_t from, uint32_t to)
-{
-    const uint16_t node = order[from];
-    if (from < to)
-        memmove (order + from, order + from + 1, (to - from) * sizeof *order);
-    else
-        memmove (order + to + 1, order + to, (from - to) * sizeof *order);
-    order[to] = node;
-}
-
 /* One node to another place. */
 static bool s_reinsert (rk_costs_t *costs, rk_chain_t *best, uint16_t *order, uint64_t perfect, uint64_t until)
 {
@@ -193,10 +183,10 @@ static bool s_reinsert (rk_costs_t *costs, rk_chain_t *best, uint16_t *order, ui
         for (uint32_t j = 0; j < best->k && costs->steps <= until; j++) {
             if (j == i || j == i + 1) /* the same as i to j */
                 continue;
-            s_move (order, i, j);
+            rk_order_move (order, i, j);
             if (s_try (costs, best, order, perfect))
                 return true;
-            s_move (order, j, i);
+            rk_order_move (order, j, i);
         }
     return false;
 }

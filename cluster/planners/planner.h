@@ -5,6 +5,7 @@
  * Private to cluster/.                                                                                   */
 #ifndef RK_CLUSTER_PLANNERS_PLANNER_H
 #define RK_CLUSTER_PLANNERS_PLANNER_H
+#include <string.h>
 #include "cluster/plan.h"
 #include "cluster/score.h"
 
@@ -120,6 +121,17 @@ void rk_chain_appraise (rk_costs_t *costs, rk_chain_t *chain);
 /* Order and cuts for chain->k nodes in chain->node, in any order; about `effort` steps go into the order. The
  * same set gives the same answer whatever the order it comes in.                                          */
 void rk_chain_solve (rk_costs_t *costs, rk_chain_t *chain, uint64_t effort);
+
+/* One of an order to another place. */
+static inline void rk_order_move (uint16_t *order, uint32_t from, uint32_t to)
+{
+    const uint16_t moved = order[from];
+    if (from < to)
+        memmove (order + from, order + from + 1, (to - from) * sizeof *order);
+    else
+        memmove (order + to + 1, order + to, (from - to) * sizeof *order);
+    order[to] = moved;
+}
 
 /* The order of k <= RK_MOST_SET nodes whose slowest stage, at best cuts, computes least, links aside; 2^k k n_units^2 / 2
  * steps at most. False when none fits in memory with no stage computing for longer than `limit`.            */

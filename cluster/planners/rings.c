@@ -130,16 +130,6 @@ static void s_nearest (const s_map_t *m, uint32_t start, uint16_t *order)
     }
 }
 
-static void s_move (uint16_t *order, uint32_t from, uint32_t to)
-{
-    const uint16_t c = order[from];
-    if (from < to)
-        memmove (order + from, order + from + 1, (to - from) * sizeof *order);
-    else
-        memmove (order + to + 1, order + to, (from - to) * sizeof *order);
-    order[to] = c;
-}
-
 /* What moving the cluster at `from` to `to` replaces: three edges by three. Positive gain of (worst, sum). */
 static bool s_gains (const s_map_t *m, const uint16_t *order, uint32_t from, uint32_t to)
 {
@@ -162,7 +152,7 @@ static void s_improve (rk_costs_t *costs, const s_map_t *m, uint16_t *order)
         for (uint32_t from = 0; from < m->n; from++)
             for (uint32_t to = 0; to < m->n; to++)
                 if (to != from && s_gains (m, order, from, to)) {
-                    s_move (order, from, to);
+                    rk_order_move (order, from, to);
                     better = true;
                     break;
                 }

@@ -119,8 +119,44 @@ static void test_uneven (void **state)
     rk_plan_destroy (&plan);
 }
 
+/* What a plan says its stages cost is what they are simulated with; the simulation then comes near the prediction. */
+static void test_figures_of_a_plan (void **state)
+{
+    (void) state;
+    static fixture_fleet_t f;
+    static rk_simulated_stage_t stages[RK_MAX_FLEET];
+    fixture_model_t m;
+    uint64_t x = 16180339;
+    int n = 0;
+    for (int i = 0; i < 40; i++) {
+        fixture_model (&m, &x, 8);
+        m.info.train_samples = 60000;
+        fixture_fleet (&f, &x, 4, 4, 8, 20, i % 2);
+        rk_settings_t s = fixture_settings ();
+        s.average_every = 20;
+        rk_plan_t *plan = fixture_make (&f, &m, &s);
+        if (!plan)
+            continue;
+        rk_simulated_costs (plan, i % 3 ? &f.fleet : NULL, &m.info, stages);
+        for (uint32_t at = 0; at < plan->n_stages; at++)
+            assert_true (stages[at].forward_ns * (plan->stages[at].recompute ? 2 : 1) + stages[at].backward_ns == plan->stages[at].busy_ns &&
+                         stages[at].forward_ns > 0);
+        rk_score_t score;
+        rk_simulated_t out;
+        rk_plan_score (plan, &score);
+        const rk_simulation_t in = {.plan = plan, .stages = stages, .rounds = rk_simulated_rounds (plan, 20), .seed = 1, .straggler = RK_NO_NODE};
+        assert_true (in.rounds == 50);
+        s_run (&in, &out);
+        s_near ((double) out.samples_per_1000s, (double) score.samples_per_1000s, 0.25);
+        free (out.idle_ppm);
+        rk_plan_destroy (&plan);
+        n++;
+    }
+    assert_true (n > 20);
+}
+
 int main (void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test (test_by_hand), cmocka_unit_test (test_uneven)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test (test_by_hand), cmocka_unit_test (test_uneven), cmocka_unit_test (test_figures_of_a_plan)};
     return cmocka_run_group_tests_name ("cluster/simulate", tests, NULL, NULL);
 }

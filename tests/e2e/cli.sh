@@ -239,7 +239,12 @@ case_fleet_file () {
     "${plan[@]}" fleet.zpl >out
     grep -q '^cluster 0: ' out && grep -q '^cluster 0 waits for ' out && grep -q '^predicted: [1-9]' out
     [ "$(awk 'length > 80' out | wc -l)" = 0 ] || fail "a line of more than 80 columns"
-    "${plan[@]}" fleet.zpl --set plan.planner=exact --json | grep -q '"predicted":'
+    grep -q '^simulated: [1-9]' out && grep -q 'idle *[0-9]*%' out
+    "${plan[@]}" fleet.zpl --set plan.planner=exact --json --svg plan.svg >out
+    grep -q '"predicted":' out && grep -q '"simulated":{.*"idle":\[[0-9.,]*\]' out
+    head -c 4 plan.svg | grep -q '<svg' && tail -n 1 plan.svg | grep -qx '</svg>'
+    [ "$(grep -c 'class="head">cluster ' plan.svg)" = "$(grep -o '"in_flight"' out | wc -l)" ] || fail "not every cluster is drawn"
+    expect 1 'no-such-folder/x.svg' "${plan[@]}" fleet.zpl --svg no-such-folder/x.svg
     bad 'node a has speed 0' 'node = a 0 100'
     bad 'node a has speed -1' 'node = a -1 100'
     bad 'node a has -5 MB' 'node = a 1 -5'
