@@ -199,7 +199,8 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
     self->cursor = config->cursor;
     snprintf (self->relay, sizeof self->relay, "%s", config->relay ? config->relay : "");
     self->cursor.control = config->cursor.control ? strdup (config->cursor.control) : NULL;
-    uint32_t n_nodes = self->n_processes ? self->n_processes : self->settings.n_fleet ? self->settings.n_fleet : 1;
+    const uint32_t n_hosts = config->n_processes;
+    uint32_t n_nodes = n_hosts ? n_hosts : self->settings.n_fleet ? self->settings.n_fleet : 1;
     rk_err_t rc = rk_coordinator_copy_model (self, config->model);
     if (!rc)
         rc = rk_roster_init (&self->roster, 1 + self->n_processes);
@@ -209,9 +210,8 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
         rc = rk_plan_copy (&self->given, config->plan);
     if (rc)
         return rk_error_set (err, rc, "no memory for %u processes", self->n_processes);
-    if (config->plan && self->n_processes && config->plan->n_nodes != self->n_processes)
-        return rk_error_set (err, RK_EPLAN, "the plan is for %u nodes, %u are to join", config->plan->n_nodes,
-                             self->n_processes);
+    if (config->plan && n_hosts && config->plan->n_nodes != n_hosts)
+        return rk_error_set (err, RK_EPLAN, "the plan is for %u nodes, %u are to join", config->plan->n_nodes, n_hosts);
     rk_host_t host;
     rk_host_look (&host);
     rk_roster_entry_t own = {
@@ -244,7 +244,10 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     if (self->leads && getrandom (&self->token, sizeof self->token, 0) != sizeof self->token)
         self->token = (uint64_t) rk_now_ns () * 0x9e3779b97f4a7c15u ^ (uint64_t) getpid ();
     self->kind = config->kind; /* follower: RK_RUN_PROFILE, or it takes what comes */
+    self->witness = config->witness;
     self->n_processes = config->n_processes;
+    if (self->n_processes && config->settings)
+        self->n_processes += config->settings->net_witness;
     self->n_forward_only = config->n_forward_only;
     self->patience_ms = config->patience_ms;
     self->now_ms = rk_now_ns () / 1000000;

@@ -45,13 +45,14 @@ typedef struct {
     const rk_model_t *program_model; /* built by the program, borrowed; NULL: by name */
     const rk_plan_t *plan;         /* leader: use this one (by hand, run.plan); NULL: profile and plan; copied */
     rk_plan_cursor_t cursor;       /* leader: of a plan that is made; control is copied */
-    uint32_t n_processes;          /* leader: other processes to wait for; 0: only this one */
+    uint32_t n_processes;          /* leader: others that host nodes, to wait for; net.witness is added; 0: only this one */
     const char *bind;              /* inbox for other processes: "tcp://127.0.0.1:PORT"; NULL: inproc only */
     const char *join;              /* follower: endpoint of the leader's inbox */
     const char *name;              /* follower: what it is called; leader: may be NULL */
     const char *observer;
     const char *relay;             /* leader: for members that others cannot reach; NULL: none */
     const rk_identity_t *identity; /* for tcp (actor.h) */
+    bool witness;                  /* follower: it only votes */
     rk_run_kind_t kind;
     uint64_t n_forward_only;       /* RK_RUN_EVAL, RK_RUN_PREDICT: minibatches */
     int64_t patience_ms;           /* least deadline of a state; 0: the built-in one (tests shorten it) */

@@ -19,7 +19,8 @@ static rk_err_t s_fill_roster (rk_coordinator_t *self, const rk_view_t *view)
             return rc;
         rk_roster_entry_t *e = &self->roster.list[m->id];
         const unsigned steps = RK_STEP_PROFILING | RK_STEP_PROFILED | (m->leaves ? RK_STEP_LEAVING : 0u);
-        *e = (rk_roster_entry_t){.node = m->node, .host = m->host, .ram_bytes = m->ram_bytes, .cores = m->cores, .pid = m->pid, .steps = steps};
+        *e = (rk_roster_entry_t){.node = m->node, .host = m->host, .ram_bytes = m->ram_bytes, .cores = m->cores, .pid = m->pid, .steps = steps,
+                                 .witness = m->witness};
         snprintf (e->name, sizeof e->name, "%s", m->name);
         snprintf (e->kernels, sizeof e->kernels, "%s", m->kernels);
         snprintf (e->control, sizeof e->control, "%s", m->control);

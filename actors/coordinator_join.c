@@ -24,6 +24,26 @@ void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *
 }
 
 /* ---- the leader: Hello */
+static uint32_t s_witnesses (const rk_coordinator_t *self)
+{
+    uint32_t n = 0;
+    for (uint32_t p = 0; p < self->roster.n; p++)
+        n += self->roster.list[p].witness;
+    return n;
+}
+
+/* Of the places that are left, some are for witnesses. */
+static const char *s_out_of_place (const rk_coordinator_t *self, const rk_hello_t *hello)
+{
+    const bool gathers = self->state == RK_STATE_GATHER;
+    const uint32_t missing = self->settings.net_witness - s_witnesses (self);
+    if (hello->witness && (!gathers || !missing))
+        return gathers ? "this run expects no further witness (net.witness)" : "the run has begun: a witness joins before";
+    if (gathers && !hello->witness && self->roster.n < self->roster.capacity && self->roster.capacity - self->roster.n <= missing)
+        return "all nodes of this run have joined already; it waits for a witness (rookery node --witness)";
+    return NULL;
+}
+
 static const char *s_unwelcome (const rk_coordinator_t *self, const rk_hello_t *hello)
 {
     if (self->state != RK_STATE_GATHER || self->roster.n == self->roster.capacity) {
@@ -33,6 +53,9 @@ static const char *s_unwelcome (const rk_coordinator_t *self, const rk_hello_t *
     }
     if (strcmp (hello->software, RK_COORDINATOR_SOFTWARE) != 0)
         return "it runs another version of rookery; both must be the same";
+    const char *place = s_out_of_place (self, hello);
+    if (place)
+        return place;
     if (hello->profile_only && self->kind != RK_RUN_PROFILE)
         return "this run trains; a fleet that is only measured is led by rookery profile --listen";
     return NULL;
@@ -40,7 +63,7 @@ static const char *s_unwelcome (const rk_coordinator_t *self, const rk_hello_t *
 
 static uint32_t s_next_node (const rk_coordinator_t *self)
 {
-    uint32_t order = self->roster.n - 1; /* the leader is in first */
+    uint32_t order = self->roster.n - 1 - s_witnesses (self); /* the leader is in first */
     return self->given ? self->given->nodes[order] : order;
 }
 
@@ -101,9 +124,12 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
     snprintf (entry.control, sizeof entry.control, "%s", hello->control);
     if (self->state != RK_STATE_GATHER || self->roster.n == self->roster.capacity)
         return rk_coordinator_take_joiner (self, packet, &entry, err);
-    entry.node = s_next_node (self);
+    entry.witness = hello->witness;
+    entry.node = hello->witness ? RK_ROSTER_NO_NODE : s_next_node (self);
     uint32_t process;
     rk_err_t rc = rk_roster_add (&self->roster, &entry, &process, err);
+    if (!rc && entry.witness) /* it is not measured */
+        rk_roster_mark (&self->roster, process, RK_STEP_PROFILING | RK_STEP_PROFILED);
     if (!rc)
         rc = rk_coordinator_know (self, rk_address (RK_ACTOR_COORDINATOR, process), packet, err);
     if (!rc && rk_member_join (self->member, process, rk_coordinator_now_ms ()))
@@ -128,7 +154,7 @@ static void s_hello (rk_coordinator_t *self)
                     .hello = {.name = self->name, .control = rk_loop_endpoint (self->loop), .host = host.id,
                               .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_best (true),
                               .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE,
-                              .profile_only = self->kind == RK_RUN_PROFILE,
+                              .profile_only = self->kind == RK_RUN_PROFILE, .witness = self->witness,
                               .key = rk_coordinator_own_key (self, key)}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &msg, NULL, 0);
 }

@@ -77,7 +77,8 @@ static rk_err_t s_encode (const rk_view_t *view, uint8_t **bytes_p, size_t *size
 /* ---- the first view: everybody who has joined */
 static void s_member_of (const rk_coordinator_t *self, uint32_t process, const rk_roster_entry_t *e, rk_view_member_t *m)
 {
-    *m = (rk_view_member_t){.id = process, .node = e->node, .pid = e->pid, .cores = e->cores, .host = e->host, .ram_bytes = e->ram_bytes};
+    *m = (rk_view_member_t){.id = process, .node = e->node, .pid = e->pid, .cores = e->cores, .host = e->host, .ram_bytes = e->ram_bytes,
+                              .witness = e->witness};
     snprintf (m->name, sizeof m->name, "%s", e->name);
     snprintf (m->kernels, sizeof m->kernels, "%s", e->kernels);
     snprintf (m->control, sizeof m->control, "%s", process == self->process ? rk_loop_endpoint (self->loop) : e->control);

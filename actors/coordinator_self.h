@@ -72,6 +72,7 @@ typedef struct rk_coordinator {
     rk_loop_t *loop;
     /* what was asked for */
     bool leads;                /* process == leader */
+    bool witness;              /* this process only votes */
     uint32_t process, leader;  /* numbers: of this process, and of the one that leads */
     uint64_t token;            /* of the run: what members show one another */
     rk_run_kind_t kind;

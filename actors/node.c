@@ -60,7 +60,7 @@ static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *
     if (rk_node_is_loopback (self->leader_host) && !rk_node_is_loopback_endpoint (w->listen))
         snprintf (self->host, sizeof self->host, "0.0.0.0"); /* others come from outside: they will use the leader's address */
     rk_err_t rc = rk_settings_read (&self->settings, w->settings, strlen (w->settings), err);
-    return rc ? rc : rk_node_start_profiler (self, err);
+    return rc || self->config->witness ? rc : rk_node_start_profiler (self, err);
 }
 
 static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)

@@ -31,6 +31,7 @@ typedef struct {
     bool beacon;                /* ... and it says on its networks that it is there */
     const char *join;           /* follower: the leader's address, with /KEY if it is another owner's; or a ticket */
     const char *name;           /* follower's name; NULL: host name and pid */
+    bool witness;               /* follower: it only votes (net.witness) */
     double speed;               /* follower: declared, 0 = 1 */
     uint64_t ram_mb;            /* follower: declared, 0 = measured */
     rk_reach_t reach;           /* follower: how others reach it */

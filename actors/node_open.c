@@ -271,7 +271,7 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
     rk_endpoint_unique (bind, sizeof bind, "tcp", self->host);
     rk_endpoint_unique (self->coordinator, sizeof self->coordinator, "inproc", NULL);
     rk_coordinator_config_t config = {.join = self->join, .name = c->name ? c->name : name, .observer = self->observer,
-                                      .program_model = c->model, .bind = bind, .kind = c->kind,
+                                      .program_model = c->model, .bind = bind, .kind = c->kind, .witness = c->witness,
                                       .identity = &self->identity};
     return s_start_coordinator (self, &config, err);
 }

@@ -74,7 +74,9 @@ void rk_roster_name (const rk_roster_t *roster, uint32_t process, char *text, si
         return;
     }
     const rk_roster_entry_t *e = &roster->list[process];
-    if (e->node == RK_ROSTER_NO_NODE)
+    if (e->witness)
+        snprintf (text, size, "the witness %s (pid %u)", e->name, e->pid);
+    else if (e->node == RK_ROSTER_NO_NODE)
         snprintf (text, size, "the leading process (pid %u)", e->pid);
     else
         snprintf (text, size, "node %u (%s, pid %u)", e->node, e->name, e->pid);
@@ -137,7 +139,7 @@ const char *rk_roster_kernels (const rk_roster_t *roster, bool bf16)
 {
     size_t lowest = (bf16 ? N_KERNELS : N_F32) - 1;
     for (uint32_t p = 0; p < roster->n; p++) {
-        size_t rank = s_rank (roster->list[p].kernels);
+        size_t rank = roster->list[p].witness ? lowest : s_rank (roster->list[p].kernels);
         lowest = rank < lowest ? rank : lowest;
     }
     return s_kernels[lowest];

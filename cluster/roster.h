@@ -27,6 +27,7 @@ typedef struct {
     uint32_t cores, pid;
     char key[65]; /* public, hexadecimal: who it is; "" without encryption */
     unsigned steps;
+    bool witness;  /* votes, and neither leads nor hosts */
 } rk_roster_entry_t;
 #define RK_ROSTER_NO_NODE UINT32_MAX
 

@@ -103,6 +103,7 @@ typedef struct {
     uint64_t save_every, save_seconds; /* rounds, seconds between checkpoints within a pass; 0: none */
     uint32_t save_keep;
     rk_on_loss_t net_on_loss;
+    uint32_t net_witness;        /* processes that only vote, beside those that host nodes */
     uint32_t net_restarts;       /* of actors of one process in a row */
     uint32_t net_restart_ms;     /* before the first; twice as long before each next one */
     uint32_t net_restart_forget; /* seconds without a failure after which all before count no more */

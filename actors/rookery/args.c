@@ -21,6 +21,7 @@ static const rk_option_t s_options[] = {
     {"nodes", "N", "how many `rookery node` processes will join"},
     {"join", "ENDPOINT|TICKET|lan", "address of the process that runs `rookery train --listen`, or a ticket; several with commas; lan or lan:RUN by beacon"},
     {"reach", "auto|direct|relay", "how others reach this node: through the leader if it is behind NAT (default auto: as the leader finds)"},
+    {"witness", NULL, "only vote (the leader has net.witness=1): no training here, and nothing is measured"},
     {"name", "NAME", "name of this node (default: host name and process id)"},
     {"speed", "S", "declared strength, 0 < S <= 1 (default 1: this machine as it is)"},
     {"ram", "MB", "memory this node may use (default: what the machine has)"},

@@ -16,7 +16,7 @@ const rk_subcommand_t rk_subcommands[] = {
      "Every run writes a folder (run.dir, default runs/<date>-<model>): settings.zpl, plan.json, metrics.csv\n"
      "and checkpoints; --resume goes on with one that was stopped or killed. The last line on stdout says how it went; progress goes to stderr.\n",
      rk_command_train},
-    {"node", "", 0, 0, " join reach name speed ram threads fresh keys insecure json quiet ", "take part in the run of another process",
+    {"node", "", 0, 0, " join reach name speed ram threads witness fresh keys insecure json quiet ", "take part in the run of another process",
      "  rookery train --listen tcp://127.0.0.1:5600 --nodes 2\n"
      "  rookery node --join tcp://127.0.0.1:5600        (twice)\n",
      rk_command_node},

@@ -142,7 +142,7 @@ int rk_command_node (const rk_args_t *args)
 {
     rk_error_t err = {0};
     rk_node_config_t config = {.join = rk_args_get (args, "join"), .cache = rk_args_has (args, "fresh") ? RK_CACHE_FRESH : RK_CACHE_USE,
-                               .name = rk_args_get (args, "name"), .speed = 1,
+                               .name = rk_args_get (args, "name"), .speed = 1, .witness = rk_args_has (args, "witness"),
                                .json = rk_args_has (args, "json"), .quiet = rk_args_has (args, "quiet"),
                                .insecure = rk_args_count (args, "insecure"), .keys = rk_args_get (args, "keys")};
     rk_settings_default (&config.settings);

@@ -150,7 +150,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_SUSPECT: m->suspect = (rk_suspect_t) {N64, N64}; break;
     case RK_MSG_HELLO:
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
-                                 sample_text (s, 63), mode == 1, sample_text (s, 64)};
+                                 sample_text (s, 63), mode == 1, sample_text (s, 64), mode == 2};
         break;
     case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64, sample_text (s, 255)}; break;
     case RK_MSG_PROFILE: m->profile = sample_profile (s); break;
