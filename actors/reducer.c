@@ -211,6 +211,8 @@ static rk_err_t s_on_snapshot (void *self_, rk_packet_t *packet, rk_error_t *err
     self->round = self->next_round = snapshot->round;
     self->weight = snapshot->weight;
     self->total = snapshot->total;
+    if (self->mix.push)
+        rk_mixer_weigh (self);
     self->control = snapshot->control;
     self->frozen = snapshot->frozen;
     self->exchange = rk_exchange_at (self->plan, self->mix.graph, self->round, self->control);

@@ -144,12 +144,33 @@ static void s_find_neighbours (rk_reducer_self_t *self)
     }
 }
 
+/* Samples count in what is added to the masses, whose sum over all replicas is then that of the samples; the masses
+ * themselves are mixed and merged alike. The first round says what a replica begins with: share and share times values.
+ * Who has trained nothing yet still needs a weight to divide by.                                             */
+#define LEAST_SHARE 0x1p-20f
+
+void rk_mixer_weigh (rk_reducer_self_t *self)
+{
+    self->mix.share = (float) ((double) self->weight * self->n / (double) self->total);
+    self->weight = 1;
+    self->total = self->n;
+}
+
+static void s_begin_mass (rk_reducer_self_t *self, float *own)
+{
+    rk_mixer_t *mix = &self->mix;
+    const float share = mix->share > LEAST_SHARE ? mix->share : LEAST_SHARE;
+    for (size_t i = 0; i < self->n_flat; i++)
+        own[i] *= share;
+    mix->push_weight = (double) share;
+}
+
 /* Push-sum: what the stage has done since its last result is added to the mass. */
 static void s_push (rk_reducer_self_t *self, uint32_t plane, float *own)
 {
     rk_mixer_t *mix = &self->mix;
     float *mass = mix->mass + plane * self->stride;
-    rk_mix_push (self->n_flat, 1, rk_buffer_floats (mix->last) + plane * self->stride, self->own[plane], mass);
+    rk_mix_push (self->n_flat, mix->share, rk_buffer_floats (mix->last) + plane * self->stride, self->own[plane], mass);
     memcpy (own, mass, self->n_flat * sizeof *own);
 }
 
@@ -173,6 +194,8 @@ void rk_mixer_prepare (rk_reducer_self_t *self)
             s_push (self, plane, own);
         else
             memcpy (own, self->own[plane], self->n_flat * sizeof *own);
+        if (mix->push && !mix->last)
+            s_begin_mass (self, own);
         if (self->corrupt == RK_CORRUPT_STALE_ROUND && !mix->push)
             s_make_stale (self, plane, own);
         self->own[plane] = own;

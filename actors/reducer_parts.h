@@ -59,6 +59,7 @@ typedef struct {
     bool mean;                      /* rk_mix_is_mean of the row */
     double *pushed;                 /* beside row: push weight of the sender */
     double push_weight;             /* of this replica, for this round */
+    float share;                    /* push-sum: of the round's samples, in units of the mean of all; 1 with equal weights */
     uint32_t n_parts;               /* of one plane */
     uint32_t *n_added;              /* n_planes x n_parts: edges of the row that are in the sum */
     uint8_t *here;                  /* n_planes x n_parts x max_row: RK_HERE_ */
@@ -150,6 +151,7 @@ rk_err_t rk_rings_check (const rk_reducer_self_t *self, const rk_packet_t *packe
 uint32_t rk_mixer_missing (const rk_reducer_self_t *self);
 rk_err_t rk_mixer_open (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK; /* after the lanes */
 void rk_mixer_close (rk_reducer_self_t *self);
+void rk_mixer_weigh (rk_reducer_self_t *self);   /* push-sum: weights of the snapshot become the share */
 void rk_mixer_prepare (rk_reducer_self_t *self); /* what this replica has to say, for rings too */
 rk_err_t rk_mixer_begin (rk_reducer_self_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_mixer_take (rk_reducer_self_t *self, uint32_t sender, const rk_chunk_t *chunk, zmq_msg_t *frame, bool *taken,

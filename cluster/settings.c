@@ -122,10 +122,10 @@ static bool s_is_complete (const rk_settings_t *s)
 static rk_err_t s_check_graph (const rk_settings_t *s, rk_error_t *err)
 {
     const bool directed = strcmp (s->average_graph, "directed") == 0;
-    if (s->average_weights == RK_WEIGHTS_SAMPLES && !s_is_complete (s))
+    if (s->average_weights == RK_WEIGHTS_SAMPLES && !s_is_complete (s) && !directed)
         return rk_error_set (err, RK_EINVAL,
                              "average.weights = samples with average.graph = %s: the mixing matrix would not be doubly "
-                             "stochastic; use average.weights = equal",
+                             "stochastic; use average.weights = equal, or average.graph = directed with push-sum",
                              s->average_graph);
     if (directed && !s->average_push_sum)
         return rk_error_set (err, RK_EINVAL, "average.graph = directed is not doubly stochastic: it needs average.push_sum = on");

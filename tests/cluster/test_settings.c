@@ -278,6 +278,9 @@ static void test_combinations_of_graphs (void **state)
     assert_non_null (strstr (err.text, "average.push_sum = on"));
     s.average_push_sum = true;
     assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    s.average_weights = RK_WEIGHTS_SAMPLES; /* only push-sum can weigh replicas */
+    assert_int_equal (rk_settings_check (&s, &err), RK_OK);
+    s.average_weights = RK_WEIGHTS_AUTO;
     strcpy (s.average_graph, "ring");
     assert_int_equal (rk_settings_check (&s, &err), RK_EINVAL);
     assert_non_null (strstr (err.text, "only directed"));
