@@ -20,6 +20,7 @@ typedef struct {
     const char *shard;
     rk_momentum_t momentum;
     rk_average_order_t order;
+    rk_exchange_way_t exchange;
 } case_t;
 
 static rig_config_t s_config (const case_t *c)
@@ -38,6 +39,8 @@ static rig_config_t s_config (const case_t *c)
     s->average_tracking = c->tracking;
     s->average_momentum = c->momentum;
     s->average_order = c->order;
+    s->average_exchange = c->exchange;
+    s->average_group = 4;
     s->average_mode = RK_AVERAGE_DRAINED;
     if (c->shard)
         snprintf (s->data_shard, sizeof s->data_shard, "%s", c->shard);
@@ -131,6 +134,28 @@ static void ada_with_two_links_is_the_ring (void **state)
     free (denser);
 }
 
+/* Windows and rings in groups: the same bits over any transport, and nearly those of hearing every neighbour. */
+static void hops_give_the_same_bits_over_any_transport (void **state)
+{
+    const char *const graphs[] = {"ada", "mixed-radix"};
+    for (int g = 0; g < 2; g++) {
+        size_t n;
+        case_t c = {.n = 8, .every = 1};
+        float *direct = s_model (&c, graphs[g], 5, &n);
+        c.exchange = RK_EXCHANGE_CHEAPEST;
+        float *inproc = s_model (&c, graphs[g], 5, &n);
+        c.transport = "tcp";
+        float *tcp = s_model (&c, graphs[g], 5, &n);
+        assert_memory_equal (inproc, tcp, n * sizeof *tcp);
+        assert_memory_not_equal (inproc, direct, n * sizeof *tcp);
+        for (size_t k = 0; k < n; k++)
+            assert_true (fabsf (inproc[k] - direct[k]) < 1e-4f);
+        free (direct);
+        free (inproc);
+        free (tcp);
+    }
+}
+
 static void ada_with_all_links_is_complete (void **state)
 {
     size_t n;
@@ -192,7 +217,7 @@ int main (void)
         cmocka_unit_test (replicas_of_one_node_mix_exactly), cmocka_unit_test (replicas_of_stages_mix_exactly),
         cmocka_unit_test (momenta_and_tracking_are_exact),   cmocka_unit_test (shards_are_exact),                  cmocka_unit_test (faults_are_seen),
         cmocka_unit_test (ada_with_two_links_is_the_ring),   cmocka_unit_test (ada_with_all_links_is_complete),
-        cmocka_unit_test (overlapped_orders_train),
+        cmocka_unit_test (hops_give_the_same_bits_over_any_transport), cmocka_unit_test (overlapped_orders_train),
     };
     return cmocka_run_group_tests (tests, s_open, s_close);
 }
