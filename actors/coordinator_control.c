@@ -58,8 +58,17 @@ static rk_err_t s_begin_loop (rk_coordinator_control_t *control, const rk_plan_t
     const rk_control_config_t loop = {.values = values, .sight = sight, .n_values = n, .ratio = s->average_control_ratio,
                                       .lr_peak = s->train_lr, .settle = s->average_control_settle};
     control->decides = true;
-    control->records[control->n_records++] = (rk_control_record_t){.round = 0, .value = values[n - 1]};
+    control->records[control->n_records++] = (rk_control_record_t){.round = plan->view > 1 ? plan->first_round : 0, .value = values[n - 1]};
     return rk_control_init (&control->loop, &loop, err);
+}
+
+bool rk_coordinator_control_fits (const rk_plan_t *plan, rk_error_t *err)
+{
+    if (!plan->settings.average_control || *plan->settings.run_control || plan->n_clusters < 2)
+        return true;
+    rk_control_record_t first[1];
+    rk_coordinator_control_t probe = {.records = first};
+    return s_begin_loop (&probe, plan, err) == RK_OK;
 }
 
 /* What was decided before holds on; the loop looks anew, from the value in force. */
@@ -89,7 +98,7 @@ rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err)
         code = rk_training_of (self->plan, &control->training, err);
     if (code != RK_OK)
         return code;
-    if (!*s->run_control && self->cursor.control && *self->cursor.control)
+    if (!*s->run_control && self->plan->view == 1 && self->cursor.control && *self->cursor.control)
         return s_go_on (self, control, err);
     return *s->run_control ? s_read_file (control, s->run_control, err) : s_begin_loop (control, self->plan, err);
 }

@@ -4,6 +4,7 @@
 #include "actors/coordinator_self.h"
 
 #include "actors/modelinfo.h"
+#include "cluster/exchange.h"
 #include "cluster/shard.h"
 
 #define GIVE_UP_MS 15000 /* waiting for state that only silent members have */
@@ -265,6 +266,28 @@ static rk_err_t s_same_plan (const rk_coordinator_t *self, rk_plan_t **plan_p, r
     return RK_OK;
 }
 
+/* Settings that were meant for another number of clusters: others hold from here on, and the run goes on. true: one was changed. */
+static bool s_give_up_unfit (const rk_plan_t *plan, rk_settings_t *settings)
+{
+    rk_error_t why = {RK_OK, ""};
+    rk_graph_t *graph = NULL;
+    bool changed = false;
+    if (plan->n_clusters > 1 && rk_exchange_graph (&graph, plan, &why) != RK_OK) {
+        rk_log (RK_LOG_WARNING, "GRAPH", "view=%llu %u clusters are left: %s; the graph is a ring from here on", (unsigned long long) plan->view,
+                plan->n_clusters, why.text);
+        snprintf (settings->average_graph, sizeof settings->average_graph, "ring");
+        settings->average_control = false;
+        changed = true;
+    } else if (!rk_coordinator_control_fits (plan, &why)) {
+        rk_log (RK_LOG_WARNING, "CONTROL", "view=%llu %u clusters are left: %s; no control from here on", (unsigned long long) plan->view,
+                plan->n_clusters, why.text);
+        settings->average_control = false;
+        changed = true;
+    }
+    rk_graph_destroy (&graph);
+    return changed;
+}
+
 static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_error_t *err)
 {
     if (s_same_members (self))
@@ -292,6 +315,10 @@ static rk_err_t s_make_plan (rk_coordinator_t *self, rk_plan_t **plan_p, rk_erro
         settings.n_layout = 0;
         snprintf (settings.plan_planner, sizeof settings.plan_planner, "auto");
         settings.plan_manual[0] = '\0';
+        rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, s_kernels (self), err);
+    }
+    if (!rc && s_give_up_unfit (*plan_p, &settings)) {
+        rk_plan_destroy (plan_p);
         rc = rk_plan_make (plan_p, number, &fleet, &self->model, &settings, s_kernels (self), err);
     }
     rk_profiles_clear (&table);

@@ -313,6 +313,7 @@ const char *rk_coordinator_doing (const rk_coordinator_t *self);
 
 /* ---- coordinator_control.c; all do nothing without control records */
 rk_err_t rk_coordinator_control_open (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;
+bool rk_coordinator_control_fits (const rk_plan_t *plan, rk_error_t *err); /* a closed loop has something to choose between there */
 void rk_coordinator_control_close (rk_coordinator_t *self);
 char *rk_coordinator_control_text (const rk_coordinator_t *self); /* records so far; owner: the caller frees; NULL: none */
 void rk_coordinator_control_begin (rk_coordinator_t *self);

@@ -51,6 +51,7 @@ a_follower_dies () {
     whole 80
     [ "$(field views leader.out)" = 2 ] || fail "$(field views leader.out) views"
     grep -q "VIEW view=2 members=4" leader.err || fail "the view is not told"
+    [ "$(field redone leader.out)" -le 64 ] || fail "$(field redone leader.out) minibatches trained again" # 16 a round, few are open
 }
 
 the_leader_dies () {
@@ -129,7 +130,23 @@ the_only_owner_dies () {
     [ "$(field rounds leader.out)" = $((60 * samples / 32 / 8)) ] || fail "$(field rounds leader.out) rounds"
 }
 
+# A sparse graph under a closed loop, with fixed shards: fewer replicas are left than there is anything to choose between.
+a_replica_of_a_loop_dies () {
+    local i
+    start 6 "${small[@]}" --passes 24 --set fleet.layout=1,1,1,1,1,1 --set average.graph=ada --set average.control=on --set data.shard=fixed
+    passed leader.out 2
+    kill -9 "${node[2]}"
+    end_of "$leader" "the leader"
+    for i in 0 1 3 4 5; do
+        end_of "${node[i]}" "node $i"
+    done
+    whole 24
+    grep -q " CONTROL view=2 .* no control from here on" leader.err || { cat leader.err >&2; fail "it is not told that control ends"; }
+    [ "$(field views leader.out)" = 2 ] || fail "$(field views leader.out) views"
+}
+
 run_case a_follower_dies a_follower_dies
+run_case a_replica_of_a_loop_dies a_replica_of_a_loop_dies
 run_case the_only_owner_dies the_only_owner_dies
 run_case the_leader_dies the_leader_dies
 run_case all_but_one_die all_but_one_die
