@@ -33,6 +33,7 @@ typedef struct {
     size_t c_row;
     float alpha, beta;
     const float *bias; /* one per row, or NULL */
+    float *keep;       /* NULL, or gets the rows of B that were read, max_cols floats each */
 } rk_tile_t;
 
 /* Lanes [lane, lane + len) of one vector of a panel row come from src[from ..]. */
@@ -72,6 +73,8 @@ typedef struct {
     void (*copy) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
     /* dst (cols, rows) = the transpose of src (rows, cols) */
     void (*transpose) (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row);
+    /* dst (cols, rows) = beta dst + the transpose of src, rounded after each operation; beta == 0 does not read dst */
+    void (*turn) (size_t rows, size_t cols, const float *src, size_t src_row, float beta, float *dst, size_t dst_row);
     /* dst[i][l] = src[i][l step] */
     void (*pick) (size_t rows, size_t cols, const float *src, size_t src_row, size_t step, float *dst, size_t dst_row);
     /* dst[i][l step] = src[i][l], the floats between left alone; cols <= max_cols */

@@ -43,6 +43,7 @@ const rk_tile_set_t rk_pairs_amx = {
     .tile = rk_amx_tile,
     .copy = s_copy,
     .transpose = s_transpose,
+    .turn = s_turn,
     .pick = s_pick,
     .spread = s_spread,
     .unroll = s_unroll,

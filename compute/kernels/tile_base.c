@@ -92,11 +92,13 @@ INLINE vec_t s_add (vec_t a, vec_t b)
     return a + b;
 }
 
-INLINE void s_transpose_block (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+INLINE void s_turn_block (size_t rows, size_t cols, const float *src, size_t src_row, float beta, float *dst, size_t dst_row)
 {
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < cols; j++)
-            dst[j * dst_row + i] = src[i * src_row + j];
+        for (size_t j = 0; j < cols; j++) {
+            float *to = dst + j * dst_row + i;
+            *to = beta == 0.0f ? src[i * src_row + j] : beta * *to + src[i * src_row + j];
+        }
 }
 
 #include "compute/kernels/tile_loops.h"

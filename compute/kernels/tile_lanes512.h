@@ -82,7 +82,12 @@ INLINE vec_t s_add (vec_t a, vec_t b)
 }
 
 /* Pairs, then fours within each 128-bit lane, then the lanes themselves. */
-INLINE void s_transpose_block (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+INLINE void s_turned (part_t part, float *x, float beta, vec_t v)
+{
+    s_store_part (part, x, beta == 0.0f ? v : s_add (s_mul (s_splat (beta), s_load_part (part, x)), v));
+}
+
+INLINE void s_turn_block (size_t rows, size_t cols, const float *src, size_t src_row, float beta, float *dst, size_t dst_row)
 {
     __m512 x[16], y[16];
     const part_t wide = s_part (cols), high = s_part (rows);
@@ -112,6 +117,6 @@ INLINE void s_transpose_block (size_t rows, size_t cols, const float *src, size_
         RK_UNROLL (4)
         for (size_t l = 0; l < 4; l++)
             if (l * 4 + (size_t) j < cols)
-                s_store_part (high, dst + (l * 4 + (size_t) j) * dst_row, column[l]);
+                s_turned (high, dst + (l * 4 + (size_t) j) * dst_row, beta, column[l]);
     }
 }

@@ -5,14 +5,14 @@
  *   vec_t and s_splat, s_load, s_fma, s_mul, s_add, s_even (of two vectors), s_store_even (n lanes, a gap between);
  *   part_t and s_part (first n lanes), s_load_part, s_store_part;
  *   piece_t and s_piece (lanes [lane, lane + len)), s_load_piece, s_merge_piece (zeros, or the old lanes, beside);
- *   s_transpose_block (up to LANES x LANES).
+ *   s_turn_block (up to LANES x LANES: see turn).
  * A set of pairs also defines PAIRS, s_pair_rows and s_pair_along before, and its s_fma adds two products a lane.
  * Not a header for anybody else.                                                                      */
 #include <stdbool.h>
 
 #include "compute/kernels/tile.h"
 
-#define PREFETCH_K 32 /* products during which C can arrive */
+#define PREFETCH_K 32 /* products during which C, or a row of A, can arrive */
 #define S_THIRDS ((MAX_ROWS + 2) / 3)
 
 /* Rows are addressed from every third one, so that fourteen of them need five pointers. */
@@ -49,11 +49,14 @@ INLINE void s_store_tile (int rows, int vecs, const rk_tile_t *t, part_t last, v
     }
 }
 
-/* unit: a_row is 1, rows lie side by side. */
-INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t last)
+/* unit: a_row is 1, rows lie side by side. FAR asks for those ahead, KEEP keeps B. */
+#define FAR 1
+#define KEEP 2
+INLINE void s_tile (int rows, int vecs, int unit, int how, const rk_tile_t *t, part_t last)
 {
     vec_t acc[MAX_ROWS][2];
     const float *b = t->b;
+    float *kept = t->keep;
     const size_t step = t->a_k * sizeof (float);
     RK_UNROLL (14)
     for (int i = 0; i < rows; i++)
@@ -66,6 +69,12 @@ INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t las
         for (size_t p = 0; p < t->k_run; p++) {
             const vec_t b0 = vecs == 1 ? s_load_part (last, b) : s_load (b);
             const vec_t b1 = vecs == 1 ? b0 : s_load_part (last, b + LANES);
+            if (how == KEEP) {
+                s_store_part (s_part (LANES), kept, b0);
+                if (vecs == 2)
+                    s_store_part (s_part (LANES), kept + LANES, b1);
+                kept += 2 * LANES;
+            }
             RK_UNROLL (14)
             for (int i = 0; i < rows; i++) {
                 const char *at = unit ? a.third[0] + (size_t) i * sizeof (float) : a.third[i / 3] + (size_t) (i % 3) * a.row;
@@ -73,6 +82,10 @@ INLINE void s_tile (int rows, int vecs, int unit, const rk_tile_t *t, part_t las
                 acc[i][0] = s_fma (ai, b0, acc[i][0]);
                 if (vecs == 2)
                     acc[i][1] = s_fma (ai, b1, acc[i][1]);
+            }
+            if (how == FAR) {
+                __builtin_prefetch (a.third[0] + PREFETCH_K * step, 0, 3);
+                __builtin_prefetch (a.third[0] + PREFETCH_K * step + (size_t) (rows - 1) * sizeof (float), 0, 3);
             }
             s_next_k (&a, unit ? 1 : rows, step);
             b += t->b_k;
@@ -134,20 +147,33 @@ typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
 #define DEFINE(rows)                                                                                                   \
     static void s_narrow_##rows (const rk_tile_t *t, part_t last)                                                      \
     {                                                                                                                  \
-        s_tile (rows, 1, 0, t, last);                                                                                  \
+        s_tile (rows, 1, 0, 0, t, last);                                                                                  \
     }                                                                                                                  \
     static void s_wide_##rows (const rk_tile_t *t, part_t last)                                                        \
     {                                                                                                                  \
-        s_tile (rows, 2, 0, t, last);                                                                                  \
+        s_tile (rows, 2, 0, 0, t, last);                                                                                  \
     }                                                                                                                  \
     static void s_packed_##rows (const rk_tile_t *t, part_t last)                                                      \
     {                                                                                                                  \
-        s_tile (rows, 2, 1, t, last);                                                                                  \
+        s_tile (rows, 2, 1, 0, t, last);                                                                               \
+    }                                                                                                                  \
+    static void s_far_##rows (const rk_tile_t *t, part_t last)                                                         \
+    {                                                                                                                  \
+        s_tile (rows, 2, 1, FAR, t, last);                                                                             \
+    }                                                                                                                  \
+    static void s_keep_narrow_##rows (const rk_tile_t *t, part_t last)                                                 \
+    {                                                                                                                  \
+        s_tile (rows, 1, 0, KEEP, t, last);                                                                            \
+    }                                                                                                                  \
+    static void s_keep_wide_##rows (const rk_tile_t *t, part_t last)                                                   \
+    {                                                                                                                  \
+        s_tile (rows, 2, 0, KEEP, t, last);                                                                            \
     }
 #define ROWS_1_TO_4(x) x (1) x (2) x (3) x (4)
 #define ROWS_5_TO_6(x) x (5) x (6)
 #define ROWS_7_TO_14(x) x (7) x (8) x (9) x (10) x (11) x (12) x (13) x (14)
-#define ENTRY(rows) [rows] = {s_narrow_##rows, s_wide_##rows, s_packed_##rows},
+#define ENTRY(rows)                                                                                                    \
+    [rows] = {s_narrow_##rows, s_wide_##rows, s_packed_##rows, s_far_##rows, s_keep_narrow_##rows, s_keep_wide_##rows},
 #if MAX_ROWS == 14
 #define ALL_ROWS(x) ROWS_1_TO_4 (x) ROWS_5_TO_6 (x) ROWS_7_TO_14 (x)
 #elif MAX_ROWS == 6
@@ -157,7 +183,7 @@ typedef void (s_tile_fn_t) (const rk_tile_t *t, part_t last);
 #endif
 
 ALL_ROWS (DEFINE)
-static s_tile_fn_t *const s_fn[MAX_ROWS + 1][3] = {ALL_ROWS (ENTRY)};
+static s_tile_fn_t *const s_fn[MAX_ROWS + 1][6] = {ALL_ROWS (ENTRY)};
 
 static void s_prefetch_c (size_t rows, size_t cols, const rk_tile_t *t)
 {
@@ -182,7 +208,8 @@ static void s_any_tile (size_t rows, size_t cols, const rk_tile_t *t)
 {
     if (t->k_run >= PREFETCH_K)
         s_prefetch_c (rows, cols, t);
-    const int kind = cols <= LANES ? 0 : t->a_row == 1 ? 2 : 1;
+    const int plain = t->a_row > 1 ? 1 : t->k_run < 4 * PREFETCH_K ? 2 : 3;
+    const int kind = t->keep ? (cols <= LANES ? 4 : 5) : cols <= LANES ? 0 : plain;
     s_fn[rows][kind](t, s_part ((cols - 1) % LANES + 1));
 }
 
@@ -199,7 +226,7 @@ static void s_copy (size_t rows, size_t cols, const float *src, size_t src_row, 
         }
 }
 
-static void s_transpose (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+INLINE void s_turn_by (size_t rows, size_t cols, const float *src, size_t src_row, float beta, float *dst, size_t dst_row)
 {
     for (size_t i = 0; i < rows; i += LANES)
         for (size_t j = 0; j < cols; j += LANES) {
@@ -207,10 +234,23 @@ static void s_transpose (size_t rows, size_t cols, const float *src, size_t src_
             const float *from = src + i * src_row + j;
             float *to = dst + j * dst_row + i;
             if (high == LANES && wide == LANES)
-                s_transpose_block (LANES, LANES, from, src_row, to, dst_row);
+                s_turn_block (LANES, LANES, from, src_row, beta, to, dst_row);
             else
-                s_transpose_block (high, wide, from, src_row, to, dst_row);
+                s_turn_block (high, wide, from, src_row, beta, to, dst_row);
         }
+}
+
+static void s_transpose (size_t rows, size_t cols, const float *src, size_t src_row, float *dst, size_t dst_row)
+{
+    s_turn_by (rows, cols, src, src_row, 0.0f, dst, dst_row);
+}
+
+static void s_turn (size_t rows, size_t cols, const float *src, size_t src_row, float beta, float *dst, size_t dst_row)
+{
+    if (beta == 0.0f)
+        s_transpose (rows, cols, src, src_row, dst, dst_row);
+    else
+        s_turn_by (rows, cols, src, src_row, beta, dst, dst_row);
 }
 
 /* n even floats of x, without reading beyond the last of them. */
@@ -377,6 +417,7 @@ const rk_tile_set_t TILES = {
     .tile = s_any_tile,
     .copy = s_copy,
     .transpose = s_transpose,
+    .turn = s_turn,
     .pick = s_pick,
     .spread = s_spread,
     .unroll = s_unroll,

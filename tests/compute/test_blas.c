@@ -102,7 +102,8 @@ static void s_shapes (void **state)
 static void s_large (void **state)
 {
     static const size_t shapes[][3] = {{300, 260, 520}, {512, 256, 64},  {64, 10, 600}, {10, 256, 513}, {256, 300, 257},
-                                       {9, 32, 699},    {97, 128, 640}, {1, 600, 300}, {600, 1, 300}};
+                                       {9, 32, 699},    {97, 128, 640}, {1, 600, 300}, {600, 1, 300},
+                                       {30, 200, 1024}, {196, 200, 512}};
     FOR_EACH_SET
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < 8; t++) {
