@@ -53,6 +53,8 @@ static rk_err_t s_params (rk_stage_t *self, rk_error_t *err)
 {
     rk_slot_t *slot = self->at;
     rk_stage_kernel_begin (self);
+    if (rk_stage_begins_update (self))
+        rk_slice_begin_grads (self->slice, slot->ctx);
     rk_stage_tied_add_share (self, slot->f, rk_stage_grads (self));
     rk_err_t code = rk_slice_backward_params (self->slice, slot->ctx, s_version (self, slot), rk_stage_grads (self), err);
     if (code == RK_OK)

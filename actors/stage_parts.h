@@ -215,6 +215,7 @@ rk_err_t rk_stage_make_updates (rk_stage_t *self) RK_MUST_CHECK; /* memory */
 void rk_stage_free_updates (rk_stage_t *self);
 void rk_stage_clear_updates (rk_stage_t *self); /* as if none had begun */
 rk_update_t *rk_stage_update (const rk_stage_t *self); /* that is being summed up */
+bool rk_stage_begins_update (const rk_stage_t *self);   /* the next minibatch overwrites them */
 float *rk_stage_grads (const rk_stage_t *self);        /* its gradients */
 bool rk_stage_has_room (const rk_stage_t *self);       /* for the gradients of one more backward */
 float rk_stage_loss_weight (rk_stage_t *self, const rk_slot_t *slot); /* last stage, before its backward */

@@ -30,6 +30,12 @@ float *rk_stage_grads (const rk_stage_t *self)
     return self->grads[self->n_closed % self->n_grads];
 }
 
+/* An owner of a tied tensor adds another stage's share first: it clears instead. */
+bool rk_stage_begins_update (const rk_stage_t *self)
+{
+    return !self->tied.owns && rk_stage_update (self)->n == 0;
+}
+
 bool rk_stage_has_room (const rk_stage_t *self)
 {
     return self->n_closed - self->n_settled < self->n_grads;
@@ -92,7 +98,8 @@ static rk_err_t s_settle (rk_stage_t *self, rk_error_t *err)
         code = rk_stage_step (self, grads, u->verdict.grad_scale, u->last_f, err);
     }
     self->loss_scale = u->verdict.loss_scale;
-    memset (grads, 0, self->n_flat * sizeof *grads);
+    if (self->tied.owns)
+        memset (grads, 0, self->n_flat * sizeof *grads);
     *u = (rk_update_t){.n = 0};
     self->n_settled++;
     return code;

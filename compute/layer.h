@@ -22,6 +22,7 @@ enum {
                                      that backward_params reads */
     RK_IS_LOSS = 1 << 7,          /* reads labels, has no output tensor and no gy */
     RK_BY_SAMPLE = 1 << 8,        /* samples do not know each other: threads may share a minibatch */
+    RK_SETS_GRADS = 1 << 9,       /* backward_params obeys call->fresh */
     RK_IS_TIED = 1 << 15          /* uses the first parameter of layer config.tied as its own */
 };
 
@@ -95,7 +96,8 @@ typedef struct {
     void *work;          /* scratch of this call; need.work_bytes */
     const float *gy;
     float *gx[RK_LAYER_MAX_IN]; /* overwritten; NULL: not wanted */
-    float *grads;        /* this layer's part; backward_params adds */
+    float *grads;        /* this layer's part; backward_params adds, */
+    bool fresh;          /* or overwrites: RK_SETS_GRADS only, others find zeros */
     const void *labels;  /* (n, layer->labels.n), as layer->labels says */
     const float *tied;   /* RK_IS_TIED: the other layer's parameter */
     float *tied_grads;   /* and its gradient; backward_params adds */

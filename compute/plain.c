@@ -2,7 +2,6 @@
 #include "compute/plain.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "compute/arena.h"
 #include "compute/pool.h"
@@ -101,6 +100,8 @@ rk_err_t rk_plain_step (rk_plain_t *self, uint64_t f, rk_loss_t *loss, rk_error_
     if (!rc)
         rc = rk_slice_backward_input (self->slice, 0, self->flat, NULL, gin, err);
     if (!rc)
+        rk_slice_begin_grads (self->slice, 0);
+    if (!rc)
         rc = rk_slice_backward_params (self->slice, 0, self->flat, self->grads, err);
     rk_slice_release (self->slice, 0);
     if (rc)
@@ -110,7 +111,6 @@ rk_err_t rk_plain_step (rk_plain_t *self, uint64_t f, rk_loss_t *loss, rk_error_
         .t = ++self->t, .grad_scale = 1, .w_old = self->flat, .w_new = self->flat, .grads = self->grads,
         .slots = self->slots, .pool = self->pool};
     rk_optim_update (self->optim, &self->config.optim, &update);
-    memset (self->grads, 0, self->flat_len * sizeof *self->grads);
     return RK_OK;
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     uint64_t f;
     size_t n;
     float loss_scale;
+    bool fresh; /* rk_slice_begin_grads */
     char *stash;                      /* its part of the stash region */
     const float *in[RK_MAX_BOUNDARY]; /* borrowed from forward to release */
     float *out[RK_MAX_BOUNDARY];
@@ -252,6 +253,7 @@ rk_err_t rk_slice_forward (rk_slice_t *self, const rk_forward_t *forward, rk_err
     context->f = forward->f;
     context->n = forward->n;
     context->loss_scale = 1;
+    context->fresh = false;
     for (int i = 0; i < self->plan.n_in; i++)
         context->in[i] = forward->in[i];
     for (int o = 0; o < self->plan.n_out; o++)
@@ -365,6 +367,23 @@ rk_err_t rk_slice_backward_input (rk_slice_t *self, int ctx, const float *flat, 
     return RK_OK;
 }
 
+void rk_slice_begin_grads (rk_slice_t *self, int ctx)
+{
+    assert (ctx >= 0 && ctx < self->n_contexts);
+    self->contexts[ctx].fresh = true;
+}
+
+/* Zeros for layers that add, before any of them runs: one may add to another's part. */
+static void s_clear_grads (const rk_slice_t *self, float *grads)
+{
+    const size_t base = rk_model_flat_at (self->plan.model, self->plan.first);
+    for (int i = 0; i < self->plan.n_layers; i++) {
+        const rk_layer_t *layer = rk_model_layer (self->plan.model, self->plan.first + i);
+        if (!rk_layer_has (layer, RK_SETS_GRADS) || !self->plan.layers[i].backward)
+            memset (grads + (layer->flat_at - base), 0, layer->flat_len * sizeof *grads);
+    }
+}
+
 rk_err_t rk_slice_backward_params (rk_slice_t *self, int ctx, const float *flat, float *grads, rk_error_t *err)
 {
     rk_err_t rc = s_check_backward (self, ctx, CTX_INPUT, err);
@@ -372,6 +391,8 @@ rk_err_t rk_slice_backward_params (rk_slice_t *self, int ctx, const float *flat,
         return rc;
     s_context_t *context = &self->contexts[ctx];
     const s_buffers_t buffers = {context, context->gout, NULL};
+    if (context->fresh)
+        s_clear_grads (self, grads);
     for (int i = self->plan.n_layers - 1; i >= 0; i--) {
         const rk_layer_t *layer = rk_model_layer (self->plan.model, self->plan.first + i);
         if (!self->plan.layers[i].backward || !layer->type->backward_params)
@@ -379,6 +400,7 @@ rk_err_t rk_slice_backward_params (rk_slice_t *self, int ctx, const float *flat,
         rk_layer_call_t call = s_backward_call (self, &buffers, i, flat);
         call.work = s_write (self, &buffers, self->plan.layers[i].work_params);
         call.grads = grads + (call.params - flat);
+        call.fresh = context->fresh;
         call.tied_grads = call.tied ? grads + (call.tied - flat) : NULL;
         call.layer->type->backward_params (&call);
     }

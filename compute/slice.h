@@ -81,6 +81,10 @@ rk_err_t rk_slice_backward_input (rk_slice_t *slice, int ctx, const float *flat,
  * between forward and backward; only the slice that holds the loss takes notice.                        */
 void rk_slice_scale_loss (rk_slice_t *slice, int ctx, float scale);
 
+/* The next rk_slice_backward_params of ctx overwrites grads, whose old values do not matter, instead of adding to them.
+ * To be called after the forward. A tied tensor behind the slice's range is added to as ever.          */
+void rk_slice_begin_grads (rk_slice_t *slice, int ctx);
+
 /* Parameter gradients, ADDED into grads (length rk_model_slice_len; buffers' places untouched).
  * Must follow rk_slice_backward_input of the same ctx before any other forward or backward of the slice,
  * which are refused (RK_ESTATE): they share the workspace.                                             */

@@ -2,6 +2,7 @@
  * y = x W' + b.   x: (N, I)   W: (O, I), as PyTorch stores it   b: (O)   y: (N, O). A sample is one row, or
  * one per position: (S, I) -> (S, O).                                                                */
 #include <math.h>
+#include <string.h>
 
 #include "compute/blas.h"
 #include "compute/kernels/vec.h"
@@ -61,8 +62,10 @@ static void s_backward_params (const rk_layer_call_t *call)
 {
     const size_t n_in = s_n_in (call->layer), n_out = call->layer->config.channels, rows = s_rows (call);
     rk_gemm_pool (call->pool, &(rk_gemm_t) {.ta = RK_T, .m = n_out, .n = n_in, .k = rows, .a = call->gy, .lda = n_out,
-                                            .b = call->x[0], .ldb = n_in, .beta = 1, .c = rk_layer_grad (call, 0),
+                                            .b = call->x[0], .ldb = n_in, .beta = call->fresh ? 0 : 1, .c = rk_layer_grad (call, 0),
                                             .ldc = n_in});
+    if (call->layer->config.bias && call->fresh)
+        memset (rk_layer_grad (call, 1), 0, n_out * sizeof (float));
     if (call->layer->config.bias)
         rk_vec ()->bias_rows_grad (rows, n_out, call->gy, rk_layer_grad (call, 1));
 }
@@ -75,7 +78,7 @@ static void s_need (const rk_layer_t *layer, size_t batch, rk_layer_need_t *need
 
 const rk_layer_type_t rk_layer_linear = {
     .kind = "linear",
-    .flags = RK_BACK_NEEDS_X,
+    .flags = RK_BACK_NEEDS_X | RK_SETS_GRADS,
     .infer = s_infer,
     .forward = s_forward,
     .backward_input = s_backward_input,

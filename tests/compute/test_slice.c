@@ -398,6 +398,43 @@ static void test_recompute_is_small (void **state)
     }
 }
 
+/* Overwritten, gradients are what they are when added to zeros, whatever was there. */
+static void test_gradients_begin (void **state)
+{
+    static const struct {
+        const char *name;
+        int n_slices;
+    } cases[] = {{"mlp-tiny", 3}, {"cnn", 2}, {"resnet20", 3}, {"lstm-tiny", 2}, {"gpt-nano", 1}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        rk_model_t *model = s_model (cases[c].name);
+        const size_t len = s_flat_len (model);
+        const rk_slice_config_t config = {.batch = BATCH, .n_contexts = 1, .seed = 11};
+        rk_chain_t *chain = rk_chain_new_even (model, cases[c].n_slices, &config);
+        float *flat = s_init (model), *added = rk_arena_memory (len * sizeof *added);
+        memset (chain->grads, 0, len * sizeof *added);
+        rk_chain_forward (chain, 0, 1, BATCH, flat, NULL);
+        rk_chain_backward (chain, 0, flat);
+        memcpy (added, chain->grads, len * sizeof *added);
+        for (size_t i = 0; i < len; i++)
+            chain->grads[i] = added[i] != 0.0f ? NAN : 0.0f; /* nobody writes the gaps between parameters */
+        rk_chain_forward (chain, 0, 1, BATCH, flat, NULL);
+        for (int s = 0; s < chain->n_slices; s++)
+            rk_slice_begin_grads (chain->slices[s], 0);
+        rk_chain_backward (chain, 0, flat);
+        for (size_t i = 0; i < len; i++)
+            if (chain->grads[i] != added[i])
+                fail_msg ("%s: gradient %zu is %g, not %g", cases[c].name, i, chain->grads[i], added[i]);
+        rk_chain_forward (chain, 0, 1, BATCH, flat, NULL); /* and only once */
+        rk_chain_backward (chain, 0, flat);
+        for (size_t i = 0; i < len; i++)
+            assert_true (fabsf (chain->grads[i] - 2 * added[i]) <= 1e-4f * (1 + fabsf (added[i])));
+        free (added);
+        free (flat);
+        rk_chain_destroy (&chain);
+        rk_model_destroy (&model);
+    }
+}
+
 static int s_setup (void **state)
 {
     return rk_blas_init ("auto", NULL) ? -1 : 0;
@@ -410,7 +447,7 @@ int main (void)
         cmocka_unit_test (test_comparison_sees_a_bit),      cmocka_unit_test (test_contexts_are_apart),
         cmocka_unit_test (test_gradients_of_an_old_version), cmocka_unit_test (test_statistics_move_once),
         cmocka_unit_test (test_refusals),                   cmocka_unit_test (test_memory_is_predicted),
-        cmocka_unit_test (test_recompute_is_small),
+        cmocka_unit_test (test_recompute_is_small),         cmocka_unit_test (test_gradients_begin),
         cmocka_unit_test (test_threads_change_no_bit),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
