@@ -83,6 +83,7 @@ typedef struct {
     rk_rings_t rings;
     rk_bn_t bn;
     bool optimizer_state, recompute;
+    uint32_t recompute_stages; /* bits */
     const char *transport, *optimizer;
 } drained_t;
 
@@ -98,6 +99,7 @@ static bool s_equals_simulation (const drained_t *d)
     config.settings.average_bn = d->bn;
     config.settings.average_optimizer_state = d->optimizer_state;
     config.settings.pipeline_recompute = d->recompute;
+    config.recompute = d->recompute_stages;
     config.corrupt = d->corrupt;
     if (d->optimizer)
         snprintf (config.settings.train_optimizer, sizeof config.settings.train_optimizer, "%s", d->optimizer);
@@ -154,6 +156,11 @@ static void options_of_averaging_and_memory_are_exact (void **state)
     d = plain;
     d.recompute = true;
     assert_true (s_equals_simulation (&d));
+    d.recompute = false;
+    for (uint32_t stages = 1; stages < 31; stages += 6) { /* some of the five, never all */
+        d.recompute_stages = stages;
+        assert_true (s_equals_simulation (&d));
+    }
 }
 
 static void faults_of_averaging_are_seen (void **state)

@@ -20,6 +20,7 @@ typedef struct {
     const char *transport; /* inproc, ipc, tcp */
     uint32_t corrupt;      /* all stages (stale version) or node 0 made to err */
     const char *initial;   /* file of initial parameters */
+    uint32_t recompute;    /* bit i: stage i of the plan makes its activations again, whatever the settings say */
     const uint32_t *speed_ppm; /* declared, by node; NULL: full speed */
     bool evaluate;         /* once at the end, at the last mean */
     bool predict;          /* the same by predictions */

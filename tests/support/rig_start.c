@@ -49,6 +49,8 @@ rk_plan_t *rig_plan (const rig_config_t *config)
     rk_error_t err = {RK_OK, ""};
     rig_ok (rk_plan_by_hand (&plan, 1, &info, &config->settings, config->n_clusters, config->counts,
                            config->cuts ? config->cuts : even, config->rates, &err), &err);
+    for (uint32_t i = 0; i < plan->n_stages && i < 32; i++)
+        plan->stages[i].recompute = plan->stages[i].recompute || config->recompute >> i & 1;
     for (uint32_t i = 0; i < plan->n_nodes && config->speed_ppm; i++)
         plan->node_speed_ppm[i] = config->speed_ppm[i];
     return plan;
