@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * Many lives of a simulated fleet: whatever happens, replicas are identical after every round, there is one view at a
  * time, the cursor is exact; and once the faults end, the run ends too. RK_FAULT_SEED=n shows one life;
- * RK_FAULT_SEEDS=n lives through as many.                                                                 */
+ * RK_FAULT_SEEDS=n lives through as many, from RK_FAULT_FIRST (1) on.                                      */
 #include "tests/cluster/fixtures.h"
 #include "tests/support/fleet.h"
 
@@ -50,7 +50,7 @@ static void calm (void **state)
 static void faults (void **state)
 {
     (void) state;
-    const uint64_t only = s_asked ("RK_FAULT_SEED", 0), first = only ? only : 1,
+    const uint64_t only = s_asked ("RK_FAULT_SEED", 0), first = only ? only : s_asked ("RK_FAULT_FIRST", 1),
                    n = only ? 1 : s_asked ("RK_FAULT_SEEDS", SEEDS);
     uint64_t crashes = 0, freezes = 0, cuts = 0, joins = 0, views = 0, redone = 0;
     int64_t longest = 0;

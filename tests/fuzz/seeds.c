@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "actors/checkpoint.h"
+#include "actors/planfile.h"
+#include "actors/security/tickets.h"
 #include "cluster/plan.h"
 #include "cluster/view.h"
 #include "messages/safetensors.h"
@@ -53,6 +56,26 @@ static void s_safetensors (void)
     s_failed |= rk_st_write (s_path ("safetensors", "none"), NULL, 0, NULL, 0, NULL) != RK_OK;
 }
 
+/* What a checkpoint of this plan says of itself: key, 0, value, 0, ... */
+static void s_checkpoint (const rk_plan_t *plan)
+{
+    static uint8_t bytes[1 << 14];
+    static char hex[2 * sizeof bytes + 1], text[1 << 16];
+    const size_t n = rk_plan_encode (plan, bytes, sizeof bytes);
+    for (size_t i = 0; i < n && n <= sizeof bytes; i++)
+        snprintf (hex + 2 * i, 3, "%02x", bytes[i]);
+    const char *const pairs[] = {"format", RK_CHECKPOINT_FORMAT, "rounds", "0", "next_minibatch", "0", "replicas", "1", "apart", "0",
+                                 "replica.0", "steps=00000000000000000012 good=00000000000000000003 loss_scale=3f800000 frozen=0",
+                                 "planes", "params state0", "control", "3 8\n7 4\n", "settings", "train.lr = 1e-3\n", "plan", hex};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs && at + strlen (pairs[i]) < sizeof text; i++) {
+        memcpy (text + at, pairs[i], strlen (pairs[i]) + 1);
+        at += strlen (pairs[i]) + 1;
+    }
+    s_save ("checkpoint", "one", text, at);
+    s_save ("control", "two", "3 8\n7 4\n", 8);
+}
+
 static void s_plan (const char *name, uint32_t n_clusters, const uint32_t *counts, const uint32_t *cuts)
 {
     static uint8_t bytes[1 << 16];
@@ -67,6 +90,10 @@ static void s_plan (const char *name, uint32_t n_clusters, const uint32_t *count
     s_failed |= rk_plan_by_hand (&plan, 1, &model, &settings, n_clusters, counts, cuts, NULL, NULL) != RK_OK;
     if (plan)
         s_save ("plan", name, bytes, rk_plan_encode (plan, bytes, sizeof bytes));
+    if (plan)
+        s_failed |= rk_planfile_write (plan, NULL, s_path ("planfile", name), NULL) != RK_OK;
+    if (plan && n_clusters == 1)
+        s_checkpoint (plan);
     rk_plan_destroy (&plan);
 }
 
@@ -92,6 +119,14 @@ static void s_view (void)
     view->members[1] = (rk_view_member_t){.id = 1, .node = 0, .pid = 11, .name = "second"};
     s_save ("view", "two", bytes, rk_view_encode (view, bytes, sizeof bytes));
     rk_view_destroy (&view);
+}
+
+static void s_ticket (void)
+{
+    static const rk_ticket_t ticket = {.address = "tcp://192.0.2.7:5600", .leader = {1, 2, 3}, .secret = {4, 5, 6}};
+    char text[RK_TICKET_TEXT];
+    rk_ticket_write (&ticket, text);
+    s_save ("ticket", "one", text, strlen (text));
 }
 
 static void s_settings (void)
@@ -146,6 +181,7 @@ int main (int argc, char **argv)
     s_safetensors ();
     s_plans ();
     s_view ();
+    s_ticket ();
     s_settings ();
     s_idx ();
     s_formats ();
