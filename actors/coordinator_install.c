@@ -138,6 +138,7 @@ static rk_err_t s_take (rk_coordinator_t *self, const rk_view_t *view, rk_error_
     self->plan = plan;
     self->base = base;
     self->n_committed = plan->first_round;
+    self->issued = 0;
     const uint32_t led = self->leader;
     const rk_view_member_t *leader = rk_view_leader (view);
     if (!leader)

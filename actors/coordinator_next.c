@@ -112,18 +112,23 @@ typedef struct {
 static s_known_t s_know (const rk_coordinator_t *self)
 {
     s_known_t known = {0};
+    bool led = false;
     for (uint32_t i = 0; i < self->view->n_members; i++) {
         size_t size;
         const uint8_t *answer = rk_membership_answer (self->membership, self->view->members[i].id, &size);
         if (!answer || size != RK_STANDING_BYTES)
             continue;
         const uint64_t committed = s_get (answer), evaluated = s_get (answer + 16), redone = s_get (answer + 24);
+        if (!led) { /* the leader knows; else those who know of most rounds, and the most of them */
+            led = self->view->members[i].id == self->leader;
+            if (led || committed > known.committed || (committed == known.committed && redone > known.redone))
+                known.redone = redone;
+        }
         if (committed >= known.committed) {
             known.of_view = committed > known.committed || s_get (answer + 8) > known.of_view ? s_get (answer + 8) : known.of_view;
             known.committed = committed;
         }
         known.n_evaluated = evaluated > known.n_evaluated ? evaluated : known.n_evaluated;
-        known.redone = redone > known.redone ? redone : known.redone;
     }
     return known;
 }

@@ -185,6 +185,13 @@ void rk_coordinator_committed (rk_coordinator_t *self, uint64_t round)
 }
 
 /* ---- a follower passes on what the leader says */
+
+/* Minibatches below `end` may have been trained: should the leader be lost, nobody else knows that they are trained again. */
+static void s_issued (rk_coordinator_t *self, uint64_t end)
+{
+    self->issued = end > self->issued ? end : self->issued;
+}
+
 rk_err_t rk_coordinator_on_lease_grant (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
@@ -198,6 +205,8 @@ rk_err_t rk_coordinator_on_lease_grant (void *arg, rk_packet_t *packet, rk_error
     uint32_t node = self->plan->stages[self->plan->clusters[grant->cluster].first_stage].node;
     if (!rk_coordinator_find (self, rk_address (RK_ACTOR_FEEDER, node)))
         return rk_coordinator_refuse (packet, "this process does not feed that cluster", err);
+    for (size_t i = 0; grant->mode == RK_MB_TRAIN && i < grant->n; i++)
+        s_issued (self, grant->f[i] + 1);
     rk_coordinator_send (self, rk_address (RK_ACTOR_FEEDER, node), &packet->msg, NULL, 0);
     return RK_OK;
 }
@@ -212,6 +221,8 @@ rk_err_t rk_coordinator_on_for_stages (void *arg, rk_packet_t *packet, rk_error_
         return rc;
     if (packet->msg.kind == RK_MSG_ROUND_COMMITTED)
         rk_coordinator_committed (self, packet->msg.round_committed.round);
+    if (packet->msg.kind == RK_MSG_ROUND_CLOSED && packet->msg.round_closed.round < rk_round_n (self->plan))
+        s_issued (self, rk_round_cursor (self->plan, packet->msg.round_closed.round + 1));
     rk_coordinator_to_kind (self, RK_ACTOR_STAGE, &packet->msg);
     return RK_OK;
 }

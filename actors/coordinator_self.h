@@ -108,6 +108,7 @@ typedef struct rk_coordinator {
     rk_membership_t *membership; /* NULL: no view, or a lost process ends the run */
     rk_plan_t *base;           /* whose state self->plan takes over; NULL: first values */
     uint64_t n_committed, n_evaluated; /* rounds and passes, as far as this process knows */
+    uint64_t issued;                   /* follower: minibatches of this view that may have been trained are below */
     uint64_t redone;           /* minibatches that were issued again, in all views */
     bool moved;                /* a round has been committed in this view: its own state is what another would take over */
     bool retiring;             /* the parent ends the actors of the plan */

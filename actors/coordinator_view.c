@@ -85,10 +85,14 @@ static void s_stop (rk_coordinator_t *self)
     rk_coordinator_to_parent (self, &retire, NULL, 0);
 }
 
-/* Ids that were granted and not committed: they are granted again. */
+/* Ids that were granted and not committed: they are granted again. A follower knows those of its own clusters and of rounds
+ * that closed; ids are granted in ascending order, so the highest bounds how many there are.               */
 static uint64_t s_beyond (const rk_coordinator_t *self)
 {
-    return self->leases ? rk_lease_beyond (self->leases) : 0;
+    if (self->leases)
+        return rk_lease_beyond (self->leases);
+    const uint64_t committed = self->plan ? rk_round_cursor (self->plan, self->n_committed) : UINT64_MAX;
+    return self->issued > committed ? self->issued - committed : 0;
 }
 
 void rk_coordinator_retired (rk_coordinator_t *self)

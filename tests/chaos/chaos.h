@@ -38,6 +38,7 @@ typedef struct {
     char line[2][4096];
     size_t n_line[2];
     FILE *log;
+    char address[160]; /* where others can join it; "": not known */
     uint64_t view;
     uint32_t n_members;  /* of that view */
     int64_t commit_ms, started_ms, stopped_ms; /* 0: never, never, not stopped */

@@ -167,7 +167,7 @@ static bool s_victim (chaos_t *c, uint32_t kind, uint32_t *m)
     for (int tries = 0; tries < 20; tries++) {
         *m = noise_between (&c->noise, 0, 2) == 0 ? c->leader
                                                   : (uint32_t) noise_between (&c->noise, 0, c->config.n_nodes);
-        if (c->config.leaders)
+        if (c->config.leaders || (kind == 0 && c->done[0] == 0))
             *m = c->leader;
         if (procs_alive (c, *m) && !s_touched (&c->procs[*m]) && (!s_faults[kind].takes || s_majority_without (c, *m)))
             return true;

@@ -114,7 +114,7 @@ static uint32_t s_contact (const chaos_t *c, uint32_t m)
     if (c->leader != m && procs_alive (c, c->leader))
         return c->leader;
     for (uint32_t q = 0; q <= c->config.n_nodes; q++)
-        if (q != m && procs_alive (c, q) && !c->procs[q].expelled)
+        if (q != m && procs_alive (c, q) && c->procs[q].address[0] && !c->procs[q].stopped_ms)
             return q;
     return 0;
 }
@@ -124,18 +124,17 @@ void procs_start (chaos_t *c, uint32_t m)
     chaos_proc_t *p = &c->procs[m];
     static s_args_t args;
     int out[2], err[2];
-    char address[32], path[512];
+    char path[512];
     memset (&args, 0, sizeof args);
     s_arg (&args, "%s", c->config.rookery);
     if (m == 0 && p->life == 0)
         s_lead (c, &args);
     else {
-        machine_address (s_contact (c, m), address);
         s_arg (&args, "node");
         s_arg (&args, "--name");
         s_arg (&args, "%s", chaos_name (m));
         s_arg (&args, "--join");
-        s_arg (&args, "tcp://%s:%d", address, CHAOS_PORT);
+        s_arg (&args, "%s", c->procs[s_contact (c, m)].address);
     }
     if (c->config.insecure) {
         s_arg (&args, "--insecure");
@@ -153,6 +152,11 @@ void procs_start (chaos_t *c, uint32_t m)
     const uint32_t life = p->life + 1;
     FILE *log = p->log;
     *p = (chaos_proc_t){.life = life, .out = out[0], .err = err[0], .log = log, .started_ms = chaos_now_ms ()};
+    if (m == 0 && life == 1) {
+        char host[32];
+        machine_address (m, host);
+        snprintf (p->address, sizeof p->address, "tcp://%s:%d", host, CHAOS_PORT);
+    }
     p->pid = procs_spawn (c, m, args.list, out[1], err[1]);
     close (out[1]);
     close (err[1]);
@@ -177,6 +181,8 @@ static void s_line (chaos_t *c, uint32_t m, const char *line)
         p->view = view;
         p->n_members = members;
     }
+    if (strstr (line, " WELCOME ") && (at = strstr (line, " join at tcp://")))
+        sscanf (at, " join at %159[^ ,]", p->address);
     if (strstr (line, " STRANGER "))
         c->strangers_seen++;
     if (strstr (line, "\"event\":\"done\"")) {
