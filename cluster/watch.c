@@ -8,7 +8,7 @@ void rk_watch_begin (rk_watch_t *w, uint64_t round, bool by_choice)
     if (by_choice && w->n_doublings < RK_WATCH_MOST_DOUBLINGS)
         w->n_doublings++;
     memset (w->thought_ppm, 0, sizeof w->thought_ppm);
-    w->has_thought = false;
+    w->has_thought = w->has_news = false;
     w->since_round = w->quiet_round = round;
 }
 
@@ -55,7 +55,11 @@ bool rk_watch_due (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, uint64_
         w->n_doublings--;
         w->quiet_round = round;
     }
-    return now_ms >= w->next_ms && s_moved (drift_ppm, n) && s_is_news (w, drift_ppm, n, round);
+    const bool is_news = s_moved (drift_ppm, n) && s_is_news (w, drift_ppm, n, round);
+    if (is_news && !w->has_news)
+        w->news_ms = now_ms;
+    w->has_news = is_news;
+    return is_news && now_ms >= w->next_ms && now_ms - w->news_ms >= RK_WATCH_SETTLE_MS;
 }
 
 void rk_watch_thought (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, rk_replan_verdict_t verdict, int64_t now_ms)
@@ -64,5 +68,6 @@ void rk_watch_thought (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, rk_
         w->thought_ppm[i] = i < n ? drift_ppm[i] : 0;
     w->verdict = verdict;
     w->has_thought = true;
+    w->has_news = false;
     w->next_ms = now_ms + RK_WATCH_EVERY_MS;
 }

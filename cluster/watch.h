@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * When to think about another plan, and how soon it may be changed again. Planning takes time, and figures are never
  * quite the same: it is thought about only when what stages take has moved away from what the plan was made with, and
- * only once for the same figures. Each change doubles how many rounds the next one has to wait; quiet times halve it
+ * only once for the same figures, after they have settled: a median that has just turned shows half of a change. Each change doubles how many rounds the next one has to wait; quiet times halve it
  * again. A node that is fast and slow by turns costs a few changes, not one every round. Pure. thread: any.  */
 #ifndef RK_CLUSTER_WATCH_H
 #define RK_CLUSTER_WATCH_H
@@ -11,6 +11,7 @@
 #define RK_WATCH_NEWS_PPM UINT64_C (50000)  /* from what it was when it was last thought about */
 #define RK_WATCH_MOST (2 * RK_MAX_FLEET)    /* figures: stages, and their links */
 #define RK_WATCH_EVERY_MS 1000
+#define RK_WATCH_SETTLE_MS 1000
 #define RK_WATCH_MOST_DOUBLINGS 8
 #define RK_WATCH_QUIET 16 /* times the wait: one doubling is forgotten */
 
@@ -19,6 +20,8 @@ typedef struct {
     rk_replan_verdict_t verdict;        /* of it */
     bool has_thought;
     int64_t next_ms;
+    bool has_news;                      /* since news_ms */
+    int64_t news_ms;
     uint64_t since_round;               /* committed when the plan last changed */
     uint64_t quiet_round;               /* a doubling was last added or forgotten */
     uint32_t n_doublings;

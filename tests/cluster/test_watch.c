@@ -6,6 +6,15 @@
 enum { N_LAYERS = 12, N_NODES = 4 };
 
 /* ---- when to think */
+
+/* The figures are these since long ago. */
+static bool s_due (rk_watch_t *w, const uint64_t *drift_ppm, uint32_t n, uint64_t round, int64_t now_ms)
+{
+    w->has_news = false;
+    rk_watch_due (w, drift_ppm, n, round, now_ms - RK_WATCH_SETTLE_MS);
+    return rk_watch_due (w, drift_ppm, n, round, now_ms);
+}
+
 static void test_once_for_the_same_figures (void **state)
 {
     (void) state;
@@ -13,18 +22,32 @@ static void test_once_for_the_same_figures (void **state)
     rk_watch_begin (&w, 10, false);
     const uint64_t as_planned[2] = {1000000, 1070000}, slow[2] = {1000000, 1500000}, noise[2] = {1000000, 1540000},
                    slower[2] = {1000000, 1600000}, unknown[2] = {0, 0}, fast[2] = {900000, 1000000};
-    assert_false (rk_watch_due (&w, unknown, 2, 11, 0));
-    assert_false (rk_watch_due (&w, as_planned, 2, 11, 0));
-    assert_true (rk_watch_due (&w, slow, 2, 11, 0));
-    assert_true (rk_watch_due (&w, fast, 2, 11, 0));
+    assert_false (s_due (&w, unknown, 2, 11, 0));
+    assert_false (s_due (&w, as_planned, 2, 11, 0));
+    assert_true (s_due (&w, slow, 2, 11, 0));
+    assert_true (s_due (&w, fast, 2, 11, 0));
     rk_watch_thought (&w, slow, 2, RK_REPLAN_UNPAID, 0);
-    assert_false (rk_watch_due (&w, slower, 2, 12, RK_WATCH_EVERY_MS - 1)); /* planning takes time too */
-    assert_true (rk_watch_due (&w, slower, 2, 12, RK_WATCH_EVERY_MS));
-    assert_false (rk_watch_due (&w, slow, 2, 1000, 60000));
-    assert_false (rk_watch_due (&w, noise, 2, 1000, 60000));
-    assert_false (rk_watch_due (&w, as_planned, 2, 1000, 60000)); /* back again: the plan is for that */
+    assert_false (s_due (&w, slower, 2, 12, RK_WATCH_EVERY_MS - 1)); /* planning takes time too */
+    assert_true (s_due (&w, slower, 2, 12, RK_WATCH_EVERY_MS));
+    assert_false (s_due (&w, slow, 2, 1000, 60000));
+    assert_false (s_due (&w, noise, 2, 1000, 60000));
+    assert_false (s_due (&w, as_planned, 2, 1000, 60000)); /* back again: the plan is for that */
     rk_watch_begin (&w, 1000, true);
-    assert_true (rk_watch_due (&w, slow, 2, 1001, 60000));
+    assert_true (s_due (&w, slow, 2, 1001, 60000));
+}
+
+static void test_figures_settle (void **state)
+{
+    (void) state;
+    rk_watch_t w = {0};
+    const uint64_t as_planned[1] = {1000000}, turning[1] = {1300000}, slow[1] = {2000000};
+    rk_watch_begin (&w, 0, false);
+    assert_false (rk_watch_due (&w, turning, 1, 5, 5000));
+    assert_false (rk_watch_due (&w, slow, 1, 6, 5000 + RK_WATCH_SETTLE_MS - 1));
+    assert_true (rk_watch_due (&w, slow, 1, 7, 5000 + RK_WATCH_SETTLE_MS));
+    assert_false (rk_watch_due (&w, as_planned, 1, 8, 8000)); /* it has passed: the next one is news again */
+    assert_false (rk_watch_due (&w, slow, 1, 9, 9000));
+    assert_true (rk_watch_due (&w, slow, 1, 10, 9000 + RK_WATCH_SETTLE_MS));
 }
 
 static void test_too_early (void **state)
@@ -36,8 +59,8 @@ static void test_too_early (void **state)
     const uint64_t least = rk_watch_least_rounds (&w);
     assert_int_equal (least, 2 * RK_REPLAN_LEAST_ROUNDS);
     rk_watch_thought (&w, slow, 1, RK_REPLAN_EARLY, 0);
-    assert_false (rk_watch_due (&w, slow, 1, least - 1, 5000));
-    assert_true (rk_watch_due (&w, slow, 1, least, 5000));
+    assert_false (s_due (&w, slow, 1, least - 1, 5000));
+    assert_true (s_due (&w, slow, 1, least, 5000));
     assert_int_equal (rk_watch_rounds_since (&w, least), least);
 }
 
@@ -176,6 +199,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_once_for_the_same_figures),
+        cmocka_unit_test (test_figures_settle),
         cmocka_unit_test (test_too_early),
         cmocka_unit_test (test_waits_double_and_are_forgotten),
         cmocka_unit_test_setup_teardown (test_one_node_slows, s_setup, s_teardown),
