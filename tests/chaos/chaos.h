@@ -99,6 +99,7 @@ void procs_listen (chaos_t *c, int wait_ms); /* reads what they print, and who h
 void procs_end (chaos_t *c);
 bool procs_alive (const chaos_t *c, uint32_t m);
 int64_t procs_rss_kb (pid_t pid);
+bool procs_clocks_can_jump (void); /* Debian's faketime is there */
 pid_t procs_spawn (chaos_t *c, uint32_t m, char *const argv[], int out, int err);
 
 /* ---- faults.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * chaos [--hours H | --minutes M | --seconds S] [--seed N] [--nodes N] [--passes N] [--every N] [--model M] [--data D]
  *       [--leaders N] [--only FAULT] [--no-respawn] [--insecure] [--folder DIR] [--verbose]
- * Exit code 0: every promise held; 1: one was broken; 77: no namespaces can be made here.                  */
+ * Exit code 0: every promise held; 1: one was broken; 77: no namespaces can be made, or no clocks moved.   */
 #include "tests/chaos/chaos.h"
 
 #include <getopt.h>
@@ -153,6 +153,10 @@ int main (int argc, char **argv)
     if (!s_options (&c.config, argc, argv)) {
         s_usage ();
         return 2;
+    }
+    if (!procs_clocks_can_jump ()) {
+        fprintf (stderr, "chaos: clocks cannot be made to jump: run examples/install --tests\n");
+        return 77;
     }
     const char *build = getenv ("RK_BUILD_DIR");
     snprintf (program, sizeof program, "%s/rookery", build ? build : "build");
