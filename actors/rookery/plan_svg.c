@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "messages/file.h"
+#include "actors/rookery/picture.h"
 
 #define LEFT 36
 #define NAME_X LEFT
@@ -33,13 +33,7 @@ typedef struct {
 static void s_text (const self_t *self, double x, double y, const char *class, const char *text)
 {
     fprintf (self->out, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, class);
-    for (const char *c = text; *c; c++) {
-        const char *name = *c == '<' ? "&lt;" : *c == '&' ? "&amp;" : NULL;
-        if (name)
-            fputs (name, self->out);
-        else
-            fputc (*c, self->out);
-    }
+    rk_picture_words (self->out, text);
     fputs ("</text>\n", self->out);
 }
 
@@ -221,23 +215,13 @@ static void s_draw (const self_t *self)
 
 rk_err_t rk_plan_write_svg (const char *path, const rk_plan_view_t *view, rk_error_t *err)
 {
-    char *text = NULL;
-    size_t size = 0;
-    self_t self = {.out = open_memstream (&text, &size), .view = view, .slowest_ns = 1};
-    if (!self.out)
-        return rk_error_set (err, RK_ENOMEM, "no memory for a picture");
+    rk_picture_t picture;
+    rk_err_t code = rk_picture_begin (&picture, err);
+    if (code)
+        return code;
+    self_t self = {.out = picture.out, .view = view, .slowest_ns = 1};
     for (uint32_t i = 0; i < view->plan->n_stages; i++)
         self.slowest_ns = view->plan->stages[i].busy_ns > self.slowest_ns ? view->plan->stages[i].busy_ns : self.slowest_ns;
     s_draw (&self);
-    rk_file_t *file = NULL;
-    rk_err_t code = fclose (self.out) == 0 && text ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for a picture");
-    if (!code)
-        code = rk_file_create (&file, path, err);
-    if (!code)
-        code = rk_file_write (file, text, size, err);
-    if (!code)
-        code = rk_file_commit (&file, err);
-    rk_file_discard (&file);
-    free (text);
-    return code;
+    return rk_picture_end (&picture, path, err);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "messages/file.h"
+#include "actors/rookery/picture.h"
 
 #define TOP 112
 #define LEFT 24
@@ -26,12 +26,7 @@ typedef struct {
 static void s_text (const self_t *self, double x, double y, const char *attributes, const char *text)
 {
     fprintf (self->out, "<text x=\"%.1f\" y=\"%.1f\"%s%s>", x, y, *attributes ? " " : "", attributes);
-    for (const char *c = text; *c; c++) {
-        if (*c == '<' || *c == '&')
-            fputs (*c == '<' ? "&lt;" : "&amp;", self->out);
-        else
-            fputc (*c, self->out);
-    }
+    rk_picture_words (self->out, text);
     fputs ("</text>\n", self->out);
 }
 
@@ -168,21 +163,11 @@ static void s_draw (const self_t *self)
 
 rk_err_t rk_profile_write_svg (const char *path, const rk_fleet_t *fleet, uint32_t n_layers, rk_error_t *err)
 {
-    char *text = NULL;
-    size_t size = 0;
-    self_t self = {.out = open_memstream (&text, &size), .fleet = fleet, .n_layers = n_layers, .cell = fleet->n_nodes > FEW ? 16 : 64};
-    if (!self.out)
-        return rk_error_set (err, RK_ENOMEM, "no memory for a picture");
+    rk_picture_t picture;
+    rk_err_t code = rk_picture_begin (&picture, err);
+    if (code)
+        return code;
+    self_t self = {.out = picture.out, .fleet = fleet, .n_layers = n_layers, .cell = fleet->n_nodes > FEW ? 16 : 64};
     s_draw (&self);
-    rk_file_t *file = NULL;
-    rk_err_t code = fclose (self.out) == 0 && text ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for a picture");
-    if (!code)
-        code = rk_file_create (&file, path, err);
-    if (!code)
-        code = rk_file_write (file, text, size, err);
-    if (!code)
-        code = rk_file_commit (&file, err);
-    rk_file_discard (&file);
-    free (text);
-    return code;
+    return rk_picture_end (&picture, path, err);
 }
