@@ -115,13 +115,14 @@ shaped () {
     done
     wait "$leader" || fail "the leader ended with $?: $(cat err ./*.out)"
     wait "${pids[@]}"
-    # 1448 of 1514 bytes are payload; the slower end counts. The round trip is both delays, and what the machine adds.
+    # 1448 of 1514 bytes are payload; the slower end counts. The round trip is both delays. A busy machine makes links seem slower and
+    # later, never faster or earlier, so there is more room on that side.
     # shellcheck disable=SC2016 # variables of jq
     jq -r --argjson r '[40, 80, 200]' --argjson d "[${delays[0]}, ${delays[1]}, ${delays[2]}]" '
         (.nodes | map ({(.id | tostring): (.name[1:] | tonumber)}) | add) as $at |
         .links[] | $at[.from | tostring] as $a | $at[.to | tostring] as $b |
         (.bytes_per_s * 8e-6 / ([$r[$a], $r[$b]] | min) / 1448 * 1514) as $share | (.rtt_ns / 1e6 - $d[$a] - $d[$b]) as $late |
-        "m\($a) to m\($b): \($share) of the rate, \($late) ms late \(if $share >= 0.8 and $share <= 1.1 and $late >= 0 and $late <= 8 then "good" else "bad" end)"' json >links
+        "m\($a) to m\($b): \($share) of the rate, \($late) ms late \(if $share >= 0.4 and $share <= 1.1 and $late >= 0 and $late <= 40 then "good" else "bad" end)"' json >links
     cat links
     [ "$(grep -c ' good$' links)" = 6 ] || fail "$(cat json)"
 }

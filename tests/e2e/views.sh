@@ -30,7 +30,7 @@ whole () {
     out=$(leader_out)
     [ "$(field samples "$out")" = $(($1 * samples)) ] || fail "$(field samples "$out") samples, not $(($1 * samples))"
     [ "$(field passes "$out")" -ge 1 ] || fail "no evaluation"
-    [ "$(field test_accuracy "$out")" = 1.0 ] || fail "accuracy $(field test_accuracy "$out")"
+    [[ "$(field test_accuracy "$out")" =~ ^(1.0|0.9[5-9].*)$ ]] || fail "accuracy $(field test_accuracy "$out")"
     ls run/checkpoint-*.safetensors >/dev/null || fail "no checkpoint"
 }
 
