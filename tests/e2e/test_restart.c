@@ -68,7 +68,7 @@ static word_t s_take_part (const case_t *c, int process, const char *address)
     rk_error_t err = {0};
     rk_node_result_t result = {0};
     rk_plan_t *plan = NULL;
-    char name[8];
+    char name[16];
     snprintf (name, sizeof name, "n%d", process);
     rk_node_config_t config = {.settings = c->settings, .quiet = true, .insecure = 1};
     if (process) {
