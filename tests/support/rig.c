@@ -75,7 +75,8 @@ static void s_on_applied (rig_t *rig, const rk_round_applied_t *applied)
     rk_msg_t msg = {.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {.round = applied->round}};
     s_send_all (rig, msg);
     rk_msg_t save = {.kind = RK_MSG_SAVE_REQUEST, .save_request = {.round = applied->round, .model = true}};
-    s_send_stages (rig, save);
+    if (!rig->config->unsaved)
+        s_send_stages (rig, save);
 }
 
 static void s_on_slice (rig_t *rig, rk_packet_t *packet)
@@ -213,7 +214,8 @@ static bool s_all_ready (const rig_t *rig)
 
 static bool s_all_committed (const rig_t *rig)
 {
-    return rig->committed == rig->n_rounds && rig->n_slices == rig->n_rounds * rig->plan->n_stages;
+    const uint64_t n_slices = rig->config->unsaved ? 0 : rig->n_rounds * rig->plan->n_stages;
+    return rig->committed == rig->n_rounds && rig->n_slices == n_slices;
 }
 
 static bool s_all_evaluated (const rig_t *rig)
@@ -276,7 +278,7 @@ void rig_run (const rig_config_t *config, rig_result_t *result)
     s_run (rig);
     for (size_t i = 0; i < rig->n_actors; i++)
         rk_actor_stop (&rig->actors[i]);
-    for (uint32_t c = 0; c < rig->plan->n_clusters; c++) {
+    for (uint32_t c = 0; c < rig->plan->n_clusters && !config->unsaved; c++) {
         result->mean[c] = malloc (rig->plan->n_flat * sizeof (float) + 1);
         assert_non_null (result->mean[c]);
         memcpy (result->mean[c], rig->means + ((rig->n_rounds - 1) * rig->plan->n_clusters + c) * rig->plan->n_flat,

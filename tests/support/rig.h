@@ -25,6 +25,7 @@ typedef struct {
     bool evaluate;         /* once at the end, at the last mean */
     bool predict;          /* the same by predictions */
     bool fails;            /* an actor is expected to fail */
+    bool unsaved;          /* no round is saved: there are no means, and the rig holds no copy of the model */
 } rig_config_t;
 
 typedef struct {

@@ -4,6 +4,8 @@
 #include "actors/feeder.h"
 #include "actors/reducer.h"
 
+#define MOST_LAYERS 1024
+
 void rig_settings (rk_settings_t *s)
 {
     rk_settings_default (s);
@@ -31,8 +33,8 @@ static void s_even_cuts (const rig_config_t *config, uint32_t *cuts)
 rk_plan_t *rig_plan (const rig_config_t *config)
 {
     uint32_t n_layers = (uint32_t) rk_model_n_layers (config->model);
-    rk_layer_info_t layers[256] = {0};
-    assert_true (n_layers <= 256);
+    rk_layer_info_t layers[MOST_LAYERS] = {0};
+    assert_true (n_layers <= MOST_LAYERS);
     for (uint32_t i = 0; i < n_layers; i++)
         layers[i] = (rk_layer_info_t){.flat_at = rk_model_flat_at (config->model, (int) i), .stash_bytes = 1, .work_bytes = 1,
                                       .cut_bytes = 1};
@@ -43,7 +45,7 @@ rk_plan_t *rig_plan (const rig_config_t *config)
                             .n_classes = (uint32_t) rk_data_n_classes (config->data)};
     for (int d = 0; d < shape.n_dims; d++)
         info.dims[d] = (uint32_t) shape.dim[d];
-    uint32_t even[256];
+    uint32_t even[MOST_LAYERS];
     s_even_cuts (config, even);
     rk_plan_t *plan = NULL;
     rk_error_t err = {RK_OK, ""};
