@@ -5,7 +5,8 @@
 source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
 source "$RK_SOURCE_DIR/tests/e2e/run.sh"
 
-small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set run.dir=run)
+# uniform: every node has a part, whatever the measurements say
+small=(--set data.name=synthetic --set model.name=mlp-tiny --set plan.planner=uniform --set train.batch=32 --set average.every=8 --set run.dir=run)
 samples=4096 # of the synthetic set
 
 # seen PATTERN FILE: waits for a line
