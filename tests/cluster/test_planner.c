@@ -3,6 +3,14 @@
 #include "cluster/plan_parts.h"
 #include "tests/cluster/fixtures.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define FLEETS 50 /* ten times slower */
+#define TWICE 8
+#else
+#define FLEETS 160
+#define TWICE 40
+#endif
+
 static const rk_profile_t *s_profile (const fixture_fleet_t *f, uint32_t id)
 {
     for (uint32_t i = 0; i < f->fleet.n_nodes; i++)
@@ -61,7 +69,7 @@ static void test_random_fleets (void **state)
     static fixture_fleet_t f;
     fixture_model_t m;
     int n_planned = 0, n_refused = 0;
-    for (int i = 0; i < 160; i++) {
+    for (int i = 0; i < FLEETS; i++) {
         uint32_t n_layers = 1 + fixture_below (&x, 14), n_nodes = 1 + fixture_below (&x, 8);
         fixture_model (&m, &x, n_layers);
         fixture_fleet (&f, &x, n_nodes, 1 + fixture_below (&x, n_nodes), n_layers, 5 + fixture_below (&x, 60), i & 1);
@@ -79,7 +87,7 @@ static void test_random_fleets (void **state)
         s_check_plan (plan, &f, &m);
         rk_plan_destroy (&plan);
     }
-    assert_true (n_planned > 60 && n_refused > 3);
+    assert_true (n_planned > FLEETS / 3 && n_refused > FLEETS / 50);
 }
 
 static void test_large_fleets (void **state)
@@ -106,7 +114,7 @@ static void test_same_inputs_same_bytes (void **state)
     uint64_t x = 141421;
     static fixture_fleet_t f;
     fixture_model_t m;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < TWICE; i++) {
         fixture_model (&m, &x, 12);
         fixture_fleet (&f, &x, 6, 2, 12, 60, i & 1);
         rk_settings_t s = fixture_settings ();

@@ -86,7 +86,7 @@ case_killed_and_stopped () {
     latest=$(printf '%s\n' run/checkpoint-*s | tail -n 1)
     printf 'x' | dd of="$latest" bs=1 seek=5000 conv=notrunc 2>/dev/null
     expect 2 "$latest.*damaged" "$rookery" train --resume "$latest"
-    passes=$(($(tail -n 1 run/metrics.csv | cut -d , -f 3) + 9))
+    passes=$(awk -F, '$3 + 0 > most { most = $3 } END { print most + 9 }' run/metrics.csv) # none may have ended yet
     expect 0 "CHECKPOINT-DAMAGED $latest.*the one before it is taken" "$rookery" train --resume run --quiet --passes $passes
     [ "$(grep -c '^event' run/metrics.csv)" = 1 ] || fail "$(cat run/metrics.csv)"
 }
