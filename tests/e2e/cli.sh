@@ -313,13 +313,17 @@ case_bad_run_folder () {
 # checkpoint that was there stays as it was, nothing half-written remains.
 case_full_disc () {
     mkdir disc
-    mount -t tmpfs -o size=300k none disc 2>/dev/null || exit 77
+    mount -t tmpfs -o size=4m none disc 2>/dev/null || exit 77
     trap 'umount "$PWD/disc"' EXIT
     code=0
     timeout 60 "$rookery" train "${tiny[@]}" --passes 30 --set run.dir=disc/run >out 2>err &
     pid=$!
     until ls disc/run/checkpoint-*.safetensors >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
-    dd if=/dev/zero of=disc/filler bs=1k 2>/dev/null || true
+    # again and again: a save that fails gives back what it had written of its file
+    while kill -0 $pid 2>/dev/null; do
+        dd if=/dev/zero of=disc/filler bs=1k oflag=append conv=notrunc 2>/dev/null || true
+        sleep 0.02
+    done
     wait $pid || code=$?
     [ $code = 1 ] || fail "exit code $code: $(cat err)"
     grep -q 'NOT-SAVED.*No space left' err || fail "$(cat err)"
