@@ -257,6 +257,7 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
                              config->settings ? "with" : "without");
     if (rk_member_new (&self->member, 1 + self->n_processes + RK_MAX_FLEET)) /* and those who join later */
         return rk_error_set (err, RK_ENOMEM, "no memory for %u processes", self->n_processes);
+    rk_member_set_least (self->member, config->silence_ms ? config->silence_ms : RK_MEMBER_STARTING_MS);
     rk_coordinator_enter (self, RK_STATE_GATHER);
     return self->leads ? s_open_leader (self, config, err) : s_open_follower (self, config, err);
 }

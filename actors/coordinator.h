@@ -55,6 +55,7 @@ typedef struct {
     bool witness;                  /* follower: it only votes */
     rk_run_kind_t kind;
     uint64_t n_forward_only;       /* RK_RUN_EVAL, RK_RUN_PREDICT: minibatches */
+    int64_t silence_ms;            /* least silence before the first view; 0: the built-in one (tests shorten it) */
     int64_t patience_ms;           /* least deadline of a state; 0: the built-in one (tests shorten it) */
 } rk_coordinator_config_t;
 rk_err_t rk_coordinator_new (rk_actor_t **actor_p, const rk_coordinator_config_t *config,

@@ -168,6 +168,7 @@ rk_err_t rk_coordinator_install (rk_coordinator_t *self, const uint8_t *bytes, s
     rc = dead && !s_fill_roster (self, view) ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %u members", view->n_members);
     if (!rc)
         rc = s_take (self, view, err);
+    rk_member_set_least (self->member, RK_MEMBER_LEAST_MS); /* the start is over */
     if (!rc && self->settings.net_on_loss == RK_LOSS_CONTINUE && (view->n_members > 1 || self->n_processes)) /* somebody may join */
         rc = s_watch (self, view, bytes, size, err);
     else

@@ -78,7 +78,8 @@ rk_err_t rk_coordinator_welcome (rk_coordinator_t *self, uint32_t process, uint3
                                                            .host = self->roster.list[self->process].host,
                                                            .pid = self->roster.list[self->process].pid, .process = process,
                                                            .token = self->token,
-                                                           .listen = rk_loop_endpoint (self->loop)}};
+                                                           .listen = rk_loop_endpoint (self->loop),
+                                                           .later = rk_coordinator_is_joiner (self, process)}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, process), &msg, NULL, 0);
     free (text);
     return RK_OK;
@@ -178,6 +179,8 @@ rk_err_t rk_coordinator_on_welcome (void *arg, rk_packet_t *packet, rk_error_t *
         return rk_error_wrap (err, RK_EFORMAT, "settings of the run");
     if (rk_member_join (self->member, welcome->leader, rk_coordinator_now_ms ()))
         return rk_error_set (err, RK_ENOMEM, "no memory for the leader");
+    if (welcome->later) /* the run may get another leader: to be asked soon */
+        rk_member_set_least (self->member, RK_MEMBER_LEAST_MS);
     rk_loop_rename (self->loop, rk_address (RK_ACTOR_COORDINATOR, self->leader), rk_address (RK_ACTOR_COORDINATOR, welcome->leader));
     self->process = welcome->process;
     self->leader = welcome->leader;

@@ -60,7 +60,11 @@ static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *
     if (rk_node_is_loopback (self->leader_host) && !rk_node_is_loopback_endpoint (w->listen))
         snprintf (self->host, sizeof self->host, "0.0.0.0"); /* others come from outside: they will use the leader's address */
     rk_err_t rc = rk_settings_read (&self->settings, w->settings, strlen (w->settings), err);
-    return rc || self->config->witness ? rc : rk_node_start_profiler (self, err);
+    if (rc || self->config->witness)
+        return rc;
+    if (w->later) /* before it can be measured: whoever is measured is taken in, and then the others wait for it */
+        rk_node_prepare_data (self);
+    return rk_node_start_profiler (self, err);
 }
 
 static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)

@@ -160,7 +160,18 @@ rk_err_t rk_node_open_data (rk_node_t *self, rk_error_t *err)
     const rk_data_options_t options = rk_data_options_of (&self->settings);
     rk_err_t rc = rk_data_open (&self->own_data, self->settings.data_name, &options, err);
     self->data = self->own_data;
+    if (!rc)
+        rk_log (RK_LOG_INFO, "DATA", "name=%s train=%zu test=%zu", self->settings.data_name, rk_data_n (self->data, RK_SPLIT_TRAIN),
+                rk_data_n (self->data, RK_SPLIT_TEST));
     return rc;
+}
+
+/* Of a plan only the first stages need data, so a machine without the file may well take part. */
+void rk_node_prepare_data (rk_node_t *self)
+{
+    rk_error_t err = {RK_OK, ""};
+    if (rk_node_open_data (self, &err))
+        rk_log (RK_LOG_INFO, "NO-DATA", "name=%s %s", self->settings.data_name, err.text);
 }
 
 static rk_err_t s_open_model (rk_node_t *self, rk_error_t *err)

@@ -98,6 +98,7 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_node_open_data (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;
+void rk_node_prepare_data (rk_node_t *self); /* opens it now if it can be; if not, a plan that needs it here will say why */
 rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t *err) RK_MUST_CHECK;
 
 /* ---- node_security.c: keys, the gate; a follower has been let in by its leader when it returns */

@@ -9,8 +9,6 @@
 #define WINDOW 32          /* gaps remembered */
 #define ENOUGH 8           /* gaps before they are trusted */
 #define SPREADS 10         /* k of median + k x MAD */
-#define FLOOR_MS (10 * RK_HEARTBEAT_MS)
-#define START_MS (50 * RK_HEARTBEAT_MS)
 #define NEVER_MS 3600000   /* when nobody is watched, look again in an hour */
 
 typedef struct {
@@ -24,6 +22,7 @@ typedef struct {
 
 struct rk_member {
     uint32_t capacity;
+    int64_t least_ms;
     s_peer_t peers[];
 };
 
@@ -33,6 +32,7 @@ rk_err_t rk_member_new (rk_member_t **member_p, uint32_t capacity)
     if (!m)
         return RK_ENOMEM;
     m->capacity = capacity;
+    m->least_ms = RK_MEMBER_LEAST_MS;
     *member_p = m;
     return RK_OK;
 }
@@ -59,7 +59,7 @@ rk_err_t rk_member_join (rk_member_t *m, uint32_t node, int64_t now_ms)
             peer = &m->peers[i];
     if (!peer)
         return RK_ENOMEM;
-    *peer = (s_peer_t){.node = node, .here = true, .heard_ms = now_ms, .deadline_ms = START_MS};
+    *peer = (s_peer_t){.node = node, .here = true, .heard_ms = now_ms, .deadline_ms = RK_MEMBER_STARTING_MS};
     return RK_OK;
 }
 
@@ -82,10 +82,10 @@ static int64_t s_median (int64_t *values, uint32_t n)
     return values[n / 2];
 }
 
-static int64_t s_learn (const s_peer_t *peer)
+static int64_t s_learn (const rk_member_t *m, const s_peer_t *peer)
 {
     if (peer->n_gaps < ENOUGH)
-        return START_MS;
+        return RK_MEMBER_STARTING_MS;
     int64_t values[WINDOW];
     uint32_t n = peer->n_gaps < WINDOW ? peer->n_gaps : WINDOW;
     memcpy (values, peer->gaps, n * sizeof *values);
@@ -96,7 +96,7 @@ static int64_t s_learn (const s_peer_t *peer)
     if (spread < median / 4)
         spread = median / 4; /* a peer that is slow like clockwork may still slip once */
     int64_t deadline = median + SPREADS * spread;
-    return deadline > FLOOR_MS ? deadline : FLOOR_MS;
+    return deadline > m->least_ms ? deadline : m->least_ms;
 }
 
 void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms)
@@ -106,13 +106,20 @@ void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms)
         return;
     peer->gaps[peer->n_gaps++ % WINDOW] = now_ms - peer->heard_ms;
     peer->heard_ms = now_ms;
-    peer->deadline_ms = s_learn (peer);
+    peer->deadline_ms = s_learn (m, peer);
+}
+
+void rk_member_set_least (rk_member_t *m, int64_t least_ms)
+{
+    m->least_ms = least_ms;
+    for (uint32_t i = 0; i < m->capacity; i++)
+        m->peers[i].deadline_ms = s_learn (m, &m->peers[i]);
 }
 
 int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node)
 {
     const s_peer_t *peer = s_find (m, node);
-    return peer ? peer->deadline_ms : START_MS;
+    return peer ? peer->deadline_ms : RK_MEMBER_STARTING_MS;
 }
 
 int64_t rk_member_silent_ms (const rk_member_t *m, uint32_t node, int64_t now_ms)

@@ -8,12 +8,16 @@
 #include "compute/error.h"
 
 #define RK_HEARTBEAT_MS 200
+#define RK_MEMBER_LEAST_MS (10 * RK_HEARTBEAT_MS)    /* of any deadline */
+#define RK_MEMBER_STARTING_MS (50 * RK_HEARTBEAT_MS) /* of one that is not learned yet, and of all while a run starts: a start costs more than a wait */
 typedef struct rk_member rk_member_t;
 rk_err_t rk_member_new (rk_member_t **member_p, uint32_t capacity) RK_MUST_CHECK;
 void rk_member_destroy (rk_member_t **member_p);
 rk_err_t rk_member_join (rk_member_t *m, uint32_t node, int64_t now_ms) RK_MUST_CHECK;
 void rk_member_leave (rk_member_t *m, uint32_t node);
 void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms);
+/* No deadline is shorter from now on; RK_MEMBER_LEAST_MS unless it is said. */
+void rk_member_set_least (rk_member_t *m, int64_t least_ms);
 /* Milliseconds of silence after which `node` is suspected; learned per peer. */
 int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node);
 /* How long it has been silent; 0: it is not here. */

@@ -47,7 +47,7 @@
     N (rounds) N (replica) N (flat_lo) N (n_floats) N (n_planes) N (source) N (exact) N (steps) N (n_good)            \
         N (loss_scale) N (frozen) N (state_only)
 #define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software) N (profile_only) S (key) N (witness)
-#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token) S (listen)
+#define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token) S (listen) N (later)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
 #define LINK_REQUEST(N, S, L) N (from) N (to) N (address) S (endpoint)
 #define LINK_PROBE(N, S, L) N (what) N (seq) N (total)

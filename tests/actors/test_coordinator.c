@@ -2,6 +2,7 @@
  * The coordinator against scripted parties: every actor around it is a DEALER of this test.               */
 #include "tests/actors/cast.h"
 
+#include "cluster/member.h"
 #include "cluster/membership.h"
 #include "cluster/roster.h"
 #include "compute/blas.h"
@@ -299,7 +300,8 @@ static void test_lost_process_is_named (void **state)
     (void) state;
     rk_settings_t settings = s_settings (true);
     rk_coordinator_config_t config = {
-        .settings = &settings, .model = &s_model, .n_processes = 2, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*"};
+        .settings = &settings, .model = &s_model, .n_processes = 2, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*",
+        .silence_ms = RK_MEMBER_LEAST_MS};
     cast_t c = {0};
     assert_int_equal (rk_coordinator_new (&c.coordinator, &config, NULL), RK_OK);
     const char *endpoint = rk_actor_endpoint (c.coordinator);
@@ -315,11 +317,14 @@ static void test_lost_process_is_named (void **state)
         s_hello (&nodes[i], names[i]);
         const rk_msg_t *welcome = s_hear (&nodes[i], RK_MSG_WELCOME);
         assert_int_equal (welcome->welcome.node, i); /* by arrival */
+        assert_false (welcome->welcome.later);
         assert_non_null (strstr (welcome->welcome.settings, "train.batch = 4"));
     }
     s_hello (&nodes[2], names[2]);
     /* More than were waited for: welcome, but not before the run has begun. */
-    assert_int_equal (s_hear (&nodes[2], RK_MSG_WELCOME)->welcome.process, 3);
+    const rk_msg_t *later = s_hear (&nodes[2], RK_MSG_WELCOME);
+    assert_int_equal (later->welcome.process, 3);
+    assert_true (later->welcome.later);
     assert_non_null (strstr (s_hear (&nodes[2], RK_MSG_PEERS)->peers.list[0].endpoint, "tcp://127.0.0.1:"));
     /* One at a time per host: the second is asked when the first has answered. */
     s_hear (&nodes[0], RK_MSG_PROFILE_REQUEST);

@@ -127,6 +127,30 @@ static void test_deadline_follows (void **state)
     rk_member_destroy (&m);
 }
 
+/* While a run starts: what is learned counts only where it is longer. */
+static void test_least_deadline (void **state)
+{
+    (void) state;
+    rk_member_t *m = s_member (2, 0);
+    int64_t now = 0, silent = 0;
+    rk_member_set_least (m, RK_MEMBER_STARTING_MS);
+    for (int k = 0; k < 40; k++, now += RK_HEARTBEAT_MS)
+        rk_member_heard (m, 0, now);
+    const int64_t last = now - RK_HEARTBEAT_MS;
+    rk_member_leave (m, 1);
+    assert_int_equal (rk_member_deadline_ms (m, 0), RK_MEMBER_STARTING_MS);
+    assert_int_equal (rk_member_suspect (m, last + RK_MEMBER_STARTING_MS - 1, &silent), NONE);
+    assert_int_equal (rk_member_suspect (m, last + RK_MEMBER_STARTING_MS, &silent), 0);
+    rk_member_set_least (m, RK_MEMBER_LEAST_MS); /* of what was heard before, too */
+    assert_int_equal (rk_member_suspect (m, last + RK_MEMBER_LEAST_MS - 1, &silent), NONE);
+    assert_int_equal (rk_member_suspect (m, last + RK_MEMBER_LEAST_MS, &silent), 0);
+    for (int k = 0; k < 40; k++)
+        rk_member_heard (m, 0, now += RK_MEMBER_STARTING_MS); /* slower than either */
+    rk_member_set_least (m, RK_MEMBER_STARTING_MS);
+    assert_true (rk_member_deadline_ms (m, 0) > RK_MEMBER_STARTING_MS);
+    rk_member_destroy (&m);
+}
+
 static void test_start_is_generous (void **state)
 {
     (void) state;
@@ -172,7 +196,8 @@ int main (void)
         cmocka_unit_test (test_regular_peers_are_trusted), cmocka_unit_test (test_stopped_peer_is_named_in_time),
         cmocka_unit_test (test_slow_peer_is_learned),      cmocka_unit_test (test_jitter),
         cmocka_unit_test (test_outlier_does_not_stretch),  cmocka_unit_test (test_deadline_follows),
-        cmocka_unit_test (test_start_is_generous),         cmocka_unit_test (test_joining_and_leaving),
+        cmocka_unit_test (test_least_deadline), cmocka_unit_test (test_start_is_generous),
+        cmocka_unit_test (test_joining_and_leaving),
     };
     return cmocka_run_group_tests_name ("cluster/member", tests, NULL, NULL);
 }

@@ -36,6 +36,11 @@ join () {
     node[$1]=$!
 }
 
+# prepared FILE: of a joiner; it had its data before the view that took it in, so that nobody waited for that
+prepared () {
+    [ "$(grep -o ' DATA name=synthetic\| VIEW view=' "$1" | head -1)" = " DATA name=synthetic" ] || { cat "$1" >&2; fail "$1: no data before the view"; }
+}
+
 # whole FILE PASSES: the run has ended well, every sample trained, and what was done again is counted
 whole () {
     local i
@@ -58,6 +63,8 @@ nodes_join () {
     grep -q "VIEW view=2 members=5 " leader.err || seen "VIEW view=3 members=5 " leader.err
     seen "TAKEN-OVER" node3.err
     seen "ELSEWHERE" node0.err
+    prepared node2.err
+    prepared node3.err
     passed leader.out $(($(grep -c '"event":"pass"' leader.out) + 2))
     grep -q '"event":"pass"' leader.out && [ "$(grep -c 'TAKEN-OVER' node2.err)" -ge 1 ] || fail "node 2 took nothing over"
     kill -9 "${node[2]}"

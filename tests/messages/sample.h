@@ -152,7 +152,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
                                  sample_text (s, 63), mode == 1, sample_text (s, 64), mode == 2};
         break;
-    case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64, sample_text (s, 255)}; break;
+    case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64, sample_text (s, 255), mode == 1}; break;
     case RK_MSG_PROFILE: m->profile = sample_profile (s); break;
     case RK_MSG_PLAN: m->plan = (rk_plan_msg_t) {N64, N32, mode == 1, N64, n, sample_numbers (s, n)}; break;
     case RK_MSG_WIRED: m->wired = sample_endpoints (s); break;
