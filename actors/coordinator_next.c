@@ -5,6 +5,7 @@
 
 #include "actors/modelinfo.h"
 #include "cluster/exchange.h"
+#include "cluster/handover.h"
 #include "cluster/shard.h"
 
 #define GIVE_UP_MS 15000 /* waiting for state that only silent members have */
@@ -147,14 +148,10 @@ static bool s_goes_on (const rk_coordinator_t *self, uint32_t node)
 /* Whether those who go on have every range of that plan's state. */
 static bool s_covers (const rk_coordinator_t *self, const rk_plan_t *base)
 {
-    for (uint32_t g = 0; g < base->n_segments; g++) {
-        bool found = false;
-        for (uint32_t c = 0; c < base->n_clusters && !found; c++)
-            found = s_goes_on (self, base->stages[base->owners[base->segments[g].first_owner + c]].node);
-        if (!found)
-            return false;
-    }
-    return true;
+    bool alive[RK_MAX_FLEET];
+    for (uint32_t s = 0; s < base->n_stages; s++)
+        alive[s] = s_goes_on (self, base->stages[s].node);
+    return rk_handover_covers (base, alive);
 }
 
 /* Whose plan the state is of that training would go on from; NULL: the beginning. */

@@ -8,6 +8,7 @@
 #include "actors/node_self.h"
 #include "actors/reducer.h"
 #include "actors/stage.h"
+#include "cluster/handover.h"
 #include "compute/blas.h"
 
 /* ---- the plan, computed again */
@@ -348,6 +349,22 @@ static rk_err_t s_connect_stage (rk_node_t *self, const rk_endpoints_t *peers, u
     return rc;
 }
 
+/* Between a stage and those that keep its state, both ways; most know each other already. */
+static rk_err_t s_introduce_warm (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
+{
+    const rk_plan_t *plan = self->plan;
+    const uint32_t own = rk_plan_stage_of_node (plan, node, NULL, NULL);
+    rk_err_t rc = RK_OK;
+    for (uint32_t s = 0; s < plan->n_stages && !rc; s++)
+        for (uint32_t k = 0; rk_handover_warm (plan, s, k) != RK_NO_NODE && !rc; k++) {
+            const uint32_t keeper = rk_handover_warm (plan, s, k), other = s == own ? keeper : keeper == own ? s : RK_NO_NODE;
+            if (other != RK_NO_NODE)
+                rc = s_link (self, peers, rk_address (RK_ACTOR_STAGE, node), rk_address (RK_ACTOR_STAGE, plan->stages[other].node),
+                             rk_actor_introduce, err);
+        }
+    return rc;
+}
+
 static rk_err_t s_connect_donors (rk_node_t *self, const rk_endpoints_t *peers, uint32_t node, rk_error_t *err)
 {
     rk_stage_donor_t *donors = NULL;
@@ -365,6 +382,8 @@ static rk_err_t s_connect_node (rk_node_t *self, const rk_endpoints_t *peers, ui
     if (rk_plan_stage_of_node (self->plan, node, &cluster, &stage) == RK_NO_NODE)
         return RK_OK;
     rk_err_t rc = s_connect_stage (self, peers, node, err);
+    if (!rc)
+        rc = s_introduce_warm (self, peers, node, err);
     if (!rc)
         rc = s_connect_donors (self, peers, node, err);
     if (!rc && self->plan->n_clusters > 1)

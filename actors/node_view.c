@@ -91,19 +91,23 @@ static rk_err_t s_add (rk_node_t *self, const rk_handover_range_t *ranges, size_
         if (!r->exact)
             rk_log (RK_LOG_INFO, "TAKES-OTHER", "node=%u floats=%llu-%llu of=replica %u, not its own", self->node, (unsigned long long) r->lo,
                     (unsigned long long) r->hi, r->replica);
+        if (r->of != r->from)
+            rk_log (RK_LOG_INFO, "TAKES-WARM", "node=%u floats=%llu-%llu of=node %u, kept by node %u", self->node, (unsigned long long) r->lo,
+                    (unsigned long long) r->hi, self->base->stages[r->of].node, node);
         list[(*n)++] = (rk_stage_donor_t){.address = rk_address (RK_ACTOR_KEEPER, node), .replica = r->replica, .lo = r->lo, .hi = r->hi};
     }
     return RK_OK;
 }
 
-/* A stage without parameters takes over numbers alone, from whoever is there. */
+/* A stage without parameters takes over numbers alone, from whoever has them. */
 static void s_add_numbers (rk_node_t *self, uint64_t at, rk_stage_donor_t *list, size_t *n)
 {
     for (uint32_t c = 0; c < self->base->n_clusters; c++)
         for (uint32_t s = 0; s < self->base->clusters[c].n_stages; s++) {
             const rk_plan_stage_t *stage = rk_plan_stage (self->base, c, s);
-            if (!*n && self->alive[stage - self->base->stages] && stage->flat_lo <= at && at <= stage->flat_hi)
-                list[(*n)++] = (rk_stage_donor_t){.address = rk_address (RK_ACTOR_KEEPER, stage->node), .replica = c, .lo = at, .hi = at};
+            const uint32_t holder = rk_handover_holder (self->base, self->alive, (uint32_t) (stage - self->base->stages));
+            if (!*n && holder != RK_NO_NODE && stage->flat_lo <= at && at <= stage->flat_hi)
+                list[(*n)++] = (rk_stage_donor_t){.address = rk_address (RK_ACTOR_KEEPER, self->base->stages[holder].node), .replica = c, .lo = at, .hi = at};
         }
 }
 

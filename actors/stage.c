@@ -14,6 +14,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_HANDOVER_REQUEST] = rk_stage_on_handover_request,
     [RK_MSG_HANDOVER] = rk_stage_on_handover,
     [RK_MSG_ROUND_CLOSED] = rk_stage_on_round_closed,
+    [RK_MSG_ROUND_APPLIED] = rk_stage_on_round_applied,
     [RK_MSG_ROUND_COMMITTED] = rk_stage_on_round_committed,
     [RK_MSG_SAVE_REQUEST] = rk_stage_on_save_request,
     [RK_MSG_STATUS_REQUEST] = rk_stage_on_status_request,

@@ -209,6 +209,7 @@ static void s_forget_work (rk_stage_t *self)
     self->ends[0] = self->ends[1] = (rk_round_end_t){.known = false};
     rk_stage_clear_updates (self);
     rk_stage_tied_reset (self);
+    rk_stage_warm_forget (self);
     self->keep.begun = NULL;
 }
 

@@ -235,6 +235,8 @@ rk_err_t rk_stage_open (void *self_, rk_loop_t *loop, const void *config_, rk_er
     if (code == RK_OK)
         code = rk_stage_init_live (self, config->initial, err);
     if (code == RK_OK)
+        rk_stage_warm_open (self);
+    if (code == RK_OK)
         code = config->n_donors ? rk_stage_take_begin (self, config, err) : rk_stage_keep_end (self, self->plan->first_round, err);
     if (code == RK_OK)
         code = rk_stage_begin_round (self, self->plan->first_round, err);
@@ -249,6 +251,7 @@ void rk_stage_close (void *self_)
     for (int i = 0; i < self->n_slots && self->slots; i++)
         rk_stage_release (self, &self->slots[i]);
     rk_stage_keep_close (self);
+    rk_stage_warm_close (self);
     rk_buffer_unref (self->live);
     rk_buffer_unref (self->mean);
     rk_buffer_unref (self->snapshot);

@@ -3,13 +3,14 @@
  * stage_receive.c (messages of neighbours, checked), stage_work.c (what to do next), stage_forward.c,
  * stage_backward.c (kernels and what they send), stage_verdict.c (updates and whether they are made), stage_blame.c
  * (who made a number that is none), stage_version.c (parameters), stage_tied.c (a tensor that two stages share),
- * stage_round.c (averaging), stage_waits.c (what it waits for), stage_report.c. Everything runs in the stage's thread.                       */
+ * stage_round.c (averaging), stage_keep.c, stage_give.c, stage_take.c (states between rounds), stage_warm.c (copies of others'), stage_waits.c (what it waits for), stage_report.c. Everything runs in the stage's thread.                       */
 #ifndef RK_ACTORS_STAGE_PARTS_H
 #define RK_ACTORS_STAGE_PARTS_H
 #include "actors/buffers.h"
 #include "actors/stage.h"
 #include "actors/stage_keep.h"
 #include "actors/stage_tied.h"
+#include "actors/stage_warm.h"
 #include "actors/training.h"
 #include "cluster/lease.h"
 #include "cluster/schedule.h"
@@ -167,6 +168,7 @@ struct rk_stage {
     uint64_t averaging;                  /* the round that is being averaged while snapshot != NULL */
     uint64_t mean_round;                 /* rounds applied so far */
     rk_stage_keep_t keep;
+    rk_stage_warm_t warm;
 
     /* The step that follows a held kernel call (slow nodes), on slot `at`. */
     rk_err_t (*next) (rk_stage_t *self, rk_error_t *err);

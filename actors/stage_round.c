@@ -27,8 +27,7 @@ static rk_err_t s_applied (rk_stage_t *self, uint64_t round, double distance, rk
     rk_err_t code = rk_stage_keep_end (self, round + 1, err);
     if (code != RK_OK)
         return code;
-    rk_msg_t msg = {.kind = RK_MSG_ROUND_APPLIED, .round_applied = {.round = round, .stage = self->index, .distance = distance}};
-    return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
+    return rk_stage_warm_applied (self, round, distance, err);
 }
 
 static int s_n_planes (const rk_stage_t *self)
@@ -140,9 +139,10 @@ rk_err_t rk_stage_on_round_committed (void *self_, rk_packet_t *packet, rk_error
 {
     rk_stage_t *self = self_;
     rk_err_t code = s_expect_coordinator (packet, err);
-    if (code == RK_OK && packet->msg.round_committed.round >= self->keep.committed)
-        self->keep.committed = packet->msg.round_committed.round + 1;
-    return code;
+    if (code != RK_OK || packet->msg.round_committed.round < self->keep.committed)
+        return code;
+    self->keep.committed = packet->msg.round_committed.round + 1;
+    return rk_stage_warm_fetch (self, err); /* an older copy is needed no more */
 }
 
 /* ---- the mean */

@@ -215,6 +215,9 @@ rk_err_t rk_stage_on_handover (void *self_, rk_packet_t *packet, rk_error_t *err
     rk_stage_t *self = self_;
     rk_stage_take_t *take = &self->keep.take;
     const rk_handover_t *h = &packet->msg.handover;
+    rk_err_t code;
+    if (rk_stage_warm_take (self, packet, &code, err))
+        return code;
     rk_stage_part_t *part = s_find (self, packet);
     if (!part || self->stopped)
         return self->stopped ? RK_OK : rk_error_set (err, RK_ESTALE, "floats %llu + %llu of replica %u, which nobody here waits for",

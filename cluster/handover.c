@@ -82,6 +82,32 @@ void rk_handover_replicas (const rk_plan_t *old, const rk_plan_t *new, uint32_t 
         replicas[is] = was;
 }
 
+/* ---- warm copies */
+uint32_t rk_handover_warm (const rk_plan_t *plan, uint32_t stage, uint32_t k)
+{
+    return k < plan->settings.net_warm && k + 1 < plan->n_stages ? (stage + 1 + k) % plan->n_stages : RK_NO_NODE;
+}
+
+uint32_t rk_handover_holder (const rk_plan_t *plan, const bool *alive, uint32_t stage)
+{
+    uint32_t holder = stage;
+    for (uint32_t k = 0; holder != RK_NO_NODE && !alive[holder]; k++)
+        holder = rk_handover_warm (plan, stage, k);
+    return holder;
+}
+
+bool rk_handover_covers (const rk_plan_t *plan, const bool *alive)
+{
+    for (uint32_t g = 0; g < plan->n_segments; g++) {
+        bool found = false;
+        for (uint32_t c = 0; c < plan->n_clusters && !found; c++)
+            found = rk_handover_holder (plan, alive, plan->owners[plan->segments[g].first_owner + c]) != RK_NO_NODE;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
 /* ---- where a range can be had */
 typedef struct {
     rk_handover_range_t *list;
@@ -92,7 +118,7 @@ typedef struct {
 static void s_add (s_list_t *l, const rk_handover_range_t *r)
 {
     rk_handover_range_t *last = l->n && l->n <= l->max ? &l->list[l->n - 1] : NULL;
-    if (last && last->to == r->to && last->from == r->from && last->replica == r->replica && last->hi == r->lo) {
+    if (last && last->to == r->to && last->from == r->from && last->of == r->of && last->replica == r->replica && last->hi == r->lo) {
         last->hi = r->hi;
         return;
     }
@@ -128,35 +154,54 @@ static uint32_t s_donors (const s_wish_t *w, const rk_plan_segment_t *segment, u
 
 #define ALIGN 16 /* floats: tensors begin at multiples of it */
 
-static void s_share (const s_wish_t *w, const rk_plan_segment_t *segment, uint64_t lo, uint64_t hi, s_list_t *l)
+/* Living owners in other replicas, in equal parts; false: there are none. */
+static bool s_share (const s_wish_t *w, const rk_plan_segment_t *segment, uint64_t lo, uint64_t hi, s_list_t *l)
 {
     uint32_t clusters[RK_MAX_CLUSTERS], n = s_donors (w, segment, clusters);
-    rk_handover_range_t r = {.to = w->to, .from = RK_FROM_CHECKPOINT, .replica = w->replica, .lo = lo, .hi = hi};
-    if (n == 0)
-        s_add (l, &r);
     for (uint32_t i = 0; i < n; i++) {
-        r.lo = lo + (hi - lo) / ALIGN * i / n * ALIGN;
-        r.hi = i + 1 == n ? hi : lo + (hi - lo) / ALIGN * (i + 1) / n * ALIGN;
-        r.from = s_owner (w->old, segment, clusters[i]);
-        r.replica = clusters[i];
+        rk_handover_range_t r = {.to = w->to, .replica = clusters[i], .lo = lo + (hi - lo) / ALIGN * i / n * ALIGN,
+                                 .hi = i + 1 == n ? hi : lo + (hi - lo) / ALIGN * (i + 1) / n * ALIGN};
+        r.from = r.of = s_owner (w->old, segment, clusters[i]);
         if (r.lo < r.hi)
             s_add (l, &r);
     }
+    return n > 0;
+}
+
+/* The owner in that cluster, or who keeps its state; false: nobody. */
+static bool s_hold (const s_wish_t *w, const rk_plan_segment_t *segment, uint32_t cluster, uint64_t lo, uint64_t hi, s_list_t *l)
+{
+    const uint32_t of = s_owner (w->old, segment, cluster);
+    const rk_handover_range_t r = {.to = w->to, .from = rk_handover_holder (w->old, w->alive, of), .of = of, .replica = cluster,
+                                   .lo = lo, .hi = hi, .exact = cluster == w->replica};
+    if (r.from != RK_NO_NODE)
+        s_add (l, &r);
+    return r.from != RK_NO_NODE;
+}
+
+static void s_find_one (const s_wish_t *w, const rk_plan_segment_t *segment, uint64_t lo, uint64_t hi, s_list_t *l)
+{
+    const bool wanted = w->replica != RK_NO_NODE, own = wanted && w->alive[s_owner (w->old, segment, w->replica)];
+    if (!own && w->alike && s_share (w, segment, lo, hi, l))
+        return;
+    if (wanted && s_hold (w, segment, w->replica, lo, hi, l))
+        return;
+    if (s_share (w, segment, lo, hi, l))
+        return;
+    for (uint32_t c = 0; c < w->old->n_clusters; c++)
+        if (s_hold (w, segment, c, lo, hi, l))
+            return;
+    const rk_handover_range_t r = {.to = w->to, .from = RK_FROM_CHECKPOINT, .of = RK_FROM_CHECKPOINT, .replica = w->replica, .lo = lo, .hi = hi};
+    s_add (l, &r);
 }
 
 static void s_find (const s_wish_t *w, uint64_t lo, uint64_t hi, s_list_t *l)
 {
     for (uint32_t g = 0; g < w->old->n_segments; g++) {
         const rk_plan_segment_t *segment = &w->old->segments[g];
-        uint64_t from = segment->lo > lo ? segment->lo : lo, end = segment->hi < hi ? segment->hi : hi;
-        if (from >= end)
-            continue;
-        if (w->replica != RK_NO_NODE && w->alive[s_owner (w->old, segment, w->replica)]) {
-            rk_handover_range_t r = {.to = w->to, .from = s_owner (w->old, segment, w->replica), .replica = w->replica,
-                                     .lo = from, .hi = end, .exact = true};
-            s_add (l, &r);
-        } else
-            s_share (w, segment, from, end, l);
+        const uint64_t from = segment->lo > lo ? segment->lo : lo, end = segment->hi < hi ? segment->hi : hi;
+        if (from < end)
+            s_find_one (w, segment, from, end, l);
     }
 }
 
@@ -188,7 +233,7 @@ size_t rk_handover_list (const rk_plan_t *old, const rk_plan_t *new, const bool 
             const rk_plan_stage_t *stage = rk_plan_stage (new, c, s);
             const uint32_t to = (uint32_t) (stage - new->stages);
             const s_wish_t wish = {.old = old, .alive = alive, .alike = alike, .replica = old ? replicas[c] : RK_NO_NODE, .to = to};
-            rk_handover_range_t all = {.to = to, .from = RK_FROM_CHECKPOINT, .replica = c, .lo = stage->flat_lo, .hi = stage->flat_hi};
+            rk_handover_range_t all = {.to = to, .from = RK_FROM_CHECKPOINT, .of = RK_FROM_CHECKPOINT, .replica = c, .lo = stage->flat_lo, .hi = stage->flat_hi};
             if (old)
                 s_find (&wish, stage->flat_lo, stage->flat_hi, &l);
             else if (all.lo < all.hi)

@@ -28,8 +28,8 @@ uint32_t rk_handover_planes (const rk_settings_t *settings, uint32_t optimizer_s
 typedef struct {
     uint32_t to;      /* stage of the new plan */
     uint32_t from;    /* stage of the old plan, or RK_FROM_CHECKPOINT: nobody alive has it */
-    uint32_t replica; /* of the old plan, whose state this is: the cluster of `from`; with RK_FROM_CHECKPOINT the one
-                         wanted, RK_NO_NODE: any */
+    uint32_t of;      /* stage of the old plan whose state this is: `from`, or one that `from` keeps a warm copy of */
+    uint32_t replica; /* of the old plan, the cluster of `of`; with RK_FROM_CHECKPOINT the one wanted, RK_NO_NODE: any */
     uint64_t lo, hi;  /* floats */
     bool exact;       /* the state of the very replica that is continued */
     bool stays;       /* `from` and `to` are on one node: nothing has to travel */
@@ -40,8 +40,17 @@ typedef struct {
  * new plan.                                                                                              */
 void rk_handover_replicas (const rk_plan_t *old, const rk_plan_t *new, uint32_t *replicas);
 
-/* Where floats [lo, hi) of that replica can be had: its own stage while it is alive, else other replicas', else the
- * checkpoint. alike: replicas do not differ after a round (exact averaging), so that several donors share a range;
+/* Warm copies (net.warm = N): the N stages after one in the plan, around its end, keep its state after each round as
+ * well. The stage that keeps copy k of `stage`, or RK_NO_NODE: there is no such copy.                     */
+uint32_t rk_handover_warm (const rk_plan_t *plan, uint32_t stage, uint32_t k);
+/* Who has the state of `stage`: itself while it is alive, else a living one with a warm copy; RK_NO_NODE: nobody.
+ * alive: n_stages of the plan.                                                                            */
+uint32_t rk_handover_holder (const rk_plan_t *plan, const bool *alive, uint32_t stage);
+/* Whether all of the model can be had from those who are alive, of whatever replica. */
+bool rk_handover_covers (const rk_plan_t *plan, const bool *alive);
+
+/* Where floats [lo, hi) of that replica can be had: its own stage while it is alive; other replicas' if they are
+ * alike; a warm copy; other replicas' and warm copies of those; else the checkpoint. alike: replicas do not differ after a round (exact averaging), so that several donors share a range;
  * else it comes from one of them as far as possible. alive: n_stages of the plan. replica: RK_NO_NODE: anybody's.
  * Ascending, covering [lo, hi) exactly once; at most 2 n_segments x n_clusters + 1. `to` and `stays` are not set.
  * Returns how many there are; writes at most `max`.                                                       */

@@ -3,6 +3,7 @@
 
 #define AVERAGING_COPIES 3 /* snapshot, mean, last committed mean */
 #define STATE_COPIES 2     /* of each slot that is averaged: snapshot and mean */
+#define WARM_COPIES 2      /* of parameters and slots: the one that is committed, and the next */
 
 static uint64_t s_cut_bytes (const rk_model_info_t *model, uint32_t cut)
 {
@@ -40,7 +41,8 @@ void rk_memory_of (rk_memory_t *out, const rk_memory_sums_t *sums, const rk_sett
         /* What came in stays until the backward, with or without recompute; activations down, gradients up,
          * labels along. */
         .buffers = in_flight * 2 * (sums->in + sums->out + sums->labels),
+        .warm = WARM_COPIES * (uint64_t) settings->net_warm * (1 + slots) * params,
     };
     out->total = out->parameters + out->versions + out->gradients + out->optimizer + out->averaging + out->activations +
-                 out->scratch + out->buffers;
+                 out->scratch + out->buffers + out->warm;
 }

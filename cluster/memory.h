@@ -27,6 +27,7 @@ typedef struct {
     uint64_t activations; /* in flight, or of one minibatch if they are recomputed */
     uint64_t scratch;
     uint64_t buffers;     /* received and to be sent */
+    uint64_t warm;        /* copies of other stages' states, each taken to be as large as its own; two at a time while one comes */
     uint64_t total;
 } rk_memory_t;
 

@@ -13,6 +13,7 @@
 #define RK_SETTINGS_MANUAL 2048
 #define RK_MAX_FLEET 64
 #define RK_MAX_CLUSTERS 64
+#define RK_WARM_MOST 4 /* copies of a stage's state at other nodes */
 
 typedef enum { RK_AVERAGE_OVERLAPPED = 0, RK_AVERAGE_DRAINED } rk_average_mode_t;
 typedef enum { RK_WEIGHTS_SAMPLES = 0, RK_WEIGHTS_EQUAL, RK_WEIGHTS_AUTO } rk_weights_t;
@@ -103,6 +104,7 @@ typedef struct {
     uint64_t save_every, save_seconds; /* rounds, seconds between checkpoints within a pass; 0: none */
     uint32_t save_keep;
     rk_on_loss_t net_on_loss;
+    uint32_t net_warm;           /* further nodes that keep each stage's state */
     uint32_t net_witness;        /* processes that only vote, beside those that host nodes */
     uint32_t net_restarts;       /* of actors of one process in a row */
     uint32_t net_restart_ms;     /* before the first; twice as long before each next one */

@@ -301,6 +301,8 @@ static const rk_setting_row_t s_rows[] = {
      .help = "a process is lost: the others go on from the last committed round, or the run ends"},
     {.key = "net.witness", INTEGER (net_witness, 0, 8), .allowed = "0 <= N <= 8", .fallback = "0",
      .help = "further processes to wait for that only vote (rookery node --witness): two nodes survive the silence of either"},
+    {.key = "net.warm", INTEGER (net_warm, 0, RK_WARM_MOST), .allowed = "0 <= N <= 4", .fallback = "0",
+     .help = "further nodes that keep each stage's state after every round: if it is lost, and no other replica has it, training goes on from there"},
     {.key = "net.restarts", INTEGER (net_restarts, 0, 1000000), .allowed = "0 <= N <= 1000000", .fallback = "5",
      .help = "times in a row that failed actors of a process are started again; then it leaves the run, or ends it if it is alone"},
     {.key = "net.restart_ms", INTEGER (net_restart_ms, 1, 30000), .allowed = "1 <= N <= 30000", .fallback = "200",

@@ -231,6 +231,133 @@ static void a_donor_without_it_is_named (void **state)
     }
 }
 
+/* ---- net.warm: the copy that this stage keeps of the one before it */
+static void s_open_guardian (scene_t *s)
+{
+    rk_error_t err;
+    s_plan (s);
+    s->plan->settings.net_warm = 1;
+    s_open (s, NULL, 0);
+    mock_open (&s->donor[0], rk_address (RK_ACTOR_STAGE, s->plan->stages[0].node), s->plan->view);
+    mock_connect (&s->donor[0], s->stage);
+    s_ok (rk_actor_connect (s->stage, s->donor[0].sender, s->donor[0].endpoint, &err), &err);
+}
+
+static void s_offer (scene_t *s, uint64_t rounds)
+{
+    const rk_msg_t msg = {.kind = RK_MSG_HANDOVER, .handover = {.rounds = rounds, .exact = true, .loss_scale = 1}};
+    mock_send (&s->donor[0], msg, NULL, 0);
+}
+
+/* The ward gives all it is asked for, until the copy is complete; at most two parts are ever under way. */
+static void s_give_all (scene_t *s, uint64_t rounds)
+{
+    const rk_plan_stage_t *ward = &s->plan->stages[0];
+    rk_handover_request_t want[2];
+    uint64_t at = ward->flat_lo;
+    int n = 0;
+    while (at < ward->flat_hi) {
+        for (; n < 2 && at + (n ? want[0].n_floats : 0) < ward->flat_hi; n++)
+            want[n] = mock_receive (&s->donor[0], RK_MSG_HANDOVER_REQUEST)->handover_request;
+        assert_true (want[0].rounds == rounds && want[0].flat_lo == at && want[0].replica == 0);
+        zmq_pollitem_t item = {.socket = zsock_resolve (s->donor[0].inbox), .events = ZMQ_POLLIN};
+        assert_int_equal (zmq_poll (&item, 1, 0), 0); /* no third one before an answer */
+        s_answer (&s->donor[0], &want[0]);
+        at += want[0].n_floats;
+        want[0] = want[1];
+        n--;
+    }
+    const rk_round_applied_t *done = &mock_receive (&s->donor[0], RK_MSG_ROUND_APPLIED)->round_applied;
+    assert_true (done->round == rounds - 1 && done->stage == 0);
+}
+
+static const rk_handover_t *s_ask_copy (scene_t *s, uint64_t rounds, uint64_t lo, uint64_t n)
+{
+    return s_ask (s, (rk_handover_request_t){.rounds = rounds, .flat_lo = lo, .n_floats = n});
+}
+
+static void s_commit (scene_t *s, uint64_t round)
+{
+    mock_send (&s->coordinator, (rk_msg_t){.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {round}}, NULL, 0);
+}
+
+static void keeps_a_copy_of_its_ward (void **state)
+{
+    (void) state;
+    scene_t s;
+    s_open_guardian (&s);
+    const uint64_t lo = s.plan->stages[0].flat_lo, hi = s.plan->stages[0].flat_hi;
+    assert_int_equal (s_ask_copy (&s, 1, lo, 1)->n_planes, 0); /* nothing yet */
+    s_offer (&s, 1);
+    s_give_all (&s, 1);
+    s_offer (&s, 2);
+    s_give_all (&s, 2);
+    s_offer (&s, 3); /* both copies may still be asked for: not before more is committed */
+    s_offer (&s, 4);
+    for (uint64_t rounds = 1; rounds <= 2; rounds++)
+        for (uint64_t at = lo; at < hi; at += 99991) {
+            const uint64_t n = hi - at < 99991 ? hi - at : 99991;
+            const rk_handover_t *h = s_ask_copy (&s, rounds, at, n);
+            assert_true (h->rounds == rounds && h->n_planes == PLANES && h->steps == 42 && h->flat_lo == at && h->n_floats == n);
+            for (uint32_t p = 0; p < PLANES; p++)
+                for (uint64_t i = 0; i < n; i++) {
+                    float value;
+                    memcpy (&value, (char *) zmq_msg_data (&s.asker.packet->frame[p]) + i * sizeof value, sizeof value);
+                    if (value != s_value (p, at + i))
+                        fail_msg ("plane %u, float %llu: %g", p, (unsigned long long) (at + i), (double) value);
+                }
+        }
+    zmq_pollitem_t item = {.socket = zsock_resolve (s.donor[0].inbox), .events = ZMQ_POLLIN};
+    assert_int_equal (zmq_poll (&item, 1, 0), 0);
+    s_commit (&s, 1); /* two rounds: the copy after the first is needed no more */
+    s_give_all (&s, 3);
+    assert_int_equal (zmq_poll (&item, 1, 0), 0);
+    assert_int_equal (s_ask_copy (&s, 1, lo, 1)->n_planes, 0);
+    assert_int_equal (s_ask_copy (&s, 2, lo, 1)->n_planes, PLANES);
+    assert_int_equal (s_ask_copy (&s, 3, lo, 0)->n_planes, PLANES); /* numbers alone */
+    s_commit (&s, 2);
+    s_give_all (&s, 4);
+    s_close (&s);
+}
+
+/* The answer to a question, by whichever way it comes. */
+static const rk_msg_t *s_ask_either (scene_t *s, uint64_t rounds, uint64_t lo, uint64_t n)
+{
+    const rk_msg_t want = {.kind = RK_MSG_HANDOVER_REQUEST, .handover_request = {.rounds = rounds, .flat_lo = lo, .n_floats = n}};
+    zmq_pollitem_t items[] = {{.socket = zsock_resolve (s->asker.inbox), .events = ZMQ_POLLIN},
+                              {.socket = zsock_resolve (s->asker.dealer), .events = ZMQ_POLLIN}};
+    mock_send (&s->asker, want, NULL, 0);
+    if (zmq_poll (items, 2, MOCK_WAIT_MS) <= 0)
+        fail_msg ("no answer");
+    const bool inbox = items[0].revents;
+    rk_error_t err = {0};
+    s_ok (rk_wire_receive (items[!inbox].socket, inbox, s->asker.packet, &err), &err);
+    assert_int_equal (s->asker.packet->msg.kind, RK_MSG_HANDOVER);
+    return &s->asker.packet->msg;
+}
+
+/* Copies outlive the work; one that is half here is none. */
+static void gives_the_copy_when_retired (void **state)
+{
+    (void) state;
+    scene_t s;
+    rk_error_t err;
+    s_open_guardian (&s);
+    const uint64_t lo = s.plan->stages[0].flat_lo;
+    s_offer (&s, 1);
+    s_give_all (&s, 1);
+    s_offer (&s, 2);
+    s_answer (&s.donor[0], &mock_receive (&s.donor[0], RK_MSG_HANDOVER_REQUEST)->handover_request);
+    s_ok (rk_actor_command (s.stage, "RETIRE", NULL, &err), &err);
+    const int64_t end_ns = rk_now_ns () + MOCK_WAIT_MS * INT64_C (1000000);
+    while (rk_address_kind (s_ask_either (&s, 1, lo, 1)->sender) != RK_ACTOR_KEEPER)
+        if (rk_now_ns () > end_ns)
+            fail_msg ("it does not retire");
+    assert_int_equal (s_ask_either (&s, 1, lo, 9)->handover.n_planes, PLANES);
+    assert_int_equal (s_ask_either (&s, 2, lo, 9)->handover.n_planes, 0);
+    s_close (&s);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +365,8 @@ int main (void)
         cmocka_unit_test (takes_over_from_several),
         cmocka_unit_test (bad_donors_are_refused),
         cmocka_unit_test (a_donor_without_it_is_named),
+        cmocka_unit_test (keeps_a_copy_of_its_ward),
+        cmocka_unit_test (gives_the_copy_when_retired),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

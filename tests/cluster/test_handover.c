@@ -18,6 +18,7 @@ static rk_plan_t *s_plan (uint64_t *x, const fixture_model_t *m, uint32_t n_clus
     uint32_t counts[8], cuts[64];
     fixture_layout (x, m->info.n_layers, n_clusters, 8, counts, cuts);
     rk_settings_t s = fixture_settings ();
+    s.net_warm = fixture_below (x, 4) * fixture_below (x, 2); /* every other plan has copies */
     rk_plan_t *plan = NULL;
     rk_error_t err = {0};
     if (rk_plan_by_hand (&plan, 1, &m->info, &s, n_clusters, counts, cuts, NULL, &err) != RK_OK)
@@ -46,30 +47,51 @@ static void s_close (case_t *c)
     rk_plan_destroy (&c->new);
 }
 
-/* Whether any stage alive holds this float. */
-static bool s_is_alive (const case_t *c, uint64_t at)
+/* Whether a stage lives, or one of the N after it, as net.warm = N promises. */
+static bool s_is_held (const case_t *c, uint32_t stage)
 {
-    for (uint32_t s = 0; s < c->old->n_stages; s++)
-        if (c->alive[s] && at >= c->old->stages[s].flat_lo && at < c->old->stages[s].flat_hi)
+    const rk_plan_t *old = c->old;
+    for (uint32_t k = 0; k <= old->settings.net_warm && k < old->n_stages; k++)
+        if (c->alive[(stage + k) % old->n_stages])
             return true;
     return false;
 }
 
-static void s_check_range (const case_t *c, const rk_handover_range_t *r, uint32_t wanted)
+/* Whether any stage alive holds this float; copies: or a copy of it. */
+static bool s_is_alive (const case_t *c, uint64_t at, bool copies)
+{
+    for (uint32_t s = 0; s < c->old->n_stages; s++)
+        if ((copies ? s_is_held (c, s) : c->alive[s]) && at >= c->old->stages[s].flat_lo && at < c->old->stages[s].flat_hi)
+            return true;
+    return false;
+}
+
+static uint32_t s_cluster_of (const rk_plan_t *plan, uint32_t stage)
+{
+    uint32_t cluster, position;
+    assert_int_equal (rk_plan_stage_of_node (plan, plan->stages[stage].node, &cluster, &position), stage);
+    return cluster;
+}
+
+static void s_check_range (const case_t *c, const rk_handover_range_t *r, uint32_t wanted, bool alike)
 {
     assert_true (r->lo < r->hi);
     if (r->from == RK_FROM_CHECKPOINT) {
         assert_true (!r->exact && !r->stays && r->replica == wanted);
-        assert_false (s_is_alive (c, r->lo) || s_is_alive (c, r->hi - 1));
+        assert_false (s_is_alive (c, r->lo, true) || s_is_alive (c, r->hi - 1, true));
         return;
     }
-    const rk_plan_stage_t *from = &c->old->stages[r->from];
-    uint32_t cluster, stage;
-    assert_int_equal (rk_plan_stage_of_node (c->old, from->node, &cluster, &stage), r->from);
-    assert_int_equal (cluster, r->replica);
-    assert_true (c->alive[r->from] && r->lo >= from->flat_lo && r->hi <= from->flat_hi);
-    assert_int_equal (r->exact, cluster == wanted);
-    assert_int_equal (r->stays, from->node == c->new->stages[r->to].node);
+    const rk_plan_stage_t *of = &c->old->stages[r->of];
+    const uint32_t n = c->old->n_stages, behind = (r->from + n - r->of) % n;
+    assert_int_equal (s_cluster_of (c->old, r->of), r->replica);
+    assert_true (c->alive[r->from] && r->lo >= of->flat_lo && r->hi <= of->flat_hi);
+    assert_int_equal (r->exact, r->replica == wanted);
+    assert_int_equal (r->stays, c->old->stages[r->from].node == c->new->stages[r->to].node);
+    if (!behind)
+        return;
+    assert_true (behind <= c->old->settings.net_warm && !c->alive[r->of]); /* a copy, of one who is gone */
+    if (alike || !r->exact) /* and of no use where the living have as good a one */
+        assert_false (s_is_alive (c, r->lo, false) || s_is_alive (c, r->hi - 1, false));
 }
 
 static void test_every_float_once (void **state)
@@ -90,11 +112,15 @@ static void test_every_float_once (void **state)
             uint64_t f = stage->flat_lo;
             for (; at < c.n && c.list[at].to == s; f = c.list[at++].hi) {
                 assert_true (c.list[at].lo == f);
-                s_check_range (&c, &c.list[at], replicas[cluster]);
+                s_check_range (&c, &c.list[at], replicas[cluster], i & 1);
             }
             assert_true (f == stage->flat_hi);
         }
         assert_int_equal (at, c.n);
+        bool all = true;
+        for (uint32_t g = 0; g < c.old->n_segments && all; g++) /* cuts lie between them */
+            all = s_is_alive (&c, c.old->segments[g].lo, true);
+        assert_int_equal (rk_handover_covers (c.old, c.alive), all);
         s_close (&c);
     }
 }

@@ -24,7 +24,7 @@ static const char *const s_keys[] = {
     "average.exchange", "average.push_sum", "average.control", "average.control_ratio", "average.control_settle", "average.codec", "average.optimizer_state", "average.bn",
     "average.bn_batches", "average.order", "average.momentum", "average.tracking", "average.evaluate", "average.probe_every", "save.every", "save.seconds", "save.keep",
     "plan.rings", "plan.planner", "plan.manual", "plan.staleness", "plan.disagreement", "plan.replan", "fleet.node", "fleet.layout",
-    "net.transport", "net.listen", "net.on_loss", "net.witness", "net.restarts", "net.restart_ms", "net.restart_forget"};
+    "net.transport", "net.listen", "net.on_loss", "net.witness", "net.warm", "net.restarts", "net.restart_ms", "net.restart_forget"};
 
 static rk_settings_t s_defaults (void)
 {

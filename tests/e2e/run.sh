@@ -6,12 +6,12 @@ clean_up () {
     { kill -9 "$leader" "${node[@]}" && wait; } 2>/dev/null || true
 }
 
-# start N OPTION...: a leader and N nodes in the background; sets address, leader (pid) and node (pids).
+# start N OPTION...: a leader and N nodes in the background; sets address, leader (pid) and node (pids). $log: of the leader
 start () {
     local n=$1 i
     shift
     address=tcp://127.0.0.1:$(free_port)
-    RK_LOG=info "$rookery" train --listen "$address" --nodes "$n" --json "$@" >leader.out 2>leader.err &
+    RK_LOG=${log:-info} "$rookery" train --listen "$address" --nodes "$n" --json "$@" >leader.out 2>leader.err &
     leader=$!
     node=()
     trap 'clean_up' EXIT

@@ -130,6 +130,25 @@ the_only_owner_dies () {
     [ "$(field rounds leader.out)" = $((60 * samples / 32 / 8)) ] || fail "$(field rounds leader.out) rounds"
 }
 
+# The same with a warm copy, in the first pass, when there is no checkpoint yet: the run goes on from the last committed round.
+a_neighbour_has_a_copy () {
+    local i round log=debug
+    start 3 "${small[@]}" --passes 1 --set plan.planner=manual --set "plan.manual=n0:0 n1:2 n2:4" --set train.batch=4 --set average.every=4 --set train.lr=0.01 --set net.warm=1
+    for ((i = 0; i < 1200 && $(grep -c ' COMMITTED ' leader.err) < 20; i++)); do
+        sleep 0.02
+    done
+    kill -9 "${node[1]}"
+    end_of "$leader" "the leader"
+    end_of "${node[0]}" "node 0"
+    end_of "${node[2]}" "node 2"
+    whole 1
+    ! grep -q STATE-LOST leader.err || fail "its state was lost"
+    cat node*.err | grep -q TAKES-WARM || fail "nobody takes over from a warm copy"
+    round=$(sed -n 's/.* VIEW view=2 members=3 .* from_round=\([0-9]*\).*/\1/p' leader.err)
+    [ "${round:-0}" -ge 20 ] || { cat leader.err >&2; fail "it goes on from round ${round:-0}"; }
+    [ "$(field redone leader.out)" -le 16 ] || fail "$(field redone leader.out) minibatches trained again" # 4 a round, two are open
+}
+
 # A sparse graph under a closed loop, with fixed shards: fewer replicas are left than there is anything to choose between.
 a_replica_of_a_loop_dies () {
     local i
@@ -148,6 +167,7 @@ a_replica_of_a_loop_dies () {
 run_case a_follower_dies a_follower_dies
 run_case a_replica_of_a_loop_dies a_replica_of_a_loop_dies
 run_case the_only_owner_dies the_only_owner_dies
+run_case a_neighbour_has_a_copy a_neighbour_has_a_copy
 run_case the_leader_dies the_leader_dies
 run_case all_but_one_die all_but_one_die
 run_case a_follower_leaves a_follower_leaves
