@@ -316,7 +316,7 @@ case_full_disc () {
     mount -t tmpfs -o size=4m none disc 2>/dev/null || exit 77
     trap 'umount "$PWD/disc"' EXIT
     code=0
-    timeout 60 "$rookery" train "${tiny[@]}" --passes 30 --set run.dir=disc/run >out 2>err &
+    timeout 200 "$rookery" train "${tiny[@]}" --passes 30 --set run.dir=disc/run >out 2>err &
     pid=$!
     until ls disc/run/checkpoint-*.safetensors >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
     # again and again: a save that fails gives back what it had written of its file

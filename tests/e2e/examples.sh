@@ -14,7 +14,7 @@ promised () {
 prints_what_it_promises () { # NAME
     promised "$examples/$1.c" >promised
     [ -s promised ] || fail "examples/$1.c promises no output"
-    timeout 60 "$RK_BUILD_DIR/examples/$1" >printed || fail "exit code $?"
+    timeout 200 "$RK_BUILD_DIR/examples/$1" >printed || fail "exit code $?"
     [ "$(wc -l <promised)" = "$(wc -l <printed)" ] || { diff promised printed; fail "another number of lines"; }
     local line
     while IFS= read -r line <&3 && IFS= read -r pattern <&4; do
@@ -29,7 +29,7 @@ fits_on_two_screens () { # NAME
 }
 
 learns () { # NAME
-    timeout 60 "$RK_BUILD_DIR/examples/$1" | awk '/^test accuracy/ { print; good = $3 >= 0.9 } END { exit !good }'
+    timeout 200 "$RK_BUILD_DIR/examples/$1" | awk '/^test accuracy/ { print; good = $3 >= 0.9 } END { exit !good }'
 }
 
 for file in "$examples"/*.c; do

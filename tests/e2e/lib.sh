@@ -49,7 +49,7 @@ fail () {
 expect () {
     local want=$1 pattern=$2 code=0
     shift 2
-    timeout 60 "$@" >stdout 2>stderr || code=$?
+    timeout 200 "$@" >stdout 2>stderr || code=$?
     if [ "$code" != "$want" ]; then
         cat stdout stderr >&2
         fail "exit code $code, $want expected: $*"

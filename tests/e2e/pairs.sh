@@ -10,7 +10,7 @@ small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 
 
 passed () {
     local i
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 2400; i++)); do
         [ "$(cat leader.out 2>/dev/null | grep -c '"event":"pass"')" -ge "$1" ] && return
         sleep 0.05
     done

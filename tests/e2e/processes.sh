@@ -101,7 +101,7 @@ over_ipc () {
 # progress: the run has trained something
 progress () {
     local i
-    for ((i = 0; i < 300; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         grep -q '"event":"pass"' leader.out && return
         sleep 0.1
     done
@@ -208,7 +208,8 @@ waiting_is_idle () {
     before_leader=$(ticks "$leader") before_node=$(ticks "${node[0]}")
     sleep 3
     local l=$(($(ticks "$leader") - before_leader)) n=$(($(ticks "${node[0]}") - before_node))
-    [ "$l" -le 1 ] && [ "$n" -le 1 ] || fail "waiting took $l and $n ticks of 10 ms in 3 s"
+    # a loop that does not sleep takes 300 of them; heartbeats take one, or some more where sanitizers and other programs share the cores
+    [ "$l" -le 15 ] && [ "$n" -le 15 ] || fail "waiting took $l and $n ticks of 10 ms in 3 s"
 }
 
 run_case four_processes four_processes

@@ -61,10 +61,10 @@ processes () {
     "$rookery" profile --listen "$address" --nodes 3 "${small[@]}" --svg fleet.svg >text 2>err &
     leader=$!
     for i in 1 2; do
-        timeout 60 "$rookery" node --join "$address" --name "n$i" --speed 0.5 --quiet >"n$i.out" 2>&1 &
+        timeout 200 "$rookery" node --join "$address" --name "n$i" --speed 0.5 --quiet >"n$i.out" 2>&1 &
         pids+=($!)
     done
-    timeout 60 "$rookery" profile --join "$address" --name third --json >json 2>err3 || fail "$(cat err3)"
+    timeout 200 "$rookery" profile --join "$address" --name third --json >json 2>err3 || fail "$(cat err3)"
     wait "$leader" || fail "the leader ended with $?: $(cat err)"
     for i in "${pids[@]}"; do wait "$i" || fail "a node ended with $?: $(cat ./*.out)"; done
     [ "$(jsonq '([.nodes[].name] | sort) == ["n1", "n2", "third"] and (.links | length) == 6 and all(.links[]; .measured and .bytes_per_s > 1000 and .rtt_ns > 0)' json)" = true ] || fail "$(cat json)"
@@ -74,10 +74,10 @@ processes () {
     grep -q '<title>from 0 to 2: ' fleet.svg || fail "fleet.svg shows no link"
 
     address=tcp://127.0.0.1:$(free_port)
-    timeout 60 "$rookery" train --listen "$address" --nodes 1 "${small[@]}" --quiet --set run.dir=run >train.out 2>&1 &
+    timeout 200 "$rookery" train --listen "$address" --nodes 1 "${small[@]}" --quiet --set run.dir=run >train.out 2>&1 &
     leader=$!
     expect 1 "this run trains" "$rookery" profile --join "$address"
-    timeout 60 "$rookery" node --join "$address" --quiet || fail "an ordinary node cannot join any more"
+    timeout 200 "$rookery" node --join "$address" --quiet || fail "an ordinary node cannot join any more"
     wait "$leader" || fail "$(cat train.out)"
 }
 
@@ -107,10 +107,10 @@ shaped () {
         tc -n "${spaces[i]}" qdisc add dev eth parent 1:1 handle 10: netem delay "${delays[i]}ms" limit 5000 2>/dev/null || delays[i]=0
         tc -n "${spaces[3]}" qdisc add dev "p$i" root tbf rate "${rates[i]}mbit" burst 16kb latency 400ms 2>/dev/null || exit 77
     done
-    ip netns exec "${spaces[3]}" timeout 100 "$rookery" profile --listen tcp://10.77.0.1:5600 --nodes 3 --insecure --insecure "${small[@]}" --json >json 2>err &
+    ip netns exec "${spaces[3]}" timeout 200 "$rookery" profile --listen tcp://10.77.0.1:5600 --nodes 3 --insecure --insecure "${small[@]}" --json >json 2>err &
     leader=$!
     for i in 0 1 2; do
-        ip netns exec "${spaces[i]}" timeout 100 "$rookery" node --join tcp://10.77.0.1:5600 --name "m$i" --insecure --insecure --quiet >"n$i.out" 2>&1 &
+        ip netns exec "${spaces[i]}" timeout 200 "$rookery" node --join tcp://10.77.0.1:5600 --name "m$i" --insecure --insecure --quiet >"n$i.out" 2>&1 &
         pids+=($!)
     done
     wait "$leader" || fail "the leader ended with $?: $(cat err ./*.out)"

@@ -64,11 +64,11 @@ behind_nat () {
     make_spaces
     for layout in 2 1,1; do
         rm -f leader.err
-        RK_LOG=info ip netns exec "${spaces[0]}" timeout 60 "$rookery" train "${small[@]}" --set fleet.layout="$layout" --listen tcp://10.78.0.1:5600 --nodes 2 \
+        RK_LOG=info ip netns exec "${spaces[0]}" timeout 200 "$rookery" train "${small[@]}" --set fleet.layout="$layout" --listen tcp://10.78.0.1:5600 --nodes 2 \
             --set run.dir="far-$layout" --json >far.out 2>leader.err &
         pids=($!)
         for i in 1 2; do
-            RK_LOG=info ip netns exec "${spaces[i + 2]}" timeout 60 "$rookery" node --join tcp://10.78.0.1:5600 --name "n$i" >"n$i.out" 2>"n$i.err" &
+            RK_LOG=info ip netns exec "${spaces[i + 2]}" timeout 200 "$rookery" node --join tcp://10.78.0.1:5600 --name "n$i" >"n$i.out" 2>"n$i.err" &
             pids+=($!)
         done
         wait "${pids[0]}" || fail "$(cat leader.err n*.err)"
@@ -83,7 +83,7 @@ behind_nat () {
 
 # lead KEYS PORT NAME: a run on the network of make_network that announces itself; its last line will be in NAME.out
 lead () {
-    ip netns exec "${spaces[0]}" timeout 100 "$rookery" train "${small[@]}" --passes 1 --keys "$1" --listen "tcp://0.0.0.0:$2" --beacon --nodes 1 --json \
+    ip netns exec "${spaces[0]}" timeout 200 "$rookery" train "${small[@]}" --passes 1 --keys "$1" --listen "tcp://0.0.0.0:$2" --beacon --nodes 1 --json \
         --set run.dir="$3" >"$3.out" 2>"$3.err" &
     pids+=($!)
     until grep -q "waiting for" "$3.err" 2>/dev/null; do
@@ -114,20 +114,20 @@ beacons () {
     lead eve 5601 hers
     expect 1 "no run for this node.*heard: hers at 10.79.0.1:5601" "${anna[@]}" lan
     lead anna 5600 mine
-    timeout 60 "${anna[@]}" lan 2>node.err || fail "$(cat node.err mine.err)"
+    timeout 200 "${anna[@]}" lan 2>node.err || fail "$(cat node.err mine.err)"
     wait "${pids[1]}" || fail "$(cat mine.err)"
     digest mine.out >/dev/null
 
     lead anna 5602 two
     lead anna 5603 three
     expect 1 "several runs on this network" "${anna[@]}" lan
-    timeout 60 "${anna[@]}" lan:three 2>node.err || fail "$(cat node.err three.err)"
+    timeout 200 "${anna[@]}" lan:three 2>node.err || fail "$(cat node.err three.err)"
     wait "${pids[3]}" || fail "$(cat three.err)"
 
     ticket=$("${eve[@]}" tcp://10.79.0.99:1) # an address where she is no more
-    timeout 60 "${bob[@]}" "lan/$ticket" 2>node.err || fail "$(cat node.err hers.err)"
+    timeout 200 "${bob[@]}" "lan/$ticket" 2>node.err || fail "$(cat node.err hers.err)"
     wait "${pids[0]}" || fail "$(cat hers.err)"
-    timeout 60 "${anna[@]}" tcp://10.79.0.2:1,tcp://10.79.0.1:5602 2>node.err || fail "$(cat node.err two.err)"
+    timeout 200 "${anna[@]}" tcp://10.79.0.2:1,tcp://10.79.0.1:5602 2>node.err || fail "$(cat node.err two.err)"
     wait "${pids[2]}" || fail "$(cat two.err)"
 }
 

@@ -17,7 +17,7 @@ fleet () {
 # field FILE NAME: of the last JSON line
 field () { tail -n 1 "$1" | grep -Eo "\"$2\": ?(\\[[^]]*\\]|\"[^\"]*\"|[^,}]*)" | sed 's/^[^:]*: *//; s/"//g'; }
 
-train () { timeout 60 "$rookery" train --json "$@" 2>err || fail "$(cat err)"; }
+train () { timeout 200 "$rookery" train --json "$@" 2>err || fail "$(cat err)"; }
 
 # middle FOLDER: a checkpoint within the run; with so few rounds the first one always is
 middle () { printf '%s\n' "$1"/checkpoint-* | head -n 1; }
@@ -72,13 +72,13 @@ case_other_layouts () {
 
 # Killed with everything it has, stopped, damaged: it goes on in its folder.
 case_killed_and_stopped () {
-    timeout 60 "$rookery" train "${tiny[@]}" --passes 500 --set save.every=1 --set run.dir=run 2>err >out &
+    timeout 200 "$rookery" train "${tiny[@]}" --passes 500 --set save.every=1 --set run.dir=run 2>err >out &
     pid=$!
     until ls run/checkpoint-*s >/dev/null 2>&1; do kill -0 $pid || fail "$(cat err)"; sleep 0.02; done
     kill -9 "$(pgrep -P $pid)" && wait $pid || true
     printf '%s\n' run/checkpoint-*s | tail -n 1 >latest
     "$rookery" eval run --quiet | grep -q 'test accuracy'
-    timeout 60 "$rookery" train --resume run --quiet 2>err >out &
+    timeout 200 "$rookery" train --resume run --quiet 2>err >out &
     pid=$!
     until ! [ -e "$(cat latest)" ]; do kill -0 $pid || fail "$(cat err)"; sleep 0.02; done # newer ones have taken its place
     kill -INT "$(pgrep -P $pid)" && wait $pid || true

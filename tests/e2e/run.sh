@@ -21,9 +21,9 @@ start () {
     done
 }
 
-# ended PID SECONDS: sets code to the exit code of a process that must end within that time
+# ended PID SECONDS: sets code to the exit code of a process that must end within that time, four times that on a busy machine
 ended () {
-    local tenths=$(($2 * 10))
+    local tenths=$(($2 * 40))
     while kill -0 "$1" 2>/dev/null && [ "$tenths" -gt 0 ]; do
         sleep 0.1
         tenths=$((tenths - 1))

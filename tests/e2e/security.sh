@@ -47,12 +47,12 @@ tickets () {
     "$rookery" invite --keys anna --revoke "$("$rookery" invite --keys anna --list | sed -n 's/ eve,.*//p')"
     expect 1 "used, expired or revoked" "$rookery" node --keys eve --quiet --join "$other"
     expect 1 "is not whole" "$rookery" node "${bob[@]}" --join "${ticket%?}"
-    timeout 60 "$rookery" node "${bob[@]}" --join "$ticket" 2>bob.err || fail "$(cat bob.err)"
+    timeout 200 "$rookery" node "${bob[@]}" --join "$ticket" 2>bob.err || fail "$(cat bob.err)"
     ends_well
     grep -q "ENROLLED ticket=[0-9a-f]* key=[0-9a-f]*" leader.err || fail "$(cat leader.err)"
     # Another leader of the same folder, later: the ticket is used, the guest is known.
     lead 1 "${small[@]}" --passes 1 --set run.dir=again
-    timeout 60 "$rookery" node "${bob[@]}" --join "$address/$("$rookery" keygen --keys anna | grep -o '[0-9a-f]\{64\}')" 2>bob.err || fail "$(cat bob.err)"
+    timeout 200 "$rookery" node "${bob[@]}" --join "$address/$("$rookery" keygen --keys anna | grep -o '[0-9a-f]\{64\}')" 2>bob.err || fail "$(cat bob.err)"
     ends_well
 }
 
@@ -68,7 +68,7 @@ two_owners () {
     cp anna/node.cert bob/allowed/anna.cert
     "$rookery" node --keys bob --quiet --join "$address/anna" 2>bob.err &
     local bob=$!
-    timeout 60 "$rookery" node --keys anna --quiet --join "$address/$key" 2>anna.err || fail "$(cat anna.err)"
+    timeout 200 "$rookery" node --keys anna --quiet --join "$address/$key" 2>anna.err || fail "$(cat anna.err)"
     wait $bob || fail "$(cat bob.err)"
     ends_well
     # Plain tcp, inproc and two owners over CURVE: the same bits.

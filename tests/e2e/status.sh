@@ -9,7 +9,7 @@ small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 
 
 trains () {
     local i
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 2400; i++)); do
         grep -q '"event":"pass"' leader.out && return
         sleep 0.05
     done
@@ -18,7 +18,7 @@ trains () {
 }
 
 ask () {
-    timeout 30 "$rookery" status "$@" >stdout 2>stderr || { cat stderr >&2; fail "no status from $1"; }
+    timeout 200 "$rookery" status "$@" >stdout 2>stderr || { cat stderr >&2; fail "no status from $1"; }
 }
 
 # member PID: the JSON of that member in stdout, its actors left out
@@ -53,7 +53,7 @@ everybody_answers () {
     fi
     kill -KILL "${node[0]}"
     local i
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 800; i++)); do
         ask "$follower" --json
         [ "$(field view stdout)" = 2 ] && break
         sleep 0.05
@@ -72,7 +72,7 @@ a_parked_one_answers () {
     local follower i
     follower=$(address_of "${node[0]}")
     kill -STOP "$leader"
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 800; i++)); do
         ask "$follower" --json
         grep -q '"state":"parked"' stdout && break
         sleep 0.05
@@ -85,7 +85,7 @@ a_parked_one_answers () {
 before_there_is_a_plan () {
     start 0 --nodes 2 "${small[@]}"
     local i
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 800; i++)); do
         grep -q "waiting for" leader.err && break
         sleep 0.05
     done

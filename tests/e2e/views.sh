@@ -11,7 +11,7 @@ samples=4096 # of the synthetic set
 # rounds FILE N: waits until the log of a leading process shows that pass N is over
 passed () {
     local i
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 2400; i++)); do
         [ "$(cat "$1" 2>/dev/null | grep -c '"event":"pass"')" -ge "$2" ] && return
         sleep 0.05
     done
@@ -75,7 +75,7 @@ all_but_one_die () {
     wait "$leader" 2>/dev/null || true
     local i victim last=
     for ((i = 0; i < 2; i++)); do
-        for ((victim = 0; victim < 300; victim++)); do
+        for ((victim = 0; victim < 2400; victim++)); do
             last=$(cat node*.err | sed -n 's/.* VIEW view=\([0-9]*\) .*/\1/p' | sort -n | tail -1)
             [ "${last:-1}" = $((i + 2)) ] && grep -q '"event":"pass"' node*.out && break
             sleep 0.05
