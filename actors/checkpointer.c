@@ -30,7 +30,7 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
     if (code)
         return code;
     if (config->predictions)
-        code = rk_predictions_new (&self->predictions, config->predictions, config->predictions_json, err);
+        code = rk_predictions_new (&self->predictions, config->predictions, config->predictions_json, rk_model_labels (self->model), err);
     if (!code && *self->run_dir) {
         char path[RK_CHECKPOINT_PATH];
         snprintf (path, sizeof path, "%s/plan.json", self->run_dir);

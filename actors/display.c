@@ -62,7 +62,9 @@ void rk_display_line (const rk_now_t *now, char *text, size_t width)
     char eta[16], rate[16], loss[32] = "";
     s_clock (now->eta_s, eta, sizeof eta);
     s_bytes (now->bytes_per_s, rate, sizeof rate);
-    if (now->has_loss)
+    if (now->has_loss && now->unjudged)
+        snprintf (loss, sizeof loss, " loss %.3f", now->loss);
+    else if (now->has_loss)
         snprintf (loss, sizeof loss, " loss %.3f acc %.1f%%", now->loss, 100 * now->accuracy);
     double share = now->total_samples ? 100.0 * (double) now->samples / (double) now->total_samples : 0;
     snprintf (text, width + 1, "%" PRIu64 "/%" PRIu64 " %3.0f%%%s %.0f/s ETA %s idle %.0f%% stale %.1f %s/s", now->pass,
@@ -156,8 +158,11 @@ void rk_display_pass (rk_display_t *d, const rk_figures_t *f, const rk_now_t *no
     if (f->n_replicas)
         snprintf (replicas, sizeof replicas, " merged, %.4f (%.4f to %.4f) by %u replicas", f->replica_mean, f->replica_least,
                   f->replica_most, f->n_replicas);
-    snprintf (text, sizeof text, "pass %" PRIu64 "/%" PRIu64 ": test accuracy %.4f%s, test loss %.4f, %.1f s", f->passes,
-              now->passes, f->test_accuracy, replicas, f->test_loss, now->seconds);
+    char accuracy[112] = "";
+    if (!f->unjudged)
+        snprintf (accuracy, sizeof accuracy, "test accuracy %.4f%s, ", f->test_accuracy, replicas);
+    snprintf (text, sizeof text, "pass %" PRIu64 "/%" PRIu64 ": %stest loss %.4f, %.1f s", f->passes, now->passes, accuracy, f->test_loss,
+              now->seconds);
     s_say (d, text);
     s_csv (d, "pass", now, f);
     if (d->json)

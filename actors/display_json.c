@@ -62,17 +62,22 @@ void rk_display_json_progress (const rk_now_t *now)
                       s_real (now->seconds, 1e3), "pass", (json_int_t) now->pass, "samples", (json_int_t) now->samples,
                       "total_samples", (json_int_t) now->total_samples, "loss",
                       now->has_loss ? s_real (now->loss, 1e6) : json_null (), "accuracy",
-                      now->has_loss ? s_real (now->accuracy, 1e6) : json_null (), "samples_per_s",
+                      now->has_loss && !now->unjudged ? s_real (now->accuracy, 1e6) : json_null (), "samples_per_s",
                       s_real (now->samples_per_s, 10), "eta_s", s_real (now->eta_s, 10), "idle_share",
                       s_real (now->idle_share, 1e4), "staleness_mean", s_real (now->staleness_mean, 1e4), "staleness_max",
                       (json_int_t) now->staleness_max, "bytes_per_s", s_real (now->bytes_per_s, 1), "bytes_sent",
                       (json_int_t) now->bytes_sent, "skipped", (json_int_t) now->skipped));
 }
 
+static json_t *s_accuracy (const rk_figures_t *f)
+{
+    return f->test_n && !f->unjudged ? s_real (f->test_accuracy, 1e6) : json_null ();
+}
+
 /* Of replicas that differ: each was evaluated on its own. */
 static void s_add_replicas (json_t *object, const rk_figures_t *f)
 {
-    if (!object || !f->n_replicas)
+    if (!object || !f->n_replicas || f->unjudged)
         return;
     json_object_set_new (object, "replicas", json_pack ("{s:i,s:o,s:o,s:o}", "n", (int) f->n_replicas, "accuracy_mean",
                                                         s_real (f->replica_mean, 1e6), "accuracy_least",
@@ -98,7 +103,7 @@ void rk_display_json_pass (const rk_figures_t *f, const rk_now_t *now)
 {
     json_t *pass = json_pack ("{s:s,s:I,s:o,s:I,s:I,s:o,s:o}", "event", "pass", "pass", (json_int_t) f->passes, "seconds",
                       s_real (now->seconds, 1e3), "samples", (json_int_t) now->samples, "rounds", (json_int_t) f->rounds,
-                      "test_accuracy", s_real (f->test_accuracy, 1e6), "test_loss", s_real (f->test_loss, 1e6));
+                      "test_accuracy", s_accuracy (f), "test_loss", s_real (f->test_loss, 1e6));
     s_add_replicas (pass, f);
     if (pass && f->plan && f->observed)
         s_add_observed (pass, f);
@@ -178,7 +183,7 @@ void rk_display_json_done (const rk_display_t *d, const rk_figures_t *f, int64_t
         json_object_set_new (done, "training_seconds", s_real (training, 1e3));
         json_object_set_new (done, "samples_per_s", s_real (training > 0 ? (double) samples / training : 0, 10));
     }
-    json_object_set_new (done, "test_accuracy", f->test_n ? s_real (f->test_accuracy, 1e6) : json_null ());
+    json_object_set_new (done, "test_accuracy", s_accuracy (f));
     json_object_set_new (done, "test_loss", f->test_n ? s_real (f->test_loss, 1e6) : json_null ());
     s_add_replicas (done, f);
     if (train) {

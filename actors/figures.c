@@ -208,6 +208,7 @@ void rk_figures_now (rk_figures_t *f, int64_t now_ns, rk_now_t *out)
     rk_moment_t then = f->n_moments >= RK_FIGURES_WINDOW ? f->window[f->n_moments % RK_FIGURES_WINDOW] : first;
     f->window[f->n_moments++ % RK_FIGURES_WINDOW] = now;
     s_rates (&then, &now, out);
+    out->unjudged = f->unjudged;
     uint64_t sum = 0, n = 0;
     for (uint32_t s = 0; s < f->plan->n_stages; s++) {
         sum += f->stages[s].staleness_sum;

@@ -28,6 +28,7 @@ typedef struct {
     size_t n_moments;     /* ever; the latest is window[(n_moments - 1) % RK_FIGURES_WINDOW] */
     double test_loss, test_accuracy; /* of the last evaluation, test_n samples */
     uint64_t test_n;
+    bool unjudged;                   /* accuracies mean nothing */
     uint32_t n_replicas;             /* evaluated on their own, because they differ; 0: none */
     double replica_mean, replica_least, replica_most; /* accuracy */
     uint64_t bytes_before, skipped_before; /* by stages of plans before this one */
@@ -42,6 +43,7 @@ typedef struct {
     double seconds, loss, accuracy, samples_per_s, eta_s, idle_share, staleness_mean, bytes_per_s;
     uint64_t pass, passes, samples, total_samples, staleness_max, bytes_sent, skipped;
     bool has_loss;        /* false: no labels counted in the window yet */
+    bool unjudged;        /* accuracy means nothing */
 } rk_now_t;
 
 /* Takes the plan (owner: ours). errors: RK_ENOMEM. */

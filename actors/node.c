@@ -131,6 +131,7 @@ static rk_err_t s_on_evaluated (rk_node_t *self, rk_packet_t *packet, rk_error_t
     const rk_evaluated_t *e = &packet->msg.evaluated;
     rk_node_result_t *r = self->result;
     r->test_accuracy = e->n_counted ? (double) e->n_correct / (double) e->n_counted : 0;
+    r->judged = self->model && rk_labels_judged (rk_model_labels (self->model));
     r->test_loss = e->n_counted ? e->loss_sum / (double) e->n_counted : 0;
     if (self->plan && self->plan->minibatches_per_pass)
         r->samples = e->f / self->plan->minibatches_per_pass * self->plan->train_samples;

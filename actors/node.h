@@ -50,7 +50,8 @@ typedef struct {
 } rk_node_config_t;
 
 typedef struct {
-    double test_accuracy, test_loss;
+    double test_accuracy, test_loss; /* accuracy: 0 of a model whose outputs are values */
+    bool judged;                /* they are not: there is an accuracy */
     uint64_t params_digest, samples;
     double seconds;
     uint32_t n_clusters, n_stages;

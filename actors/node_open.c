@@ -102,6 +102,7 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
         .json = self->config->json && self->config->kind != RK_RUN_PROFILE, /* a table is told by whoever asked for it */
         .quiet = self->config->quiet || self->config->kind == RK_RUN_PROFILE,
         .kind = self->config->kind,
+        .unjudged = self->model && !rk_labels_judged (rk_model_labels (self->model)),
         .run_dir = !self->leads || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
     rk_actor_t *observer = NULL;
     rk_err_t rc = rk_observer_new (&observer, &config, err);
@@ -174,6 +175,8 @@ void rk_node_prepare_data (rk_node_t *self)
         rk_log (RK_LOG_INFO, "NO-DATA", "name=%s %s", self->settings.data_name, err.text);
 }
 
+static const char *const s_label_words[] = {[RK_LABEL_CLASS] = "classes", [RK_LABEL_TARGET] = "values"};
+
 static rk_err_t s_open_model (rk_node_t *self, rk_error_t *err)
 {
     self->model = self->config->model;
@@ -183,6 +186,10 @@ static rk_err_t s_open_model (rk_node_t *self, rk_error_t *err)
                                rk_data_n_classes (self->data), err);
         self->model = self->own_model;
     }
+    const rk_label_kind_t kind = rc ? RK_LABEL_CLASS : rk_model_labels (self->model)->kind;
+    if (!rc && !self->config->data && rk_data_labels (self->data)->kind != kind)
+        return rk_error_set (err, RK_ESHAPE, "data.labels = %s, but model %s is of %s: another model.name, or data.labels = %s",
+                             s_label_words[!kind], rk_model_name (self->model), s_label_words[kind], s_label_words[kind]);
     if (!rc)
         rc = rk_data_check_model (self->data, self->model, err);
     size_t n_train = rk_data_n (self->data, RK_SPLIT_TRAIN); /* a file to predict has none, a plan has at least one */

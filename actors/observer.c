@@ -39,6 +39,7 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
     self->display.json = config->json && !self->follower;
     self->display.quiet = config->quiet || self->follower;
     self->display.kind = config->kind;
+    self->figures.unjudged = config->unjudged;
     snprintf (self->display.run_dir, sizeof self->display.run_dir, "%s", config->run_dir ? config->run_dir : "");
     self->records.run_dir = self->follower || config->kind != RK_RUN_TRAIN ? "" : self->display.run_dir;
     rk_err_t code = self->follower ? RK_OK : rk_display_open (&self->display, err);

@@ -20,6 +20,7 @@ typedef struct {
     bool quiet;           /* nothing on the terminal */
     const char *run_dir;  /* NULL or "": no files */
     const rk_plan_t *plan; /* copied; NULL: it comes in a Plan message */
+    bool unjudged;         /* the model's outputs are values, none right or wrong: no accuracy is shown */
     rk_run_kind_t kind;    /* what is shown: training, an evaluation, predictions */
 } rk_observer_config_t;
 rk_err_t rk_observer_new (rk_actor_t **actor_p, const rk_observer_config_t *config, rk_error_t *err) RK_MUST_CHECK;

@@ -32,7 +32,7 @@ rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *
 rk_data_options_t rk_data_options_of (const rk_settings_t *s)
 {
     return (rk_data_options_t) {.path = s->data_path, .augment = s->data_augment, .n_classes = s->data_classes,
-                                .no_header = !s->data_header, .label = s->data_label,
+                                .no_header = !s->data_header, .label = s->data_label, .labels = s->data_labels,
                                 .sequence = s->data_sequence, .vocabulary = s->data_vocabulary};
 }
 

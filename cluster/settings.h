@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "compute/error.h"
+#include "compute/labels.h"
 
 #define RK_SETTINGS_TEXT 256
 #define RK_SETTINGS_MILESTONES 16
@@ -49,6 +50,7 @@ typedef struct {
     uint32_t data_classes; /* 0: as the data say */
     uint32_t data_sequence, data_vocabulary; /* text; vocabulary 0: characters */
     char data_augment[32], data_label[64];
+    rk_label_kind_t data_labels; /* csv, numpy */
     bool data_header;
     uint32_t train_batch;
     char train_optimizer[32], train_schedule[32];

@@ -42,6 +42,8 @@ static const rk_setting_word_t s_exempts[] = {{.name = "published", .value = RK_
                                               {.name = "bias-norm", .value = RK_EXEMPT_BIAS_NORM},
                                               {.name = "none", .value = RK_EXEMPT_NONE},
                                               {0}};
+static const rk_setting_word_t s_label_kinds[] = {
+    {.name = "classes", .value = RK_LABEL_CLASS}, {.name = "values", .value = RK_LABEL_TARGET}, {0}};
 static const rk_setting_word_t s_shards[] = {
     {.name = "leased"}, {.name = "fixed"}, {.name = "dirichlet"}, {0}};
 static const rk_setting_word_t s_precisions[] = {
@@ -140,6 +142,8 @@ static const rk_setting_row_t s_rows[] = {
     {.key = "data.header", SWITCH (data_header), .fallback = "on", .help = "csv: the first line names the columns"},
     {.key = "data.label", TEXT (data_label), .fallback = "last",
      .help = "csv: the label's column, by name or number from 1; last: the last one"},
+    {.key = "data.labels", CHOICE (data_labels, s_label_kinds), .allowed = "classes | values", .fallback = "classes",
+     .help = "csv, numpy: labels are class numbers, or values, for a model that ends in mse or bce"},
     {.key = "data.sequence", INTEGER (data_sequence, 1, 65536), .allowed = "1 <= N <= 65536", .fallback = "128",
      .help = "text: tokens of a sample"},
     {.key = "data.vocabulary", INTEGER (data_vocabulary, 0, 65536), .allowed = "0, 257 <= N <= 65536", .fallback = "0",

@@ -90,7 +90,10 @@ rk_err_t rk_data_open (rk_data_t **data_p, const char *name, const rk_data_optio
     if (rc)
         return rc;
     const rk_data_options_t own = s_options (options, type);
-    rc = type->open (*data_p, &own, err);
+    if (own.labels == RK_LABEL_TARGET && !(*data_p)->may_have_targets)
+        rc = rk_error_set (err, RK_EINVAL, "data set %s has classes, not values: only csv and numpy may have those", name);
+    if (!rc)
+        rc = type->open (*data_p, &own, err);
     if (!rc)
         rc = s_finish (*data_p, name, own.augment, err);
     if (rc)
@@ -204,6 +207,8 @@ rk_err_t rk_data_open_input (rk_data_t **data_p, const char *name, const rk_data
     const rk_data_options_t own = rc ? (rk_data_options_t) {0} : s_options (options, type);
     if (!rc && (*data_p)->n_classes == 0) /* a set that learns them from its labels */
         (*data_p)->n_classes = (*data_p)->labels.n_classes = own.n_classes;
+    if (!rc && own.labels == RK_LABEL_TARGET) /* unknown ones, which every loss takes */
+        (*data_p)->labels = (rk_labels_t) {.kind = RK_LABEL_TARGET, .n = own.n_classes, .n_classes = own.n_classes};
     if (!rc)
         rc = rk_file_read (file, RK_DATA_MOST_BYTES, &bytes, &size, err);
     if (!rc)

@@ -15,6 +15,7 @@ typedef struct {
     size_t sequence;     /* text: tokens of a sample; 0: 128 */
     size_t vocabulary;   /* text: tokens of the byte-pair vocabulary, 257 to 65536; 0: one for each of 96 characters */
     bool no_header;      /* csv: the first line is a sample */
+    rk_label_kind_t labels; /* csv, numpy: class numbers, or targets of any finite value */
     const char *label;   /* csv: the label's column, by name or number from 1; NULL, "" or "last": the last one */
 } rk_data_options_t;
 

@@ -24,6 +24,7 @@ struct rk_data {
     rk_labels_t labels; /* one class of n_classes unless the data set says more */
     bool is_text;       /* compute/data/text.h */
     bool is_csv;        /* compute/data/csv.h */
+    bool may_have_targets; /* labels may be values, if the options say so */
     unsigned augment; /* of compute/data/augment.h */
     /* of bytes / 255, channel by channel; n_norms 1: all channels alike */
     size_t n_norms;
@@ -66,5 +67,8 @@ rk_err_t rk_data_check_floats (const char *file, const float *values, size_t n, 
  * RK_DATA_CLASSES of them).                                                                            */
 #define RK_DATA_CLASSES 65536
 rk_err_t rk_data_count_classes (rk_data_t *data, const char *file, size_t given, rk_error_t *err) RK_MUST_CHECK;
+
+/* Labels are n_values targets a sample: they are in what the parts' values span. errors: RK_EFORMAT (one is not finite). */
+rk_err_t rk_data_span_targets (rk_data_t *data, const char *file, size_t n_values, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+bool rk_labels_judged (const rk_labels_t *labels)
+{
+    return labels->kind == RK_LABEL_CLASS || (labels->low >= 0 && labels->high <= 1);
+}
+
 static bool s_ok (const rk_labels_t *want, const void *at)
 {
     if (want->kind == RK_LABEL_TARGET) {

@@ -22,6 +22,9 @@ typedef struct {
     float low, high;  /* TARGET: in [low, high] */
 } rk_labels_t;
 
+/* Whether what a model says of such labels are probabilities, of classes or of "yes": then a guess is right or wrong. */
+bool rk_labels_judged (const rk_labels_t *labels);
+
 /* Are these the labels of n samples? labels: at any address. errors: RK_EINVAL, the text names sample and value. */
 rk_err_t rk_labels_check (const rk_labels_t *want, size_t n, const void *labels, rk_error_t *err) RK_MUST_CHECK;
 

@@ -112,7 +112,7 @@ const char *rk_model_name (const rk_model_t *m);
 const char *rk_model_layer_name (const rk_model_t *m, int layer);
 const char *rk_model_layer_kind (const rk_model_t *m, int layer);
 rk_shape_t rk_model_tensor_shape (const rk_model_t *m, int tensor);
-size_t rk_model_n_classes (const rk_model_t *m); /* of a label; values of an output where labels are no classes */
+size_t rk_model_n_classes (const rk_model_t *m); /* of a label; targets of a sample where labels are no classes */
 size_t rk_model_n_outputs (const rk_model_t *m); /* floats per sample that the loss reads: positions x classes */
 size_t rk_model_n_labels (const rk_model_t *m);  /* labels per sample */
 const rk_labels_t *rk_model_labels (const rk_model_t *m); /* what the loss wants to be told */

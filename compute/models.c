@@ -33,8 +33,6 @@ rk_err_t rk_model_by_name (rk_model_t **model_p, const char *name, rk_shape_t in
     if (found < 0)
         return RK_ENOTFOUND;
     char text[RK_SHAPE_TEXT];
-    if (n_classes < 2)
-        return rk_error_set (err, RK_ESHAPE, "model %s: %zu classes, at least 2 are needed", name, n_classes);
     if (s_models[found].n_dims && input.n_dims != s_models[found].n_dims)
         return rk_error_set (err, RK_ESHAPE, "model %s takes %s, the input is %s", name,
                              s_models[found].n_dims == 1 ? "a sequence of token ids" : "(channels, height, width)",
@@ -45,6 +43,8 @@ rk_err_t rk_model_by_name (rk_model_t **model_p, const char *name, rk_shape_t in
     snprintf (model->name, sizeof model->name, "%s", name);
     s_models[found].build (model, n_classes);
     rk_err_t rc = rk_model_seal (model, err);
+    if (!rc && rk_model_labels (model)->kind == RK_LABEL_CLASS && n_classes < 2)
+        rc = rk_error_set (err, RK_ESHAPE, "%zu classes, at least 2 are needed", n_classes);
     if (rc) {
         rk_error_wrap (err, rc, "model %s on input %s", name, rk_shape_text (input, text));
         rk_model_destroy (&model);

@@ -63,8 +63,8 @@ static rk_err_t s_data (self_t *self, const rk_settings_t *s, const rk_data_t **
     *data = NULL;
     if (!strcmp (s->model_name, "quadratic"))
         return RK_OK;
-    snprintf (what, sizeof what, "%s|%s|%s|%s|%u|%d", s->data_name, s->data_path, s->data_augment, s->data_label, s->data_classes,
-              s->data_header);
+    snprintf (what, sizeof what, "%s|%s|%s|%s|%u|%d|%d", s->data_name, s->data_path, s->data_augment, s->data_label, s->data_classes,
+              s->data_header, (int) s->data_labels);
     for (int i = 0; i < MAX_DATA; i++) {
         rk_err_t code = RK_OK;
         if (!self->data[i].data) {

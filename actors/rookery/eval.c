@@ -59,7 +59,9 @@ int rk_command_eval (const rk_args_t *args)
     code = s_run (args, &config, &result, &err);
     if (code)
         return rk_program_fail_run (&err);
-    if (!config.json)
+    if (!config.json && !result.judged)
+        printf ("test loss %.4f\n", result.test_loss);
+    else if (!config.json)
         printf ("test accuracy %.4f, test loss %.4f\n", result.test_accuracy, result.test_loss);
     return RK_EXIT_DONE;
 }

@@ -34,8 +34,9 @@ const rk_subcommand_t rk_subcommands[] = {
      "Reads settings.zpl and the latest checkpoint of the run folder. --set fleet.layout=2 evaluates over a\n"
      "pipeline of two stages, for a model that is too big for one node.\n",
      rk_command_eval},
-    {"predict", "RUN_DIR", 1, 1, " input output checkpoint set threads json quiet ", "class and probability of each sample in a file",
-     "One line per sample: index,class,probability (CSV with a header; with --json one object per line).\n",
+    {"predict", "RUN_DIR", 1, 1, " input output checkpoint set threads json quiet ", "classes or values of the samples of a file",
+     "One line per sample: index,class,probability, or the values or probabilities themselves of a model that ends in\n"
+     "mse or bce (CSV with a header; with --json one object per line).\n",
      rk_command_predict},
     {"plan", "[RUN.zpl|RUN_DIR]", 0, 1, " set preset threads precision model batch fleet svg json quiet ", "show who would do what, without training",
      "Profiles this machine, plans and prints clusters, stages, rings, memory and predicted rates. With the\n"

@@ -10,6 +10,7 @@
 /* Whoever changes one of these has another run: what was trained, or which sample is whose, would mean something else. */
 static const char *const s_fixed[] = {"run.seed",      "model.name",      "data.name",      "data.shard", "data.classes",
                                       "data.sequence", "data.vocabulary", "data.label",     "data.alpha", "data.header",
+                                      "data.labels",
                                       "train.batch",   "train.optimizer", "run.precision"};
 /* What planning looks at. */
 static const char *const s_planned[] = {"fleet.", "plan.", "pipeline.", "run.threads", "run.plan"};

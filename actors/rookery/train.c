@@ -56,7 +56,8 @@ static rk_err_t s_processes (const rk_args_t *args, const rk_settings_t *s, uint
 
 static void s_say_done (const rk_settings_t *s, const rk_node_result_t *result)
 {
-    printf ("test accuracy %.4f, %.1f s; run folder %s\n", result->test_accuracy, result->seconds, s->run_dir);
+    printf ("test %s %.4f, %.1f s; run folder %s\n", result->judged ? "accuracy" : "loss",
+            result->judged ? result->test_accuracy : result->test_loss, result->seconds, s->run_dir);
 }
 
 /* Runs with settings that are complete. */

@@ -38,3 +38,22 @@ rk_err_t rk_data_count_classes (rk_data_t *data, const char *file, size_t given,
         rc = rk_data_check_labels (file, &data->part[split], n_classes, err);
     return rc;
 }
+
+rk_err_t rk_data_span_targets (rk_data_t *data, const char *file, size_t n_values, rk_error_t *err)
+{
+    float low = INFINITY, high = -INFINITY;
+    for (int split = 0; split < 2; split++) {
+        const rk_data_part_t *part = &data->part[split];
+        const float *targets = (const float *) (const void *) part->labels;
+        rk_err_t rc = rk_data_check_floats (file, targets, part->n, n_values, err);
+        if (rc)
+            return rk_error_wrap (err, rc, "targets");
+        for (size_t i = 0; i < part->n * n_values; i++) {
+            low = fminf (low, targets[i]);
+            high = fmaxf (high, targets[i]);
+        }
+    }
+    data->n_classes = n_values;
+    data->labels = (rk_labels_t) {.kind = RK_LABEL_TARGET, .n = n_values, .n_classes = n_values, .low = low, .high = high};
+    return RK_OK;
+}

@@ -181,6 +181,10 @@ static rk_err_t s_take_value (s_reader_t *r, size_t column, const s_field_t *fie
         *(*to)++ = value;
         return RK_OK;
     }
+    if (r->config->values) {
+        memcpy (&r->part->labels[r->part->n], &value, sizeof value);
+        return RK_OK;
+    }
     if (!(value >= 0 && value < RK_DATA_CLASSES && value == (float) (int32_t) value))
         return rk_error_set (r->err, RK_EFORMAT, "%s:%zu: column %zu: label \"%s\" is not in 0..%d", r->file, r->line, column + 1, field->text,
                              RK_DATA_CLASSES - 1);
@@ -241,7 +245,7 @@ rk_err_t rk_data_open_csv (rk_data_t *data, const rk_data_options_t *options, rk
 
 void rk_data_describe_csv (rk_data_t *data)
 {
-    data->is_csv = true;
+    data->is_csv = data->may_have_targets = true;
     data->n_norms = 1;
     data->deviation[0] = 1;
 }
@@ -249,7 +253,8 @@ void rk_data_describe_csv (rk_data_t *data)
 rk_err_t rk_data_open_csv (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err)
 {
     static const char *const names[2] = {"train.csv", "test.csv"};
-    const rk_csv_config_t config = {.header = !options->no_header, .label = options->label};
+    const rk_csv_config_t config = {.header = !options->no_header, .label = options->label,
+                                    .values = options->labels == RK_LABEL_TARGET};
     rk_err_t rc = RK_OK;
     for (int split = 0; split < 2 && !rc; split++) {
         char file[1024];
@@ -265,5 +270,8 @@ rk_err_t rk_data_open_csv (rk_data_t *data, const rk_data_options_t *options, rk
             rc = rk_error_set (err, RK_EFORMAT, "%s: %zu features, train.csv has %zu", file, n_features, data->shape.dim[0]);
         data->shape = rk_shape_1 (n_features);
     }
-    return rc ? rc : rk_data_count_classes (data, options->path, options->n_classes, err);
+    if (rc)
+        return rc;
+    return config.values ? rk_data_span_targets (data, options->path, 1, err)
+                         : rk_data_count_classes (data, options->path, options->n_classes, err);
 }

@@ -8,6 +8,7 @@
 typedef struct {
     bool header;       /* the first line names the columns */
     const char *label; /* its name or number from 1; NULL, "" or "last": the last column */
+    bool values;       /* labels are any finite numbers: part->labels holds their bits */
     bool bare;         /* there is none: every column is a feature, and part->labels stays as it is */
 } rk_csv_config_t;
 

@@ -257,6 +257,22 @@ rk_err_t rk_npy_labels (const char *file, const rk_npy_t *y, rk_data_part_t *par
     return RK_OK;
 }
 
+rk_err_t rk_npy_targets (const char *file, const rk_npy_t *y, rk_data_part_t *part, size_t *n_values, rk_error_t *err)
+{
+    char text[RK_SHAPE_TEXT];
+    if (y->shape.dim[0] != part->n || y->count == 0)
+        return rk_error_set (err, RK_EFORMAT, "%s: targets %s for %zu samples", file, rk_shape_text (y->shape, text), part->n);
+    *n_values = y->count / part->n;
+    part->labels = malloc (y->count * sizeof *part->labels);
+    if (!part->labels)
+        return rk_error_set (err, RK_ENOMEM, "%s: no memory for %zu targets", file, y->count);
+    for (size_t i = 0; i < y->count; i++) {
+        const float target = (float) y->type->value (y->data + i * y->type->bytes);
+        memcpy (&part->labels[i], &target, sizeof target);
+    }
+    return rk_data_check_floats (file, (const float *) (const void *) part->labels, part->n, *n_values, err);
+}
+
 rk_err_t rk_npy_take_input (rk_data_t *data, const char *file, uint8_t *bytes, size_t size, rk_error_t *err)
 {
     char found[RK_SHAPE_TEXT], expected[RK_SHAPE_TEXT];

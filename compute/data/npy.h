@@ -26,6 +26,9 @@ rk_err_t rk_npy_samples (const char *file, const rk_npy_t *x, rk_data_part_t *pa
 /* Labels (N) of integers into part->labels, as many as it has samples. errors: RK_EFORMAT, RK_ENOMEM. */
 rk_err_t rk_npy_labels (const char *file, const rk_npy_t *y, rk_data_part_t *part, rk_error_t *err) RK_MUST_CHECK;
 
+/* Targets (N, ...) of any type, the bits of f32, likewise; *n_values: a sample's. errors: as above, one is not finite.  */
+rk_err_t rk_npy_targets (const char *file, const rk_npy_t *y, rk_data_part_t *part, size_t *n_values, rk_error_t *err) RK_MUST_CHECK;
+
 /* A .npy file as the TEST split of an empty data set. Takes bytes. errors: as above, and the shape if the set has one. */
 rk_err_t rk_npy_take_input (rk_data_t *data, const char *file, uint8_t *bytes, size_t size, rk_error_t *err) RK_MUST_CHECK;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Arrays saved by NumPy: x_train (samples), y_train (class numbers), x_test and y_test, as members of one .npz file or as
+ * Arrays saved by NumPy: x_train (samples), y_train (class numbers or targets), x_test and y_test, as members of one .npz file or as
  * .npy files in a folder. Bytes become 0 to 1, other values stay as they are.                            */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,18 @@ static rk_err_t s_array (const s_source_t *source, const char *stem, char name[1
     return rc ? rc : rk_npy_parse (name, *bytes, size, array, err);
 }
 
-static rk_err_t s_read_part (rk_data_t *data, rk_split_t split, const s_source_t *source, rk_error_t *err)
+/* *n_values: of a sample, as those to train on have. */
+static rk_err_t s_targets (const char *name, const rk_npy_t *y, rk_split_t split, rk_data_part_t *part, size_t *n_values, rk_error_t *err)
+{
+    const size_t before = *n_values;
+    rk_err_t rc = rk_npy_targets (name, y, part, n_values, err);
+    if (!rc && split == RK_SPLIT_TEST && *n_values != before)
+        rc = rk_error_set (err, RK_EFORMAT, "%s: %zu targets a sample, those to train on have %zu", name, *n_values, before);
+    return rc;
+}
+
+static rk_err_t s_read_part (rk_data_t *data, rk_split_t split, const s_source_t *source, rk_label_kind_t kind, size_t *n_values,
+                             rk_error_t *err)
 {
     static const char *const stems[2][2] = {{"x_train", "y_train"}, {"x_test", "y_test"}};
     char name[1024], found[RK_SHAPE_TEXT], expected[RK_SHAPE_TEXT];
@@ -62,7 +73,7 @@ static rk_err_t s_read_part (rk_data_t *data, rk_split_t split, const s_source_t
     data->shape = shape;
     rc = s_array (source, stems[split][1], name, &bytes, &array, err);
     if (!rc)
-        rc = rk_npy_labels (name, &array, part, err);
+        rc = kind == RK_LABEL_TARGET ? s_targets (name, &array, split, part, n_values, err) : rk_npy_labels (name, &array, part, err);
     free (bytes);
     return rc;
 }
@@ -72,6 +83,7 @@ rk_err_t rk_data_open_numpy (rk_data_t *data, const rk_data_options_t *options, 
 
 void rk_data_describe_numpy (rk_data_t *data)
 {
+    data->may_have_targets = true;
     data->n_norms = 1;
     data->deviation[0] = 1;
 }
@@ -79,11 +91,13 @@ void rk_data_describe_numpy (rk_data_t *data)
 rk_err_t rk_data_open_numpy (rk_data_t *data, const rk_data_options_t *options, rk_error_t *err)
 {
     s_source_t source;
+    size_t n_values = 0;
     rk_err_t rc = s_open_source (&source, options->path, err);
     for (int split = 0; split < 2 && !rc; split++)
-        rc = s_read_part (data, (rk_split_t) split, &source, err);
+        rc = s_read_part (data, (rk_split_t) split, &source, options->labels, &n_values, err);
     if (!rc)
-        rc = rk_data_count_classes (data, options->path, options->n_classes, err);
+        rc = options->labels == RK_LABEL_TARGET ? rk_data_span_targets (data, options->path, n_values, err)
+                                                : rk_data_count_classes (data, options->path, options->n_classes, err);
     free (source.archive);
     return rc;
 }

@@ -4,7 +4,9 @@
 
 #include "compute/models/models.h"
 
-static void s_build (rk_model_t *m, size_t n_hidden, const size_t *hidden, size_t n_classes)
+typedef int (s_loss_t) (rk_model_t *m, const char *name, int in);
+
+static void s_build (rk_model_t *m, size_t n_hidden, const size_t *hidden, size_t n_outputs, s_loss_t *loss)
 {
     int t = rk_model_flatten (m, "flatten", 0);
     char name[32];
@@ -15,16 +17,28 @@ static void s_build (rk_model_t *m, size_t n_hidden, const size_t *hidden, size_
         t = rk_model_relu (m, name, t);
     }
     snprintf (name, sizeof name, "fc%zu", n_hidden + 1);
-    t = rk_model_linear (m, name, t, n_classes, true);
-    rk_model_softmax_xent (m, "loss", t);
+    t = rk_model_linear (m, name, t, n_outputs, true);
+    loss (m, "loss", t);
 }
 
 void rk_model_build_mlp (rk_model_t *m, size_t n_classes)
 {
-    s_build (m, 2, (const size_t[]) {512, 256}, n_classes);
+    s_build (m, 2, (const size_t[]) {512, 256}, n_classes, rk_model_softmax_xent);
 }
 
 void rk_model_build_mlp_tiny (rk_model_t *m, size_t n_classes)
 {
-    s_build (m, 2, (const size_t[]) {20, 12}, n_classes);
+    s_build (m, 2, (const size_t[]) {20, 12}, n_classes, rk_model_softmax_xent);
+}
+
+/* ---- of values, not classes: a table's regression, and yes or no for each */
+
+void rk_model_build_mlp_mse (rk_model_t *m, size_t n_values)
+{
+    s_build (m, 2, (const size_t[]) {128, 64}, n_values, rk_model_mse);
+}
+
+void rk_model_build_mlp_bce (rk_model_t *m, size_t n_values)
+{
+    s_build (m, 2, (const size_t[]) {128, 64}, n_values, rk_model_bce);
 }

@@ -7,6 +7,8 @@
 void rk_model_build_softmax (rk_model_t *m, size_t n_classes);
 void rk_model_build_mlp (rk_model_t *m, size_t n_classes);
 void rk_model_build_mlp_tiny (rk_model_t *m, size_t n_classes);
+void rk_model_build_mlp_mse (rk_model_t *m, size_t n_values);
+void rk_model_build_mlp_bce (rk_model_t *m, size_t n_values);
 void rk_model_build_cnn (rk_model_t *m, size_t n_classes);
 void rk_model_build_cnn_tiny (rk_model_t *m, size_t n_classes);
 void rk_model_build_lenet5 (rk_model_t *m, size_t n_classes);

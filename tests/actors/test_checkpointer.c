@@ -8,6 +8,7 @@
 #include "actors/checkpoint.h"
 #include "actors/checkpointer.h"
 #include "actors/planfile.h"
+#include "actors/predictions.h"
 #include "messages/safetensors.h"
 
 #define VIEW 3
@@ -348,6 +349,37 @@ static void test_predictions_in_order (void **state)
     assert_string_equal (text, "index,class,probability\n0,2,0.7\n1,0,0.8\n2,2,0.7\n3,0,0.8\n4,2,0.7\n");
 }
 
+/* Outputs that are no classes are printed as they are, one column for each target of a sample. */
+static void test_outputs_of_other_losses (void **state)
+{
+    fixture_t *f = *state;
+    const float outputs[4] = {0.25f, 1, 0, 0.125f};
+    const struct {
+        rk_labels_t labels;
+        bool json;
+        const char *text;
+    } cases[] = {
+        {{.kind = RK_LABEL_TARGET, .n = 2, .low = 0, .high = 1}, false, "index,probability1,probability2\n0,0.25,1\n1,0,0.125\n"},
+        {{.kind = RK_LABEL_TARGET, .n = 1, .low = -9, .high = 9}, false, "index,value\n0,0.25\n1,1\n2,0\n3,0.125\n"},
+        {{.kind = RK_LABEL_TARGET, .n = 4, .low = -9, .high = 9}, true, "{\"index\":0,\"values\":[0.25,1,0,0.125]}\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[96], text[256] = "";
+        rk_predictions_t *p;
+        const uint32_t n = (uint32_t) cases[i].labels.n;
+        snprintf (path, sizeof path, "%s/o.csv", f->folder);
+        assert_int_equal (rk_predictions_new (&p, path, cases[i].json, &cases[i].labels, NULL), RK_OK);
+        assert_int_equal (rk_predictions_add (p, 0, 4 / n, n, outputs, NULL), RK_OK);
+        assert_int_equal (rk_predictions_finish (p, NULL), RK_OK);
+        rk_predictions_destroy (&p);
+        FILE *file = fopen (path, "r");
+        assert_non_null (file);
+        assert_true (fread (text, 1, sizeof text - 1, file) > 0);
+        fclose (file);
+        assert_string_equal (text, cases[i].text);
+    }
+}
+
 static void test_missing_predictions_fail (void **state)
 {
     fixture_t *f = *state;
@@ -371,7 +403,7 @@ int main (void)
         TEST (test_digest_does_not_know_the_cut), TEST (test_file_is_keyed_by_layer), TEST (test_keeps_the_latest),
         TEST (test_wrong_slices_are_refused),     TEST (test_failed_save_replaces_nothing),
         TEST (test_plan_file_round_trip),         TEST (test_predictions_in_order),
-        TEST (test_missing_predictions_fail),
+        TEST (test_missing_predictions_fail),     TEST (test_outputs_of_other_losses),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

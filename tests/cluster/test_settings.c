@@ -13,7 +13,7 @@
 /* Every key of the run file, so that dropping one is noticed. */
 static const char *const s_keys[] = {
     "run.seed", "run.passes", "run.dir", "run.plan", "run.control", "run.threads", "run.precision", "model.name", "data.name", "data.path",
-    "data.classes", "data.augment", "data.header", "data.label", "data.sequence", "data.vocabulary", "data.shard", "data.alpha",
+    "data.classes", "data.augment", "data.header", "data.label", "data.labels", "data.sequence", "data.vocabulary", "data.shard", "data.alpha",
     "train.batch", "train.optimizer", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
     "train.beta1", "train.beta2", "train.epsilon", "train.trust", "train.exempt", "train.schedule", "train.warmup",
     "train.step_every", "train.step_gamma", "train.milestones", "train.lr_power", "train.lr_floor", "train.clip",

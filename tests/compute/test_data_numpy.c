@@ -63,6 +63,34 @@ static void test_npy_folder (void **state)
     rk_data_close (&data);
 }
 
+/* y of any shape that begins with the samples: targets, in the range that is there. */
+static void test_npy_targets (void **state)
+{
+    static const float y_train[6] = {0.5f, -2, 3, 1, 0, 7.25f};
+    static const double y_test[2] = {-2.5, 6};
+    const files_t *files = *state;
+    const rk_data_options_t options = {.path = files->path, .labels = RK_LABEL_TARGET};
+    float x[4], targets[2];
+    s_write_arrays (files);
+    s_write_npy (files, "y_train.npy", "<f4", "(3, 2)", y_train, sizeof y_train);
+    s_write_npy (files, "y_test.npy", "<f8", "(1, 2)", y_test, sizeof y_test);
+    rk_data_t *data = opened ("numpy", &options);
+    const rk_labels_t *labels = rk_data_labels (data);
+    assert_int_equal (labels->kind, RK_LABEL_TARGET);
+    assert_int_equal (labels->n, 2);
+    assert_int_equal (rk_data_n_classes (data), 2);
+    assert_true (labels->low == -2.5f && labels->high == 7.25f);
+    assert_int_equal (rk_data_batch (data, RK_SPLIT_TEST, 1, 0, 0, 1, x, targets), 1);
+    assert_true (targets[0] == -2.5f && targets[1] == 6);
+    rk_data_close (&data);
+    s_write_npy (files, "y_test.npy", "<i8", "(1,)", s_y_test, sizeof s_y_test);
+    refused ("numpy", &options, RK_EFORMAT, "y_test.npy: 1 targets a sample, those to train on have 2");
+    s_write_npy (files, "y_train.npy", "<f4", "(2, 3)", y_train, sizeof y_train);
+    refused ("numpy", &options, RK_EFORMAT, "y_train.npy: targets (2, 3) for 3 samples");
+    s_write_npy (files, "y_train.npy", "<f4", "(3,)", (const float[]) {1, NAN, 2}, 12);
+    refused ("numpy", &options, RK_EFORMAT, "y_train.npy: value 0 of sample 1 is nan");
+}
+
 /* Each type that is read, as samples of one value. */
 static void test_npy_types (void **state)
 {
@@ -299,6 +327,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown (test_npy_folder, files_setup, files_teardown),
+        cmocka_unit_test_setup_teardown (test_npy_targets, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown (test_npy_types, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown (test_npy_pictures, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown (test_wrong_npy, files_setup, files_teardown),

@@ -91,7 +91,7 @@ int fixture_read (fixture_t *self, const char *path)
     bool whole = gz != NULL;
     while (whole && gzgets (gz, line, sizeof line))
         whole = s_read_line (self, line);
-    whole = whole && self->n_tensors > 0 && self->n_classes > 1;
+    whole = whole && self->n_tensors > 0 && self->n_classes > 0;
     if (gz)
         whole = gzclose (gz) == Z_OK && whole;
     s_measure (self);
@@ -188,6 +188,11 @@ void fixture_batch (const fixture_t *self, const rk_model_t *model, uint64_t ste
     s_below (self->seed, of_x, n_tokens ? n_x : 0, n_tokens, chosen);
     for (size_t i = 0; n_tokens && i < n_x; i++)
         x[i] = (float) chosen[i];
+    if (rk_model_labels (model)->kind == RK_LABEL_TARGET) {
+        rk_rng_uniform (self->seed, of_labels, 0, n_labels, 0, 1, (float *) (void *) labels);
+        free (chosen);
+        return;
+    }
     s_below (self->seed, of_labels, n_labels, self->n_classes, chosen);
     for (size_t i = 0; i < n_labels; i++)
         labels[i] = (int32_t) chosen[i];

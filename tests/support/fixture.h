@@ -34,7 +34,8 @@ typedef struct {
 int fixture_read (fixture_t *fixture, const char *path);
 void fixture_free (fixture_t *fixture);
 
-/* Initial values of the whole model, and minibatch `step`: values in [-1, 1) or token ids, and labels. */
+/* Initial values of the whole model, and minibatch `step`: values in [-1, 1) or token ids, and labels: classes, or the
+ * bits of targets in [0, 1). */
 void fixture_values (const fixture_t *fixture, const rk_model_t *model, float *flat);
 void fixture_batch (const fixture_t *fixture, const rk_model_t *model, uint64_t step, float *x, int32_t *labels);
 
