@@ -43,8 +43,6 @@ rk_err_t rk_model_by_name (rk_model_t **model_p, const char *name, rk_shape_t in
     snprintf (model->name, sizeof model->name, "%s", name);
     s_models[found].build (model, n_classes);
     rk_err_t rc = rk_model_seal (model, err);
-    if (!rc && rk_model_labels (model)->kind == RK_LABEL_CLASS && n_classes < 2)
-        rc = rk_error_set (err, RK_ESHAPE, "%zu classes, at least 2 are needed", n_classes);
     if (rc) {
         rk_error_wrap (err, rc, "model %s on input %s", name, rk_shape_text (input, text));
         rk_model_destroy (&model);

@@ -162,32 +162,6 @@ static void test_scratch_is_bounded (void **state)
     }
 }
 
-static void test_refusals (void **state)
-{
-    static const struct {
-        rk_conv2d_t conv;
-        const char *text;
-    } cases[] = {
-        {{.channels = 4, .kernel = 3, .stride = 1, .groups = 3}, "convolution of 4 to 4 channels in 3 groups"},
-        {{.channels = 3, .kernel = 3, .stride = 1, .groups = 2}, "convolution of 4 to 3 channels in 2 groups"},
-        {{.channels = 4, .kernel = 3, .stride = 1, .dilation = 4}, "reaches over 9 x 9, padding 0 x 0"},
-        {{.channels = 4, .kernel = 3, .stride = 1, .padding = 5, .dilation = 2}, "reaches over 5 x 5, padding 5 x 5"},
-        {{.channels = 4, .kernel = 3, .stride = 1, .kernel_w = 9}, "reaches over 3 x 9"},
-        {{.channels = 4, .kernel = 3, .stride = 0, .groups = 2}, "none may be 0"},
-        {{.channels = 4, .kernel = SIZE_MAX, .stride = 1, .groups = 2}, "too large"},
-        {{.channels = 4, .kernel = 3, .stride = 1, .dilation = SIZE_MAX}, "too large"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        rk_error_t err = {0};
-        rk_model_t *m = rk_model_new (rk_shape_3 (4, 7, 6));
-        assert_int_equal (rk_model_conv2d (m, "conv", 0, cases[i].conv), -1);
-        assert_int_equal (rk_model_seal (m, &err), RK_ESHAPE);
-        assert_non_null (strstr (err.text, "layer conv (conv2d): "));
-        assert_non_null (strstr (err.text, cases[i].text));
-        rk_model_destroy (&m);
-    }
-}
-
 static int s_setup (void **state)
 {
     return rk_blas_init ("auto", NULL) ? -1 : 0;
@@ -199,7 +173,6 @@ int main (void)
         cmocka_unit_test (test_definition),
         cmocka_unit_test (test_threads_change_no_bit),
         cmocka_unit_test (test_scratch_is_bounded),
-        cmocka_unit_test (test_refusals),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
 }

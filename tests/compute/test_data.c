@@ -247,16 +247,6 @@ static void test_damaged_gzip (void **state)
     assert_true (refused > (int) (size + size / 2));
 }
 
-static void test_wrong_names (void **state)
-{
-    rk_error_t err = {0};
-    rk_data_t *data;
-    assert_int_equal (rk_data_open (&data, "fashion", NULL, &err), RK_ENOTFOUND);
-    assert_non_null (strstr (err.text, "nearest is \"fashion-mnist\""));
-    assert_int_equal (rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = "/nowhere"}, &err), RK_EIO);
-    assert_int_equal (rk_data_open (&data, "fashion-mnist", &(rk_data_options_t) {.path = "/dev"}, &err), RK_EIO);
-}
-
 /* One file to predict: images as the data set's own, or raw floats. */
 static void test_input_file (void **state)
 {
@@ -336,7 +326,6 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_wrong_files, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_files_that_disagree, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_damaged_gzip, s_setup, s_teardown),
-        cmocka_unit_test (test_wrong_names),
         cmocka_unit_test (test_synthetic_digits),
         cmocka_unit_test_setup_teardown (test_input_file, s_setup, s_teardown),
     };

@@ -127,52 +127,6 @@ static void test_csv (void **state)
     }
 }
 
-static void test_wrong_csv (void **state)
-{
-    static const struct {
-        const char *test, *label, *text;
-        rk_err_t code;
-    } cases[] = {
-        {"", NULL, "test.csv: empty", RK_EFORMAT},
-        {"\n\n", NULL, "test.csv: empty", RK_EFORMAT},
-        {"a,b,c\n", NULL, "test.csv: no samples", RK_EFORMAT},
-        {"a\n1\n", NULL, "test.csv: 1 column", RK_EFORMAT},
-        {"a,b,c,d\n1,2,3,1\n", NULL, "test.csv: 3 features, train.csv has 2", RK_EFORMAT},
-        {"a,b,c\n1,2,1\n\n1,2\n", NULL, "test.csv:4: fewer than 3 columns", RK_EFORMAT},
-        {"a,b,c\n1,2,1,0\n", NULL, "test.csv:2: more than 3 columns", RK_EFORMAT},
-        {"a,b,c\n1,two,1\n", NULL, "test.csv:2: column 2: \"two\" is no finite number", RK_EFORMAT},
-        {"a,b,c\n1,,1\n", NULL, "column 2: \"\"", RK_EFORMAT},
-        {"a,b,c\n1,nan,1\n", NULL, "column 2: \"nan\"", RK_EFORMAT},
-        {"a,b,c\n1e99,2,1\n", NULL, "column 1: \"1e99\"", RK_EFORMAT},
-        {"a,b,c\n1,2,1.5\n", NULL, "label \"1.5\"", RK_EFORMAT},
-        {"a,b,c\n1,2,-1\n", NULL, "label \"-1\"", RK_EFORMAT},
-        {"a,b,c\n1,\"2,1\n", NULL, "test.csv:2: a quote is not closed", RK_EFORMAT},
-        {"a,b,c\n1,\"2\"2,1\n", NULL, "test.csv:2: something stands behind a closed quote", RK_EFORMAT},
-        {"a,x,c\n1,2,1\n", "b", "no column \"b\" among its 3", RK_ENOTFOUND},
-        {"a,b,c\n1,2,1\n", "4", "no column \"4\"", RK_ENOTFOUND},
-    };
-    const files_t *files = *state;
-    refused ("csv", &(rk_data_options_t) {.path = files->path}, RK_EIO, "train.csv");
-    s_write_text (files, "train.csv", "a,b,c\n1,1,1\n");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        s_write_text (files, "test.csv", cases[i].test);
-        refused ("csv", &(rk_data_options_t) {.path = files->path, .label = cases[i].label}, cases[i].code, cases[i].text);
-    }
-}
-
-static void test_options (void **state)
-{
-    const files_t *files = *state;
-    s_write_text (files, "train.csv", "a,b,c\n1,1,1\n");
-    s_write_text (files, "test.csv", "a,b,c\n1,1,0\n");
-    refused ("csv", &(rk_data_options_t) {.path = files->path, .augment = "flip"}, RK_EINVAL, "samples (2) are no pictures");
-    refused ("synthetic", &(rk_data_options_t) {.augment = "crop,turn"}, RK_EINVAL, "\"crop,turn\": each part is crop, flip or cutout");
-    char path[2000];
-    memset (path, 'x', sizeof path - 1);
-    path[sizeof path - 1] = 0;
-    refused ("csv", &(rk_data_options_t) {.path = path}, RK_EINVAL, "too long");
-}
-
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,8 +134,6 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_cifar100_takes_the_fine_label, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown (test_wrong_cifar, files_setup, files_teardown),
         cmocka_unit_test_setup_teardown (test_csv, files_setup, files_teardown),
-        cmocka_unit_test_setup_teardown (test_wrong_csv, files_setup, files_teardown),
-        cmocka_unit_test_setup_teardown (test_options, files_setup, files_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

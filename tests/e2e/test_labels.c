@@ -105,43 +105,6 @@ static void targets_are_floats (void **state)
     }
 }
 
-static void what_does_not_fit_is_refused (void **state)
-{
-    const rk_labels_t labels = {.kind = RK_LABEL_CLASS, .n = POSITIONS, .n_classes = CLASSES};
-    static const struct {
-        rk_labels_t data;
-        const char *text;
-    } cases[] = {
-        {{.n = 1, .n_classes = 4}, "a sample has 1 labels that are classes, the loss takes 3 classes"},
-        {{.kind = RK_LABEL_TARGET, .n = 3, .high = 1}, "a sample has 3 labels that are targets, the loss takes 3 classes"},
-        {{.n = 3, .n_classes = 5}, "labels are of 5 classes, the model has 4"},
-        {{.n = 3, .n_classes = 4, .ignores = true, .ignore = 9}, "labels of 9 are to be ignored"},
-    };
-    rk_model_t *m = rk_model_new (rk_shape_1 (ELEMS));
-    int t = rk_model_reshape (m, "rows", s_body (m, POSITIONS * CLASSES), (rk_shape_t){2, {POSITIONS, CLASSES}});
-    rk_model_softmax_xent (m, "loss", t);
-    assert_int_equal (rk_model_seal (m, NULL), RK_OK);
-    memset (s_classes, 0, sizeof s_classes);
-    rk_error_t err;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        rk_data_t *data = s_data (cases[i].data, s_classes);
-        assert_int_equal (rk_data_check_model (data, m, &err), RK_ESHAPE);
-        assert_non_null (strstr (err.text, cases[i].text));
-        rk_data_close (&data);
-    }
-    const rk_data_split_t splits[2] = {{2, s_x, (const int32_t[]){0, 1, 2, 3, 4, 0}}, {0, NULL, NULL}};
-    rk_data_t *data;
-    assert_int_equal (rk_data_from_memory (&data, rk_shape_1 (ELEMS), labels, splits, &err), RK_EINVAL);
-    assert_string_equal (err.text, "training split: label 4 of sample 1 is not in 0..3");
-    assert_null (data);
-    const rk_data_split_t good[2] = {{2, s_x, (const int32_t[]){0, 1, 2, 3, 0, 0}}, {0, NULL, NULL}};
-    assert_int_equal (rk_data_from_memory (&data, rk_shape_3 (1, 2, 3), labels, good, &err), RK_OK);
-    assert_int_equal (rk_data_check_model (data, m, &err), RK_ESHAPE);
-    assert_string_equal (err.text, "samples are (1, 2, 3), model custom takes (6)");
-    rk_data_close (&data);
-    rk_model_destroy (&m);
-}
-
 static int s_setup (void **state)
 {
     rk_rng_normal (4, rk_rng_stream (RK_RNG_TEST, 1), 0, sizeof s_x / sizeof *s_x, 0, 1, s_x);
@@ -153,7 +116,6 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (positions_have_labels_of_their_own),
         cmocka_unit_test (targets_are_floats),
-        cmocka_unit_test (what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
 }
