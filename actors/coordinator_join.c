@@ -358,20 +358,9 @@ static rk_err_t s_take_profile (rk_coordinator_t *self, uint32_t process, const 
 {
     if (self->n_processes && p->node != self->roster.list[process].node)
         return rk_error_set (err, RK_EFORMAT, "process %u measured node %u, which is not its own", process, p->node);
-    rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm,
-                            .ram_bytes = p->ram_bytes, .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns,
-                            .backward_ns = p->backward_ns};
-    snprintf (profile.name, sizeof profile.name, "%s", p->name[0] ? p->name : self->roster.list[process].name);
+    const rk_profile_t profile = rk_profile_of_message (p, self->n_processes ? self->roster.list[process].name : "");
     rk_err_t rc = rk_profiles_add (&self->profiles, &profile, p->n_layers, err);
     return rc ? rc : rk_links_table_add (&self->links, p->node, rk_address (RK_ACTOR_PROFILER, process), p->endpoint, err);
-}
-
-static rk_profile_t s_profile (const rk_node_profile_t *p)
-{
-    rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm, .ram_bytes = p->ram_bytes,
-                            .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns, .backward_ns = p->backward_ns};
-    snprintf (profile.name, sizeof profile.name, "%s", p->name);
-    return profile;
 }
 
 static rk_err_t s_take_table (rk_coordinator_t *self, rk_packet_t *packet, rk_error_t *err)
@@ -382,7 +371,7 @@ static rk_err_t s_take_table (rk_coordinator_t *self, rk_packet_t *packet, rk_er
     if (rc)
         return rk_error_set (err, rc, "no memory for %zu profiles", table->n_nodes);
     for (size_t i = 0; !rc && i < table->n_nodes; i++) {
-        const rk_profile_t profile = s_profile (&table->nodes[i]);
+        const rk_profile_t profile = rk_profile_of_message (&table->nodes[i], "");
         rc = rk_profiles_add (&self->profiles, &profile, table->nodes[i].n_layers, err);
     }
     return rc ? rc : rk_links_unpack (&self->profiles, packet, err);

@@ -240,9 +240,7 @@ rk_err_t rk_coordinator_joiner_profile (rk_coordinator_t *self, uint32_t process
     rk_coordinator_joiner_t *j = s_find (self, process);
     if (!j || p->node != j->entry.node || !(j->entry.steps & RK_STEP_PROFILING))
         return rk_error_set (err, RK_EFORMAT, "process %u measured node %u, which nobody asked for", process, p->node);
-    rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm, .ram_bytes = p->ram_bytes,
-                            .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns, .backward_ns = p->backward_ns};
-    snprintf (profile.name, sizeof profile.name, "%s", p->name[0] ? p->name : j->entry.name);
+    const rk_profile_t profile = rk_profile_of_message (p, j->entry.name);
     rk_err_t rc = rk_profiles_put (&self->profiles, &profile, p->n_layers, err);
     if (rc)
         return rc;

@@ -6,6 +6,7 @@
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
 #include "actors/coordinator_links.h"
+#include "actors/profiler.h"
 #include "actors/wires.h"
 #include "cluster/control.h"
 #include "cluster/panel.h"

@@ -20,6 +20,9 @@ void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent)
                                        .speed_ppm = p->speed_ppm,
                                        .ram_bytes = p->ram_bytes,
                                        .gemm_mflops = p->gemm_mflops,
+                                       .team_ppm = p->team_ppm,
+                                       .crowd_ppm = p->crowd_ppm,
+                                       .settled_ppm = p->settled_ppm,
                                        .n_layers = self->profiles.n_layers,
                                        .forward_ns = p->forward_ns,
                                        .backward_ns = p->backward_ns};

@@ -75,12 +75,8 @@ static rk_err_t s_on_profile (rk_node_t *self, rk_packet_t *packet, rk_error_t *
     rk_profiles_clear (&self->table);
     rk_err_t rc = rk_profiles_init (&self->table, (uint32_t) msg->n_nodes, (uint32_t) msg->nodes[0].n_layers);
     for (size_t i = 0; !rc && i < msg->n_nodes; i++) {
-        const rk_node_profile_t *p = &msg->nodes[i];
-        rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm,
-                                .ram_bytes = p->ram_bytes, .gemm_mflops = p->gemm_mflops, .forward_ns = p->forward_ns,
-                                .backward_ns = p->backward_ns};
-        snprintf (profile.name, sizeof profile.name, "%s", p->name);
-        rc = rk_profiles_add (&self->table, &profile, p->n_layers, err);
+        const rk_profile_t profile = rk_profile_of_message (&msg->nodes[i], "");
+        rc = rk_profiles_add (&self->table, &profile, msg->nodes[i].n_layers, err);
     }
     return rc ? rc : rk_links_unpack (&self->table, packet, err);
 }

@@ -10,6 +10,7 @@
 #include "actors/modelinfo.h"
 #include "actors/node.h"
 #include "actors/node_endpoints.h"
+#include "actors/profiler.h"
 #include "actors/relay/relay.h"
 #include "actors/relay/tunnel.h"
 #include "actors/security/gate.h"

@@ -27,11 +27,19 @@ typedef struct {
     rk_layer_figures_t layers;
 } figures_t;
 
+rk_profile_t rk_profile_of_message (const rk_node_profile_t *p, const char *name)
+{
+    rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm, .ram_bytes = p->ram_bytes,
+                            .gemm_mflops = p->gemm_mflops, .team_ppm = p->team_ppm, .crowd_ppm = p->crowd_ppm,
+                            .settled_ppm = p->settled_ppm, .forward_ns = p->forward_ns, .backward_ns = p->backward_ns};
+    snprintf (profile.name, sizeof profile.name, "%s", p->name[0] ? p->name : name);
+    return profile;
+}
+
 static rk_err_t s_measure (const self_t *self, const rk_model_t *model, figures_t *out, rk_error_t *err)
 {
     rk_host_look (&out->host);
-    return rk_profile_model (&out->layers, model, self->settings.model_name, self->settings.train_batch, self->budget_ns,
-                             self->cache, err);
+    return rk_profile_model (&out->layers, model, &self->settings, self->budget_ns, self->cache, NULL, err);
 }
 
 /* ---- the answer */
@@ -54,6 +62,8 @@ static void s_declare (const self_t *self, const figures_t *figures, const rk_pr
                                .speed_ppm = (uint32_t) ppm,
                                .ram_bytes = s_ram_bytes (self, figures, node),
                                .gemm_mflops = figures->layers.gemm_mflops * ppm / 1000000,
+                               .team_ppm = figures->layers.team_ppm,
+                               .crowd_ppm = figures->layers.crowd_ppm,
                                .n_layers = figures->layers.n_layers,
                                .forward_ns = times,
                                .backward_ns = times + figures->layers.n_layers,

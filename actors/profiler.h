@@ -4,13 +4,14 @@
  * in:  ProfileRequest (coordinator), once registered with Ready      out: Profile (coordinator)
  *      LinkRequest (coordinator)                                     out: LinkProbe (another profiler), LinkMeasured (coordinator)
  *      LinkProbe (another profiler)                                  out: LinkEcho, LinkProbe (that one)
- * Each layer runs alone as a slice of one layer at the run's batch: once to warm up, then as often as the
- * budget allows; the median of the thread's own CPU time counts, which other processes disturb least.     */
+ * Each layer runs alone as a slice of one layer at the run's batch, with the optimiser's step: once to warm up, then as often
+ * as the budget allows; the median of the thread's own CPU time counts, which other processes disturb least. Then
+ * layers run together, which corrects those times (profiler_together.c).                                   */
 #ifndef RK_ACTORS_PROFILER_H
 #define RK_ACTORS_PROFILER_H
 #include "actors/actor.h"
 #include "actors/profile_cache.h"
-#include "cluster/settings.h"
+#include "cluster/profiles.h"
 #include "compute/model.h"
 
 typedef struct {
@@ -35,9 +36,15 @@ typedef struct {
 } rk_profiler_config_t;
 rk_err_t rk_profiler_new (rk_actor_t **actor_p, const rk_profiler_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
-/* Forward and backward time of every layer, ns per minibatch of `batch`, each at least 1. */
-rk_err_t rk_profile_layers (const rk_model_t *model, size_t batch, int64_t budget_ns, uint64_t *forward_ns,
-                            uint64_t *backward_ns, rk_error_t *err) RK_MUST_CHECK;
+/* A profile as it came, its lists borrowed; name: of a node that has none of its own. */
+rk_profile_t rk_profile_of_message (const rk_node_profile_t *message, const char *name);
+
+typedef void (rk_profile_told_fn) (int n_done, int n_layers, int64_t ns); /* ns: since it began */
+/* Measures what rk_layer_figures_t says, all but the product, within about budget_ns; each layer at least once, equal ones
+ * together once. told: called after each layer; NULL: nobody. out: the caller clears it, even after an error. errors: RK_ENOMEM,
+ * RK_EINVAL (optimiser), and those of slices.                                                            */
+rk_err_t rk_profile_layers (rk_layer_figures_t *out, const rk_model_t *model, const rk_settings_t *settings, int64_t budget_ns,
+                            rk_profile_told_fn *told, rk_error_t *err) RK_MUST_CHECK;
 /* The products that a model's forward is made of, per minibatch, the heaviest first; returns how many there are, at
  * most `most`. A convolution counts as the product of its kernel with the patches of a minibatch.         */
 typedef struct {

@@ -24,6 +24,9 @@ typedef struct {
     uint32_t speed_ppm;  /* declared strength, 1,000,000 = the machine itself */
     uint64_t ram_bytes;  /* it may use; 0: not known, no limit */
     uint64_t gemm_mflops;
+    /* In millionths, 0: not known. team: time with a thread on every core over time with one. crowd: time of one thread while
+     * every core computes over time alone. settled: what the times below have been multiplied by (cluster/profiles.h). */
+    uint32_t team_ppm, crowd_ppm, settled_ppm;
     /* Time of each layer per minibatch on this node, declared speed already applied; length n_layers. */
     const uint64_t *forward_ns, *backward_ns;
 } rk_profile_t;

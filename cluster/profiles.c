@@ -9,6 +9,7 @@
 #define MOST_RAM_BYTES (UINT64_C (1) << 50)
 #define MOST_BYTES_PER_S UINT64_C (1000000000000)
 #define MOST_RTT_NS UINT64_C (600000000000)
+#define MOST_SETTLED UINT64_C (100000000) /* millionths */
 
 rk_err_t rk_profiles_init (rk_profiles_t *table, uint32_t capacity, uint32_t n_layers)
 {
@@ -38,6 +39,9 @@ static rk_err_t s_check (const rk_profiles_t *table, const rk_profile_t *p, size
     for (size_t i = 0; i < n_layers; i++)
         if (p->forward_ns[i] > MOST_LAYER_NS || p->backward_ns[i] > MOST_LAYER_NS)
             return rk_error_set (err, RK_EFORMAT, "node %u: layer %zu takes longer than an hour", p->id, i);
+    if (p->team_ppm > MOST_SETTLED || p->crowd_ppm > MOST_SETTLED || p->settled_ppm > MOST_SETTLED)
+        return rk_error_set (err, RK_EFORMAT, "node %u: its cores together take %u, %u and %u millionths of the time of one", p->id,
+                             p->team_ppm, p->crowd_ppm, p->settled_ppm);
     return RK_OK;
 }
 
@@ -129,6 +133,57 @@ rk_err_t rk_profiles_guess (rk_profiles_t *table, const rk_plan_t *plan, const r
     return rc;
 }
 
+/* ---- cores */
+#define WHOLE UINT64_C (1000000)
+
+/* With k threads of c: what no thread helps with takes as long as ever, the rest is shared. */
+static uint64_t s_team_ppm (const rk_profile_t *p, uint64_t k)
+{
+    const uint64_t c = p->cores, team = p->team_ppm, best = WHOLE / c;
+    if (k == c || team >= WHOLE || team <= best)
+        return team >= WHOLE || k == c ? team : WHOLE / k;
+    const uint64_t serial = (team - best) * c / (c - 1);
+    return serial + (WHOLE - serial) / k;
+}
+
+static uint64_t s_settled_ppm (const rk_profile_t *nodes, uint32_t n, const rk_profile_t *p)
+{
+    uint64_t sharing = 0, strength = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (nodes[i].host == p->host) {
+            sharing++;
+            strength += nodes[i].speed_ppm;
+        }
+    const uint64_t c = p->cores, k = sharing && c / sharing > 1 ? c / sharing : 1;
+    uint64_t ppm = k > 1 && p->team_ppm ? s_team_ppm (p, k) : WHOLE;
+    if (sharing > 1 && c > 1 && p->crowd_ppm > WHOLE) { /* as many cores compute as the nodes are strong */
+        const uint64_t busy = strength * k < c * WHOLE ? strength * k : c * WHOLE;
+        if (busy > WHOLE)
+            ppm = ppm * (WHOLE + (p->crowd_ppm - WHOLE) * (busy - WHOLE) / ((c - 1) * WHOLE)) / WHOLE;
+    }
+    return ppm < 1 ? 1 : ppm > MOST_SETTLED ? MOST_SETTLED : ppm;
+}
+
+static void s_multiply (uint64_t *times, uint32_t n, uint64_t up, uint64_t down)
+{
+    for (uint32_t l = 0; l < n; l++) {
+        const unsigned __int128 ns = (unsigned __int128) times[l] * up / down;
+        times[l] = ns < 1 ? 1 : ns > MOST_LAYER_NS ? MOST_LAYER_NS : (uint64_t) ns;
+    }
+}
+
+void rk_profiles_settle (rk_profile_t *nodes, uint32_t n, uint32_t n_layers)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t now = nodes[i].settled_ppm ? nodes[i].settled_ppm : WHOLE, wanted = s_settled_ppm (nodes, n, &nodes[i]);
+        if (now != wanted) {
+            s_multiply ((uint64_t *) nodes[i].forward_ns, n_layers, wanted, now);
+            s_multiply ((uint64_t *) nodes[i].backward_ns, n_layers, wanted, now);
+        }
+        nodes[i].settled_ppm = (uint32_t) wanted;
+    }
+}
+
 /* ---- links */
 static size_t s_link_place (const rk_profiles_t *table, const rk_link_t *link)
 {
@@ -199,6 +254,7 @@ static rk_err_t s_fill (rk_profiles_t *table)
 
 rk_err_t rk_profiles_fleet (rk_profiles_t *table, rk_fleet_t *fleet, rk_error_t *err)
 {
+    rk_profiles_settle (table->nodes, table->n, table->n_layers);
     *fleet = (rk_fleet_t){.nodes = table->nodes, .n_nodes = table->n};
     if (!table->n_links || !table->n)
         return RK_OK;

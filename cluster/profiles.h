@@ -28,7 +28,11 @@ rk_err_t rk_profiles_guess (rk_profiles_t *table, const rk_plan_t *plan, const r
 /* A measured link; replaces an older figure of the same two nodes in the same direction. The nodes need not be in the
  * table (yet). errors: RK_EFORMAT (figures that no link has), RK_ENOMEM.                                  */
 rk_err_t rk_profiles_link (rk_profiles_t *table, const rk_link_t *link, rk_error_t *err) RK_MUST_CHECK;
-/* The fleet that is planned for, links that were not measured filled in by cluster/links. It points into the
+/* Nodes are measured on one core, each alone. Where they train, a node has its share of its host's cores, at least one, and
+ * others of that host compute beside it: the times are multiplied by what was measured of that. Anew, when the nodes are others.
+ * The times belong to the caller, n_layers of each kind.                                                  */
+void rk_profiles_settle (rk_profile_t *nodes, uint32_t n, uint32_t n_layers);
+/* The fleet that is planned for, settled, links that were not measured filled in by cluster/links. It points into the
  * table until that changes. errors: RK_ENOMEM.                                                            */
 rk_err_t rk_profiles_fleet (rk_profiles_t *table, rk_fleet_t *fleet, rk_error_t *err) RK_MUST_CHECK;
 

@@ -215,6 +215,7 @@ static void s_put_node (const rk_node_profile_t *from, Rk__NodeProfile *to)
 {
     rk__node_profile__init (to);
     PUT_N (node) PUT_S (name) PUT_N (host) PUT_N (cores) PUT_N (speed_ppm) PUT_N (ram_bytes) PUT_N (gemm_mflops)
+    PUT_N (team_ppm) PUT_N (crowd_ppm) PUT_N (settled_ppm)
     PUT_S (endpoint)
     PUT_L (forward_ns, n_layers)
     PUT_L (backward_ns, n_layers)
@@ -242,6 +243,7 @@ static rk_err_t s_get_node (const Rk__NodeProfile *from, rk_node_profile_t *to)
     if (from->n_forward_ns != from->n_backward_ns)
         return RK_EFORMAT;
     GET_N (node) GET_S (name) GET_N (host) GET_N (cores) GET_N (speed_ppm) GET_N (ram_bytes) GET_N (gemm_mflops)
+    GET_N (team_ppm) GET_N (crowd_ppm) GET_N (settled_ppm)
     GET_S (endpoint)
     GET_L (forward_ns, n_layers)
     GET_L (backward_ns, n_layers)

@@ -11,6 +11,7 @@
 #include "actors/rookery/commands.h"
 #include "actors/rookery/fleetfile.h"
 #include "actors/rookery/plan.h"
+#include "actors/rookery/profile.h"
 #include "actors/rookery/rundir.h"
 #include "actors/training.h"
 #include "cluster/score.h"
@@ -29,7 +30,8 @@ typedef struct {
     rk_profile_t *nodes; /* one more than n_nodes: what if there were another? */
     uint32_t n_nodes;
     rk_fleetfile_t *file; /* NULL: the fleet of the settings */
-    uint64_t *times; /* [node][forward, backward][layer] */
+    uint64_t *times; /* [node][forward, backward][layer], one more than n_nodes */
+    rk_layer_figures_t measured;
     rk_plan_t *plan;
 } self_t;
 
@@ -40,6 +42,7 @@ static void s_free (self_t *self)
     rk_data_close (&self->data);
     rk_model_destroy (&self->model);
     rk_fleetfile_destroy (&self->file);
+    rk_layer_figures_clear (&self->measured);
     free (self->nodes);
     free (self->times);
     free (self);
@@ -53,6 +56,8 @@ static void s_declare (self_t *self, uint32_t i, const rk_host_t *host, rk_profi
     node->host = host->id;
     node->cores = host->cores;
     node->speed_ppm = virtual ? (uint32_t) (declared->speed * 1e6 + 0.5) : 1000000;
+    node->team_ppm = self->measured.team_ppm;
+    node->crowd_ppm = self->measured.crowd_ppm;
     node->ram_bytes = virtual && declared->ram_mb ? declared->ram_mb << 20 : host->ram_bytes / self->n_nodes;
     snprintf (node->name, sizeof node->name, "%s", virtual ? declared->name : "this-machine");
 }
@@ -73,19 +78,27 @@ static void s_machine (const self_t *self, uint32_t i, rk_profile_t *node)
     snprintf (node->name, sizeof node->name, "%s", given->name);
 }
 
+/* The speeds of a fleet file are multiples of this machine's with all of its cores; those of virtual nodes are parts of one's. */
+static void s_fill_times (self_t *self, uint32_t i, uint64_t *times)
+{
+    const size_t per_node = 2 * self->info->n_layers;
+    const double speed = self->file ? self->file->nodes[i].speed * RK_ALONE_PPM / self->measured.team_ppm : self->nodes[i].speed_ppm / 1e6;
+    for (size_t l = 0; l < per_node; l++)
+        times[l] = (uint64_t) ((double) self->measured.times[l] / (speed > 0 ? speed : 1e-6)) + 1;
+}
+
 /* All nodes, with the figures of the model measured here. */
 static rk_err_t s_nodes (self_t *self, rk_error_t *err)
 {
     rk_host_t host;
-    size_t n_layers = self->info->n_layers, per_node = 2 * n_layers;
+    const size_t n_layers = self->info->n_layers, per_node = 2 * n_layers;
     rk_host_look (&host);
     self->n_nodes = self->file ? self->file->n_nodes : self->settings.n_fleet ? self->settings.n_fleet : 1;
     self->times = calloc ((self->n_nodes + 1) * per_node, sizeof *self->times);
     self->nodes = calloc (self->n_nodes + 1, sizeof *self->nodes);
     if (!self->times || !self->nodes)
         return rk_error_set (err, RK_ENOMEM, "no memory for the profiles of %u nodes", self->n_nodes);
-    uint64_t *measured = self->times + self->n_nodes * per_node;
-    rk_err_t code = rk_profile_layers (self->model, self->settings.train_batch, BUDGET_NS, measured, measured + n_layers, err);
+    rk_err_t code = rk_profile_layers (&self->measured, self->model, &self->settings, BUDGET_NS, rk_profile_progress (), err);
     for (uint32_t i = 0; i < self->n_nodes && !code; i++) {
         uint64_t *times = self->times + i * per_node;
         self->nodes[i] = (rk_profile_t){.id = i, .gemm_mflops = 1, .forward_ns = times, .backward_ns = times + n_layers};
@@ -93,10 +106,10 @@ static rk_err_t s_nodes (self_t *self, rk_error_t *err)
             s_machine (self, i, &self->nodes[i]);
         else
             s_declare (self, i, &host, &self->nodes[i]);
-        const double speed = self->file ? self->file->nodes[i].speed : self->nodes[i].speed_ppm / 1e6;
-        for (size_t l = 0; l < per_node; l++)
-            times[l] = (uint64_t) ((double) measured[l] / (speed > 0 ? speed : 1e-6)) + 1;
+        s_fill_times (self, i, times);
     }
+    if (!code)
+        rk_profiles_settle (self->nodes, self->n_nodes, (uint32_t) n_layers);
     return code;
 }
 
@@ -159,6 +172,12 @@ static void s_print_one_more (self_t *self, const rk_score_t *score)
     *more = self->nodes[best];
     more->id = self->nodes[self->n_nodes - 1].id + 1;
     more->host = self->file ? UINT64_MAX : more->host;
+    uint64_t *times = self->times + (size_t) self->n_nodes * 2 * self->info->n_layers;
+    memcpy (times, more->forward_ns, self->info->n_layers * sizeof *times);
+    memcpy (times + self->info->n_layers, more->backward_ns, self->info->n_layers * sizeof *times);
+    more->forward_ns = times;
+    more->backward_ns = times + self->info->n_layers;
+    rk_profiles_settle (self->nodes, self->n_nodes + 1, self->info->n_layers);
     const rk_fleet_t fleet = {.nodes = self->nodes, .n_nodes = self->n_nodes + 1};
     rk_plan_t *plan = NULL;
     rk_score_t other;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -19,6 +20,7 @@
 #define DISC_NS (1000 * INT64_C (1000000))
 #define PRODUCT_NS (50 * INT64_C (1000000))
 #define MOST_PRODUCTS 8
+#define PATIENCE_NS (500 * INT64_C (1000000))
 #define MOST_LINES 40 /* layers printed for people; the longest ones */
 
 /* ---- this machine */
@@ -64,6 +66,23 @@ static const char *s_disc (const self_t *self)
     return stat ("runs", &info) == 0 && S_ISDIR (info.st_mode) ? "runs" : ".";
 }
 
+/* For somebody who waits at a terminal. */
+static void s_progress (int n_done, int n_layers, int64_t ns)
+{
+    if (ns < PATIENCE_NS)
+        return;
+    if (n_done < n_layers)
+        fprintf (stderr, "\rmeasured %d of %d layers", n_done, n_layers);
+    else
+        fprintf (stderr, "\r\033[K");
+    fflush (stderr);
+}
+
+rk_profile_told_fn *rk_profile_progress (void)
+{
+    return isatty (STDERR_FILENO) ? s_progress : NULL;
+}
+
 static rk_err_t s_measure (self_t *self, bool fresh, rk_error_t *err)
 {
     rk_host_look (&self->host);
@@ -76,8 +95,8 @@ static rk_err_t s_measure (self_t *self, bool fresh, rk_error_t *err)
     rk_err_t code = rk_host_disc_rate (s_disc (self), DISC_NS, &self->disc, err);
     if (code)
         return code;
-    return rk_profile_model (&self->layers, self->model, self->settings.model_name, self->settings.train_batch, BUDGET_NS,
-                             fresh ? RK_CACHE_FRESH : RK_CACHE_USE, err);
+    return rk_profile_model (&self->layers, self->model, &self->settings, BUDGET_NS, fresh ? RK_CACHE_FRESH : RK_CACHE_USE,
+                             rk_profile_progress (), err);
 }
 
 static uint64_t s_sum (const uint64_t *times, size_t n)
@@ -119,8 +138,13 @@ static void s_print_layers (const self_t *self)
     if (others)
         printf ("  %zu other layers %51.1f %%\n", others, 100 * (double) rest / whole);
     const double seconds = whole / 1e9;
+    printf ("  %-34s %10s %10.3f %8.1f %%\n", "of it the optimiser's step", "", (double) s_sum (self->layers.steps, n) / 1e6,
+            100 * (double) s_sum (self->layers.steps, n) / whole);
     printf ("  %-34s %10.3f %10.3f  %.0f samples/s\n", "all, on one core", (double) s_sum (forward, n) / 1e6,
             (double) s_sum (backward, n) / 1e6, (double) self->settings.train_batch / seconds);
+    if (self->host.cores > 1)
+        printf ("  %u cores: %.2f times as fast together; one each takes %.2f times as long\n", self->host.cores, 1e6 / self->layers.team_ppm,
+                self->layers.crowd_ppm / 1e6);
 }
 
 static void s_print (const self_t *self)
@@ -150,9 +174,9 @@ static json_t *s_layers_json (const self_t *self)
     json_t *list = json_array ();
     const size_t n = self->layers.n_layers;
     for (size_t l = 0; l < n; l++)
-        json_array_append_new (list, json_pack ("{s:s,s:I,s:I}", "name", rk_model_layer_name (self->model, (int) l), "forward_ns",
+        json_array_append_new (list, json_pack ("{s:s,s:I,s:I,s:I}", "name", rk_model_layer_name (self->model, (int) l), "forward_ns",
                                                 (json_int_t) self->layers.times[l], "backward_ns",
-                                                (json_int_t) self->layers.times[n + l]));
+                                                (json_int_t) self->layers.times[n + l], "step_ns", (json_int_t) self->layers.steps[l]));
     return list;
 }
 
@@ -168,13 +192,13 @@ static json_t *s_products_json (const self_t *self)
 
 static rk_err_t s_print_json (const self_t *self, rk_error_t *err)
 {
-    json_t *root = json_pack ("{s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:b,s:o,s:o}", "event", "machine", "cpu", self->cpu,
+    json_t *root = json_pack ("{s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:b,s:I,s:I,s:o,s:o}", "event", "machine", "cpu", self->cpu,
                               "cores", (json_int_t) self->host.cores, "features", self->features, "kernels",
                               rk_blas_best (false), "kernels_bf16", rk_blas_best (true), "ram_free_bytes",
                               (json_int_t) self->host.ram_bytes, "ram_total_bytes", (json_int_t) self->ram_total,
                               "disc_bytes_per_s", (json_int_t) self->disc, "model", self->settings.model_name, "data",
                               self->settings.data_name, "batch", (json_int_t) self->settings.train_batch, "kept",
-                              (int) self->layers.kept, "products", s_products_json (self), "layers", s_layers_json (self));
+                              (int) self->layers.kept, "team_ppm", (json_int_t) self->layers.team_ppm, "crowd_ppm", (json_int_t) self->layers.crowd_ppm, "products", s_products_json (self), "layers", s_layers_json (self));
     char *text = root ? json_dumps (root, JSON_COMPACT) : NULL;
     if (text)
         puts (text);

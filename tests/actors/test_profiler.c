@@ -23,6 +23,15 @@ static rk_model_t *s_model (const char *name)
     return model;
 }
 
+static rk_settings_t s_settings (const char *optimizer)
+{
+    rk_settings_t settings;
+    rk_settings_default (&settings);
+    settings.train_batch = 8;
+    snprintf (settings.train_optimizer, sizeof settings.train_optimizer, "%s", optimizer);
+    return settings;
+}
+
 /* Every kind of layer can be measured alone, skip tensors included. */
 static void test_every_layer (void **state)
 {
@@ -30,28 +39,50 @@ static void test_every_layer (void **state)
     static const char *const names[] = {"mlp-tiny", "cnn-tiny", "residual-tiny", "dense-tiny", "lstm-tiny", "gpt-nano"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         rk_model_t *model = s_model (names[i]);
-        uint64_t forward[256] = {0}, backward[256] = {0};
-        int n = rk_model_n_layers (model);
-        assert_true (n < 256);
+        const rk_settings_t settings = s_settings (i % 2 ? "adamw" : "sgd");
+        rk_layer_figures_t f;
         rk_error_t err = {0};
-        if (rk_profile_layers (model, 8, 20000000, forward, backward, &err))
+        if (rk_profile_layers (&f, model, &settings, 20000000, NULL, &err))
             fail_msg ("%s: %s", names[i], err.text);
-        for (int l = 0; l < n; l++)
-            assert_true (forward[l] >= 1 && backward[l] >= 1 && forward[l] < 60000000000u);
+        assert_int_equal (f.n_layers, rk_model_n_layers (model));
+        for (size_t l = 0; l < f.n_layers; l++)
+            assert_true (f.times[l] >= 1 && f.times[f.n_layers + l] > f.steps[l] && f.times[l] < 60000000000u);
+        assert_true (f.team_ppm > 0 && f.crowd_ppm >= RK_ALONE_PPM);
+        rk_layer_figures_clear (&f);
         assert_true (rk_profile_gemm (model, 8, 1000000) > 0);
         rk_model_destroy (&model);
     }
 }
 
-/* A budget of nothing still measures every layer once. */
+/* A budget of nothing still measures every layer once. Equal layers have equal figures: they are measured once. */
 static void test_no_budget (void **state)
 {
     (void) state;
+    rk_model_t *model = s_model ("gpt-nano");
+    const rk_settings_t settings = s_settings ("sgd");
+    rk_layer_figures_t f;
+    size_t n_like = 0;
+    assert_int_equal (rk_profile_layers (&f, model, &settings, 0, NULL, NULL), RK_OK);
+    const char *first = rk_model_layer_kind (model, 3);
+    for (size_t l = 0; l < f.n_layers; l++) {
+        assert_true (f.times[l] >= 1 && f.times[f.n_layers + l] >= 1);
+        if (l > 3 && strcmp (rk_model_layer_kind (model, (int) l), first) == 0 && f.times[l] == f.times[3])
+            n_like++;
+    }
+    assert_true (n_like > 0);
+    rk_layer_figures_clear (&f);
+    rk_model_destroy (&model);
+}
+
+static void test_unknown_optimizer (void **state)
+{
+    (void) state;
     rk_model_t *model = s_model ("mlp-tiny");
-    uint64_t forward[16] = {0}, backward[16] = {0};
-    assert_int_equal (rk_profile_layers (model, 8, 0, forward, backward, NULL), RK_OK);
-    for (int l = 0; l < rk_model_n_layers (model); l++)
-        assert_true (forward[l] >= 1 && backward[l] >= 1);
+    const rk_settings_t settings = s_settings ("sgdd");
+    rk_layer_figures_t f;
+    rk_error_t err = {0};
+    assert_int_equal (rk_profile_layers (&f, model, &settings, 0, NULL, &err), RK_ENOTFOUND);
+    rk_layer_figures_clear (&f);
     rk_model_destroy (&model);
 }
 
@@ -132,7 +163,7 @@ static int s_setup (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_every_layer), cmocka_unit_test (test_no_budget),
+        cmocka_unit_test (test_every_layer), cmocka_unit_test (test_no_budget), cmocka_unit_test (test_unknown_optimizer),
         cmocka_unit_test (test_declared_nodes), cmocka_unit_test (test_impossible_request),
     };
     return cmocka_run_group_tests (tests, s_setup, NULL);
