@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cluster/memory.h"
 
-#define AVERAGING_COPIES 3 /* snapshot, mean, last committed mean */
+#define AVERAGING_COPIES 1 /* the last committed mean, which is another vector than the live one */
+#define KEPT_COPIES 2      /* of each slot: what a stage was after the last two committed rounds, to hand over */
 #define STATE_COPIES 2     /* of each slot that is averaged: snapshot and mean */
 #define WARM_COPIES 2      /* of parameters and slots: the one that is committed, and the next */
 
@@ -35,7 +36,7 @@ void rk_memory_of (rk_memory_t *out, const rk_memory_sums_t *sums, const rk_sett
         .versions = in_flight * params, /* each minibatch out may pin its own */
         .gradients = rk_settings_gradients (settings, sums->first, in_flight) * params,
         .optimizer = slots * params,
-        .averaging = (AVERAGING_COPIES + (settings->average_optimizer_state ? STATE_COPIES * slots : 0)) * params,
+        .averaging = (AVERAGING_COPIES + (KEPT_COPIES + (settings->average_optimizer_state ? STATE_COPIES : 0)) * slots) * params,
         .activations = (recompute ? 1 : in_flight) * sums->stash,
         .scratch = sums->grads + sums->work,
         /* What came in stays until the backward, with or without recompute; activations down, gradients up,

@@ -23,7 +23,7 @@ typedef struct {
     uint64_t versions;    /* older ones that minibatches in flight still need */
     uint64_t gradients;
     uint64_t optimizer;
-    uint64_t averaging;   /* snapshot, mean, last committed mean; with average.optimizer_state also of the slots */
+    uint64_t averaging;   /* last committed mean; slots as kept after two rounds; with average.optimizer_state two more of them */
     uint64_t activations; /* in flight, or of one minibatch if they are recomputed */
     uint64_t scratch;
     uint64_t buffers;     /* received and to be sent */

@@ -200,6 +200,16 @@ static void every_model_needs_what_is_predicted (void **state)
             s_check (s_models[i].name, "sgd", false, 1 - PART, 1 + PART);
 }
 
+/* State vectors, of which two older ones are kept beside. */
+static void optimizers_need_what_is_predicted (void **state)
+{
+    s_check ("mlp", "adamw", false, 1 - PART, 1 + PART);
+    for (size_t i = 0; i < sizeof s_models / sizeof *s_models && getenv ("RK_LONG") && !SANITIZED; i++) {
+        s_check (s_models[i].name, "adam", false, 1 - PART, 1 + PART);
+        s_check (s_models[i].name, "lars", false, 1 - PART, 1 + PART);
+    }
+}
+
 /* Made again, activations of a stage need no more than is predicted; it may be less. */
 static void recomputed_it_is_no_more (void **state)
 {
@@ -211,6 +221,7 @@ int main (int argc, char **argv)
     if (argc > 1)
         return s_measure (argc, argv);
     const struct CMUnitTest tests[] = {cmocka_unit_test (every_model_needs_what_is_predicted),
+                                       cmocka_unit_test (optimizers_need_what_is_predicted),
                                        cmocka_unit_test (recomputed_it_is_no_more)};
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -122,8 +122,8 @@ static inline uint64_t fixture_memory (const rk_model_info_t *m, const rk_settin
     uint64_t out = stage->last < m->n_layers ? m->layers[stage->last].cut_bytes : 0;
     bool judged = s->train_clip > 0 || s->train_loss_scale != 1 || s->train_nonfinite == RK_NONFINITE_SKIP;
     uint64_t held = judged && stage->first > 0 ? (window - 1) / s->pipeline_update_every + 1 : 0;
-    uint64_t versions = window + 1, gradient = 1 + held, averaging = 3;
-    uint64_t copies = versions + gradient + averaging + m->optimizer_slots * (s->average_optimizer_state ? 3 : 1);
+    uint64_t versions = window + 1, gradient = 1 + held, averaging = 1;
+    uint64_t copies = versions + gradient + averaging + m->optimizer_slots * (s->average_optimizer_state ? 5 : 3);
     return copies * params + (stage->recompute ? 1 : window) * stash + grads + work +
            window * 2 * (in + out + m->label_bytes);
 }
