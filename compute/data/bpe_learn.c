@@ -6,6 +6,8 @@
 
 #include "compute/data/bpe_impl.h"
 
+#define LEAST_ROOM 64 /* of the tables: small, so that short texts (fuzzed ones, too) make them grow */
+
 typedef struct {
     const uint8_t *text; /* first occurrence; NULL: empty slot */
     size_t at;           /* of its tokens */
@@ -46,7 +48,7 @@ static rk_err_t s_grow_words (s_learner_t *l)
 {
     s_word_t *old = l->words;
     const size_t n = l->word_slots;
-    l->word_slots = n ? 2 * n : 4096;
+    l->word_slots = n ? 2 * n : LEAST_ROOM;
     l->words = calloc (l->word_slots, sizeof *l->words);
     for (size_t i = 0; i < n && l->words; i++)
         if (old[i].text)
@@ -98,7 +100,7 @@ static bool s_before (const s_pair_t *a, const s_pair_t *b)
 static rk_err_t s_push (s_learner_t *l, s_pair_t pair)
 {
     if (l->n_heap == l->heap_room) {
-        const size_t room = l->heap_room ? 2 * l->heap_room : 4096;
+        const size_t room = l->heap_room ? 2 * l->heap_room : LEAST_ROOM;
         s_pair_t *heap = realloc (l->heap, room * sizeof *heap);
         if (!heap)
             return RK_ENOMEM;
@@ -145,7 +147,7 @@ static rk_err_t s_grow_pairs (s_learner_t *l)
 {
     s_pair_t *old = l->pairs;
     const size_t n = l->pair_slots;
-    l->pair_slots = n ? 2 * n : 4096;
+    l->pair_slots = n ? 2 * n : LEAST_ROOM;
     l->pairs = calloc (l->pair_slots, sizeof *l->pairs);
     for (size_t i = 0; i < n && l->pairs; i++)
         if (old[i].used)
