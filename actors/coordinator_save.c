@@ -95,9 +95,10 @@ rk_err_t rk_coordinator_on_saved (void *arg, rk_packet_t *packet, rk_error_t *er
         return RK_OK;
     if (!final)
         rk_coordinator_save_and_end (self);
-    else if (failed)
+    else if (failed) {
+        self->unsaved = !self->interrupted;
         rk_coordinator_end (self, RK_EIO, "the last checkpoint was not written: %.200s", saved->error);
-    else
+    } else
         s_end (self);
     return RK_OK;
 }

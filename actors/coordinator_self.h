@@ -146,6 +146,7 @@ typedef struct rk_coordinator {
     rk_err_t end_code;
     char end_text[256];
     bool interrupted;
+    bool unsaved;              /* trained to its end, but the last checkpoint was not written */
     int64_t leave_by_ms;       /* this process has asked to leave; later than this it goes. 0: it has not */
     bool leaving, left, rejoins; /* this process goes: announced; the others have gone on; as a new member it may come back */
     rk_restart_t restart;      /* of actors of this process */

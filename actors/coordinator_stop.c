@@ -4,9 +4,15 @@
 
 #include <stdarg.h>
 
+static rk_msg_t s_stop (rk_coordinator_t *self)
+{
+    const uint32_t code = self->end_code == RK_OK ? RK_STOP_DONE : self->unsaved ? RK_STOP_UNSAVED : RK_STOP_FAILED;
+    return (rk_msg_t){.kind = RK_MSG_STOP, .stop = {.code = code, .reason = self->end_text}};
+}
+
 void rk_coordinator_tell_stop (rk_coordinator_t *self, uint32_t address)
 {
-    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = self->end_code != RK_OK, .reason = self->end_text}};
+    rk_msg_t stop = s_stop (self);
     rk_coordinator_send (self, address, &stop, NULL, 0);
 }
 
@@ -45,7 +51,7 @@ void rk_coordinator_check_stopped (rk_coordinator_t *self)
 
 static void s_send_stop (rk_coordinator_t *self)
 {
-    rk_msg_t stop = {.kind = RK_MSG_STOP, .stop = {.code = self->end_code != RK_OK, .reason = self->end_text}};
+    rk_msg_t stop = s_stop (self);
     for (size_t i = 0; i < self->n_known; i++) {
         rk_actor_kind_t kind = rk_address_kind (self->known[i].address);
         if (kind != RK_ACTOR_COORDINATOR && kind != RK_ACTOR_CHECKPOINTER && kind != RK_ACTOR_PROFILER)

@@ -116,8 +116,9 @@ static rk_err_t s_on_start (rk_node_t *self, rk_packet_t *packet, rk_error_t *er
 
 static rk_err_t s_on_stop (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
-    (void) packet, (void) err;
+    (void) err;
     self->stop_ns = rk_now_ns ();
+    self->result->done = packet->msg.stop.code == RK_STOP_DONE || packet->msg.stop.code == RK_STOP_UNSAVED;
     return RK_OK;
 }
 

@@ -54,6 +54,7 @@ typedef struct {
     bool judged;                /* they are not: there is an accuracy */
     uint64_t params_digest, samples;
     double seconds;
+    bool done;                  /* to its end, whatever came then (its last checkpoint) */
     uint32_t n_clusters, n_stages;
     rk_profiles_t profiles;     /* RK_RUN_PROFILE: the fleet; to be cleared by the caller (rk_profiles_clear) */
 } rk_node_result_t;

@@ -17,7 +17,8 @@ typedef struct {
     bool changed;         /* something arrived since the last tick */
     int64_t next_tick_ns;
     bool stopping;
-    uint32_t stop_code;
+    uint32_t stop_code;   /* RK_STOP_... */
+    char reason[256];     /* of a run that is done, but not saved */
     int64_t stop_deadline_ns;
     bool finished;        /* the last line is out */
 } self_t;
@@ -63,8 +64,10 @@ static void s_finish (self_t *self, int64_t now_ns)
     self->finished = true;
     if (!self->figures.end_ns)
         self->figures.end_ns = now_ns;
-    if (!self->follower && self->stop_code == 0)
+    if (!self->follower && self->stop_code != RK_STOP_FAILED)
         rk_display_done (&self->display, &self->figures, now_ns);
+    if (!self->follower && self->stop_code == RK_STOP_UNSAVED)
+        rk_display_failed (&self->display, self->reason);
     rk_loop_say (self->loop, "DONE", RK_OK, "");
 }
 
@@ -169,11 +172,12 @@ static rk_err_t s_on_stop (void *me, rk_packet_t *packet, rk_error_t *err)
         return RK_OK;
     int64_t now_ns = rk_now_ns ();
     self->stopping = true;
-    self->stop_code = packet->msg.stop.code;
+    self->stop_code = packet->msg.stop.code > RK_STOP_UNSAVED ? RK_STOP_FAILED : packet->msg.stop.code;
     self->figures.end_ns = now_ns;
-    self->stop_deadline_ns = now_ns + (self->stop_code || self->display.kind != RK_RUN_TRAIN ? 0 : FINAL_WAIT_NS);
-    if (!self->follower && self->stop_code)
-        rk_display_failed (&self->display, packet->msg.stop.reason);
+    self->stop_deadline_ns = now_ns + (self->stop_code == RK_STOP_FAILED || self->display.kind != RK_RUN_TRAIN ? 0 : FINAL_WAIT_NS);
+    snprintf (self->reason, sizeof self->reason, "%s", packet->msg.stop.reason ? packet->msg.stop.reason : "");
+    if (!self->follower && self->stop_code == RK_STOP_FAILED)
+        rk_display_failed (&self->display, self->reason);
     return RK_OK;
 }
 

@@ -54,6 +54,9 @@ const char *rk_msg_kind_name (rk_msg_kind_t kind);
 /* Minibatch mode. EVAL: the model that is saved; REPLICA: where replicas differ, the own one; MEASURE: a training
  * minibatch on which the statistics of that model are measured.                                            */
 enum { RK_MB_TRAIN = 0, RK_MB_EVAL = 1, RK_MB_PREDICT = 2, RK_MB_REPLICA = 3, RK_MB_MEASURE = 4, RK_N_MB };
+
+/* Why a run stops. UNSAVED: it was trained to its end, but what came then failed (its last checkpoint). */
+enum { RK_STOP_DONE = 0, RK_STOP_FAILED = 1, RK_STOP_UNSAVED = 2 };
 enum { RK_DTYPE_F32 = 0, RK_DTYPE_F16 = 1 };
 enum { RK_HANDOVER_STAGE = 0, RK_HANDOVER_CHECKPOINT = 1 }; /* source of a Handover */
 #define RK_HANDOVER_PART 262144 /* floats of one Handover's planes, at most */

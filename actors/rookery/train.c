@@ -75,7 +75,7 @@ static rk_err_t s_train (const rk_args_t *args, rk_node_config_t *config, const 
     if (code)
         return code;
     code = rk_node_run (config, args->interrupted, &result, err);
-    if (!code && !config->json)
+    if (result.done && !config->json)
         s_say_done (&config->settings, &result);
     if (code)
         rk_rundir_abandon (config->settings.run_dir);

@@ -25,6 +25,8 @@ typedef struct {
     uint32_t n_nodes, passes, every;
     uint64_t seed;
     int64_t chaos_ms;  /* how long faults are injected */
+    double speed;       /* declared by every node: it waits as long as so slow a machine would take */
+    uint32_t rate_kbit; /* of every link, always; 0: as fast as it goes */
     uint32_t leaders;  /* instead: this many leaders are killed, one after the other */
     bool respawn, insecure, calm_only, verbose;
     const char *only;  /* faults of this name only */
@@ -89,7 +91,7 @@ bool machine_enter (const chaos_t *c, uint32_t m); /* this process is on machine
 void machine_address (uint32_t m, char text[32]);
 void machine_cut (chaos_t *c, uint32_t m, bool cut);       /* nothing passes, either way, and nobody is told */
 void machine_mute (chaos_t *c, uint32_t m, bool mute);     /* what it sends is lost, what is sent to it arrives */
-void machine_slow (chaos_t *c, uint32_t m, uint32_t kbit); /* what is sent to it passes at this rate; 0: at any */
+void machine_slow (chaos_t *c, uint32_t m, uint32_t kbit); /* what is sent to it passes at this rate; 0: as always */
 void machine_fill (chaos_t *c, uint32_t m, bool full);     /* its disc */
 void machine_jump (chaos_t *c, uint32_t m, int seconds);   /* its clock */
 

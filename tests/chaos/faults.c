@@ -83,7 +83,8 @@ static void s_mute (chaos_t *c, uint32_t m)
 
 static void s_slow (chaos_t *c, uint32_t m)
 {
-    machine_slow (c, m, SLOW_KBIT);
+    const uint32_t rate = c->config.rate_kbit;
+    machine_slow (c, m, rate && rate < 4 * SLOW_KBIT ? rate / 4 : SLOW_KBIT);
     c->procs[m].slow = true;
     c->procs[m].heal = s_fast_again;
 }

@@ -50,8 +50,10 @@ bool machines_up (chaos_t *c)
     const char *t = c->tag;
     bool up = geteuid () == 0 && s_do ("ip netns add %s-sw 2>/dev/null", t) &&
               s_do ("ip -n %s-sw link add sw type bridge 2>/dev/null && ip -n %s-sw link set sw up", t, t);
-    for (uint32_t m = 0; up && m <= c->config.n_nodes; m++)
+    for (uint32_t m = 0; up && m <= c->config.n_nodes; m++) {
         up = s_up (c, m);
+        machine_slow (c, m, 0);
+    }
     return up && s_up (c, CHAOS_STRANGER);
 }
 
@@ -96,10 +98,13 @@ void machine_mute (chaos_t *c, uint32_t m, bool mute)
     }
 }
 
+/* A slow reader has a long queue; a link that is as it always is has a short one. */
 void machine_slow (chaos_t *c, uint32_t m, uint32_t kbit)
 {
     if (kbit)
         s_do ("tc -n %s-sw qdisc replace dev p%u root tbf rate %ukbit burst 8kb latency 2s", c->tag, m, kbit);
+    else if (c->config.rate_kbit)
+        s_do ("tc -n %s-sw qdisc replace dev p%u root tbf rate %ukbit burst 32kb latency 200ms", c->tag, m, c->config.rate_kbit);
     else
         s_do ("tc -n %s-sw qdisc del dev p%u root 2>/dev/null", c->tag, m);
 }

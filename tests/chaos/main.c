@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * chaos [--hours H | --minutes M | --seconds S] [--seed N] [--nodes N] [--passes N] [--every N] [--model M] [--data D]
- *       [--leaders N] [--only FAULT] [--no-respawn] [--insecure] [--folder DIR] [--verbose]
+ *       [--speed X] [--rate KBIT] [--leaders N] [--only FAULT] [--no-respawn] [--insecure] [--folder DIR] [--verbose]
  * Exit code 0: every promise held; 1: one was broken; 77: no namespaces can be made, or no clocks moved.   */
 #include "tests/chaos/chaos.h"
 
@@ -54,8 +54,8 @@ const char *chaos_name (uint32_t machine)
 static void s_usage (void)
 {
     fprintf (stderr, "usage: chaos [--hours H | --minutes M | --seconds S] [--seed N] [--nodes 2..%d] [--passes N] [--every N]\n"
-                     "             [--model NAME] [--data NAME] [--leaders N] [--only FAULT] [--no-respawn] [--insecure]\n"
-                     "             [--folder DIR] [--verbose]\nfaults:", CHAOS_MACHINES - 1);
+                     "             [--model NAME] [--data NAME] [--speed X] [--rate KBIT] [--leaders N] [--only FAULT]\n"
+                     "             [--no-respawn] [--insecure] [--folder DIR] [--verbose]\nfaults:", CHAOS_MACHINES - 1);
     for (uint32_t kind = 0; kind < faults_n (); kind++)
         fprintf (stderr, "%s %s", kind ? "," : "", faults_name (kind));
     fprintf (stderr, "\n");
@@ -66,7 +66,8 @@ static bool s_options (chaos_config_t *config, int argc, char **argv)
     static const struct option all[] = {
         {"hours", 1, NULL, 'h'}, {"minutes", 1, NULL, 'm'}, {"seconds", 1, NULL, 's'}, {"seed", 1, NULL, 'S'},
         {"nodes", 1, NULL, 'n'}, {"passes", 1, NULL, 'p'}, {"every", 1, NULL, 'e'}, {"model", 1, NULL, 'M'},
-        {"data", 1, NULL, 'd'}, {"leaders", 1, NULL, 'l'}, {"only", 1, NULL, 'o'}, {"no-respawn", 0, NULL, 'r'},
+        {"data", 1, NULL, 'd'}, {"speed", 1, NULL, 'x'}, {"rate", 1, NULL, 'R'},
+        {"leaders", 1, NULL, 'l'}, {"only", 1, NULL, 'o'}, {"no-respawn", 0, NULL, 'r'},
         {"insecure", 0, NULL, 'i'}, {"folder", 1, NULL, 'f'}, {"verbose", 0, NULL, 'v'}, {NULL, 0, NULL, 0}};
     for (int o; (o = getopt_long (argc, argv, "", all, NULL)) != -1;)
         switch (o) {
@@ -77,6 +78,8 @@ static bool s_options (chaos_config_t *config, int argc, char **argv)
         case 'n': config->n_nodes = (uint32_t) strtoul (optarg, NULL, 10); break;
         case 'p': config->passes = (uint32_t) strtoul (optarg, NULL, 10); break;
         case 'e': config->every = (uint32_t) strtoul (optarg, NULL, 10); break;
+        case 'x': config->speed = strtod (optarg, NULL); break;
+        case 'R': config->rate_kbit = (uint32_t) strtoul (optarg, NULL, 10); break;
         case 'l': config->leaders = (uint32_t) strtoul (optarg, NULL, 10); break;
         case 'M': config->model = optarg; break;
         case 'd': config->data = optarg; break;

@@ -140,6 +140,10 @@ void procs_start (chaos_t *c, uint32_t m)
         s_arg (&args, "%s", chaos_name (m));
         s_arg (&args, "--join");
         s_arg (&args, "%s", c->procs[s_contact (c, m)].address);
+        if (c->config.speed > 0) {
+            s_arg (&args, "--speed");
+            s_arg (&args, "%g", c->config.speed);
+        }
     }
     if (c->config.insecure) {
         s_arg (&args, "--insecure");

@@ -344,7 +344,7 @@ case_full_disc () {
     mount -t tmpfs -o size=4m none disc 2>/dev/null || exit 77
     trap 'umount "$PWD/disc"' EXIT
     code=0
-    timeout 200 "$rookery" train "${tiny[@]}" --passes 30 --set run.dir=disc/run >out 2>err &
+    timeout 200 "$rookery" train "${tiny[@]}" --passes 30 --json --set run.dir=disc/run >out 2>err &
     pid=$!
     until ls disc/run/checkpoint-*.safetensors >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.02; done
     # again and again: a save that fails gives back what it had written of its file
@@ -357,6 +357,8 @@ case_full_disc () {
     grep -q 'NOT-SAVED.*No space left' err || fail "$(cat err)"
     grep -q 'the last checkpoint was not written.*No space left' err || fail "$(cat err)"
     [ "$(grep -c NOT-SAVED err)" -gt 3 ] || fail "$(cat err)"
+    grep -q '"event":"done".*"passes":30,' out || fail "what was trained is not told: $(tail -n 3 out)"
+    [ "$(tail -n 1 out | grep -c '"event":"failed","reason":"the last checkpoint was not written')" = 1 ] || fail "$(tail -n 1 out)"
     ! ls disc/run/*.tmp.* 2>/dev/null || fail 'a half-written file is left'
     rm disc/filler
     "$rookery" eval disc/run --quiet | grep -q 'test accuracy'
