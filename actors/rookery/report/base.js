@@ -44,7 +44,11 @@ const fact = (cell, name, when = 0) => {
 };
 // Centralised first, then from many connections to few.
 const HOSTS = unique([...CELLS].sort((a, b) => b.centralised - a.centralised || b.n - a.n || (fact(b, 'degree') || 0) - (fact(a, 'degree') || 0)).map(c => c.host));
-const colour = host => PALETTE[HOSTS.indexOf(host) % PALETTE.length];
+// Beyond the palette, the same colours lighter and darker by turns, so that no two hosts of a chart share one.
+const colour = host => {
+  const i = HOSTS.indexOf(host), round = Math.floor(i / PALETTE.length), base = PALETTE[i % PALETTE.length];
+  return round ? `color-mix(in srgb, ${base} ${Math.max(35, 75 - 20 * (round >> 1))}%, ${round & 1 ? 'white' : 'black'})` : base;
+};
 const state = {app: CELLS.length ? CELLS[0].app : '', rule: CELLS.length ? CELLS[0].rule : ''};
 const shown = () => CELLS.filter(c => c.app === state.app && c.rule === state.rule);
 const scales = () => unique(shown().map(c => c.n)).sort((a, b) => a - b);
@@ -78,9 +82,11 @@ const choice = (title, values, current, change, names = values) => make('label',
 const table = (head, rows, best = () => false) => make('div', {class: 'scroll'}, make('table', {},
   make('tr', {}, ...head.map(h => make('th', {}, h))),
   ...rows.map((row, r) => make('tr', {}, ...row.map((cell, c) => make('td', best(r, c) ? {class: 'best'} : {}, cell))))));
+// tall: true, or a height in pixels
 const chart = (where, title, config, tall = false) => {
   const canvas = make('canvas');
   where.append(make('div', {class: 'panel'}, make('h3', {}, title), make('div', {class: 'chart' + (tall ? ' tall' : '')}, canvas)));
+  if (tall > 1) canvas.parentNode.style.height = tall + 'px';
   return new Chart(canvas, config);
 };
 const axis = (title, type = 'linear', more = {}) => ({type, title: {display: true, text: title}, ...(type === 'logarithmic' ? {ticks: {callback: (x, i, all) => all.length < 9 || /^[125]/.test(x.toExponential()) ? show(x, 2) : '', maxRotation: 0, autoSkipPadding: 12}} : {}), ...more});
@@ -89,7 +95,7 @@ const line = (label, points, color, more = {}) => ({label, data: points, borderC
                                                     pointRadius: 2.2, tension: 0, ...more});
 const xy = (x, y, more = {}) => ({type: 'line', options: {parsing: false, scales: {x, y, ...more.scales},
   interaction: {mode: 'nearest', intersect: false}, plugins: {legend: {labels: {boxWidth: 14}}, ...more.plugins}}});
-const lines = (datasets, x, y, more) => ({...xy(x, y, more), data: {datasets}});
+const lines = (datasets, x, y, more) => ({...xy(x, y, more), data: {datasets: datasets.filter(d => d.data.length)}});
 
 // A view is a section that can be drawn again when a choice changes.
 const VIEWS = [];

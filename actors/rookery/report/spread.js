@@ -91,7 +91,8 @@ view('ranks', '5. Who keeps replicas closest?',
     const places = [...names.keys()].map(k => k + 1);
     chart(panels, 'Share of tensors and looks at each place', {type: 'bar', data: {labels: names, datasets: places.map((k, i) => ({label: 'place ' + k,
       data: names.map((h, j) => 100 * rows.filter(r => Math.floor(r.ranks[j]) === k).length / rows.length), backgroundColor: `hsl(${130 - 130 * i / Math.max(1, places.length - 1)}, 45%, 55%)`}))},
-      options: {indexAxis: 'y', scales: {x: axis('% of looks', 'linear', {stacked: true, max: 100}), y: {stacked: true}}, plugins: {legend: {labels: {boxWidth: 12}}}}});
+      options: {indexAxis: 'y', scales: {x: axis('% of looks', 'linear', {stacked: true, max: 100}), y: {stacked: true, ticks: {autoSkip: false, callback: i => names[i].split(/ (?=control=)/)}}}, plugins: {legend: {labels: {boxWidth: 12}}}}},
+      160 + 22 * names.length);
     const m = metric(state.app), curve = passes.map(pass => {
       const list = rows.filter(r => r.pass === pass), of = h => mean(cells.filter(c => c.host === h && c.passes[pass]).map(c => m.of(c.passes[pass]) * m.better));
       return {x: pass + 1, y: spearman(names.map(of), names.map(h => -place(list, h)))};
