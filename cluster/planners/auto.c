@@ -14,7 +14,6 @@
 #define MOST_STARTS 320
 #define MOST_KICKS 96
 #define FEW_KICKS 8             /* two small groups are divided in every way anyhow */
-#define N_WEIGHTS 6
 #define EVERY_NUMBER 64         /* nodes up to which every number of clusters is tried from every start */
 
 typedef struct {
@@ -122,16 +121,49 @@ static uint32_t s_shake (s_auto_t *a, uint16_t *group_of)
     return n_groups;
 }
 
-/* Drained, a round waits for the pipeline that fills last: now and then chains are judged as if rounds were shorter. */
+/* ---- drained, a round waits for the pipeline that fills last */
+uint64_t rk_auto_may_fill (uint32_t at, int steps)
+{
+    enum { LAST = 4 * 61 };
+    const int to = (int) at + steps;
+    const uint32_t on = to < 4 ? 4 : to > LAST ? LAST : (uint32_t) to;
+    return (UINT64_C (4) + on % 4) << (on / 4) >> 2;
+}
+
+uint32_t rk_auto_fills (const rk_division_t *d)
+{
+    uint64_t most = 0;
+    uint32_t at = 4;
+    for (uint32_t g = 0; g < d->n_groups; g++)
+        most = rk_chain_fill_ns (&d->chains[g]) > most ? rk_chain_fill_ns (&d->chains[g]) : most;
+    while (rk_auto_may_fill (at, 0) < most && at < 4 * 61)
+        at++;
+    return at;
+}
+
+void rk_auto_refill (rk_search_t *q, rk_chain_t *chain, uint64_t may_fill_ns)
+{
+    rk_chain_t other = *chain;
+    q->costs->may_fill_ns = may_fill_ns;
+    rk_search_solve (q, &other);
+    q->costs->may_fill_ns = 0;
+    if (!other.fits)
+        return;
+    rk_chain_appraise (q->costs, &other); /* its cost, as of any other */
+    *chain = other;
+}
+
+static bool s_fills_matter (const s_auto_t *a)
+{
+    return a->q.costs->settings->average_mode == RK_AVERAGE_DRAINED && a->q.costs->averaging;
+}
+
+/* Now and then clusters are sought that fill sooner, or later. */
 static void s_weigh_filling (s_auto_t *a, uint32_t kick)
 {
-    rk_costs_t *costs = a->q.costs;
-    if (costs->settings->average_mode != RK_AVERAGE_DRAINED)
-        return;
-    uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
-    for (uint32_t i = 0; i < kick % N_WEIGHTS; i++)
-        every = every > 3 ? every / 3 : 1;
-    costs->fill_every = every;
+    static const int steps[] = {-1, -4, -8, 1, -2, -6, 4, -14};
+    if (s_fills_matter (a))
+        a->q.costs->may_fill_ns = rk_auto_may_fill (rk_auto_fills (&a->best), steps[kick % (sizeof steps / sizeof *steps)]);
 }
 
 static void s_kick (s_auto_t *a, uint64_t until)
@@ -145,7 +177,7 @@ static void s_kick (s_auto_t *a, uint64_t until)
         s_weigh_filling (a, (uint32_t) i);
         rk_division_set (&a->q, &a->now, n_groups, group_of);
         rk_auto_improve (&a->q, &a->now, a->q.costs->steps + left / 8);
-        a->q.costs->fill_every = 0;
+        a->q.costs->may_fill_ns = 0;
         rk_auto_refine (&a->q, &a->now, a->q.costs->steps + left / 16);
         if (rk_division_better (&a->now, &a->best))
             rk_division_copy (&a->best, &a->now);
@@ -171,7 +203,7 @@ static bool s_search (s_auto_t *a, uint32_t least, uint32_t most, uint64_t until
         a->has_best = true;
     }
     s_clear_starts (a);
-    s_kick (a, until);
+    s_kick (a, until + (s_fills_matter (a) ? a->budget / 2 : 0));
     return true;
 }
 

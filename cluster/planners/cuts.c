@@ -9,6 +9,7 @@
 #include <string.h>
 #include "cluster/plan_parts.h"
 
+#define LATE 64    /* what a ns of filling too late costs */
 #define HALVINGS 8 /* of the range of periods left, when the window binds: within 1 / 256 of it */
 
 typedef struct {
@@ -166,6 +167,16 @@ static uint64_t s_shared_ns (const rk_costs_t *costs, const rk_chain_t *chain, u
     return ns < RK_PLAN_MAX_BUSY_NS ? (uint64_t) ns : RK_PLAN_MAX_BUSY_NS;
 }
 
+/* Every round begins with an empty pipeline and waits for the cluster that fills last: alone each minibatch bears its
+ * part of that; among others only what is later than they are matters, and then more than any longer period. */
+static uint64_t s_filling_ns (const rk_costs_t *costs, const rk_chain_t *chain)
+{
+    const uint64_t fill = rk_chain_fill_ns (chain), may = costs->may_fill_ns;
+    if (may > 0)
+        return fill > may ? (fill - may) * LATE : 0;
+    return fill / rk_score_every (costs->settings, costs->pass_minibatches, 1);
+}
+
 /* Slowest stage or link, or too small a window: a minibatch takes its whole turn to come back. */
 void rk_chain_appraise (rk_costs_t *costs, rk_chain_t *chain)
 {
@@ -193,11 +204,8 @@ void rk_chain_appraise (rk_costs_t *costs, rk_chain_t *chain)
     chain->period_ns = window > slowest ? window : slowest;
     chain->rate = rk_plan_rate (chain->period_ns);
     chain->cost_ns = chain->period_ns;
-    if (costs->settings->average_mode == RK_AVERAGE_DRAINED && chain->turn_ns > chain->period_ns) {
-        /* every round begins with an empty pipeline */
-        const uint64_t every = costs->fill_every ? costs->fill_every : rk_score_every (costs->settings, costs->pass_minibatches, 1);
-        chain->cost_ns += (chain->turn_ns - chain->period_ns) / every;
-    }
+    if (costs->settings->average_mode == RK_AVERAGE_DRAINED)
+        chain->cost_ns += s_filling_ns (costs, chain);
     for (uint32_t s = 0; costs->n_tight > 0 && s < chain->k; s++) {
         const uint64_t shared = s_shared_ns (costs, chain, s, cpu_ns);
         chain->cost_ns = shared > chain->cost_ns ? shared : chain->cost_ns;
@@ -221,14 +229,16 @@ bool rk_cut_best (rk_costs_t *costs, rk_chain_t *chain, uint64_t limit)
     rk_chain_t best = *chain, trial = *chain;
     if (!rk_cut_chain (costs, chain->node, chain->k, RK_CUT_FASTEST, limit, best.first, &low) || !s_shorten (costs, &best, low))
         return false;
-    for (int i = 0; i < HALVINGS && best.cost_ns > low + low / 1000; i++) {
-        const uint64_t middle = low + (best.cost_ns - low) / 2;
+    uint64_t high = best.cost_ns < best.turn_ns ? best.cost_ns : best.turn_ns;
+    for (int i = 0; i < HALVINGS && high > low + low / 1000; i++) {
+        const uint64_t middle = i == 0 && best.cost_ns > high ? high : low + (high - low) / 2;
         if (!s_shorten (costs, &trial, middle))
             break;
         if (trial.cost_ns < best.cost_ns)
             best = trial;
         if (trial.cost_ns > middle)
             low = middle;
+        high = best.cost_ns < high ? best.cost_ns : high;
     }
     if (best.cost_ns >= limit)
         return false;

@@ -13,7 +13,7 @@ typedef unsigned __int128 s_wide_t;
 /* ---- what sets can do, remembered: a search asks for the same sets again and again */
 typedef struct {
     bool used;
-    uint64_t fill_every;            /* the answer depends on it */
+    uint64_t may_fill_ns;           /* the answer depends on it */
     uint16_t members[RK_MAX_UNITS]; /* ascending */
     rk_chain_t chain;
 } s_slot_t;
@@ -36,20 +36,20 @@ static void s_ascend (uint16_t *nodes, uint32_t n)
 void rk_search_solve (rk_search_t *q, rk_chain_t *chain)
 {
     s_ascend (chain->node, chain->k);
-    const uint64_t fill_every = q->costs->fill_every;
-    uint64_t hash = chain->k ^ fill_every << 8;
+    const uint64_t may_fill_ns = q->costs->may_fill_ns;
+    uint64_t hash = chain->k ^ may_fill_ns << 8;
     for (uint32_t i = 0; i < chain->k; i++)
         hash = (hash ^ chain->node[i]) * UINT64_C (0x9e3779b97f4a7c15);
     s_slot_t *slot = &q->cache->slots[hash >> 32 & (N_SLOTS - 1)];
     const size_t bytes = chain->k * sizeof *chain->node;
-    if (slot->used && slot->fill_every == fill_every && slot->chain.k == chain->k && memcmp (slot->members, chain->node, bytes) == 0) {
+    if (slot->used && slot->may_fill_ns == may_fill_ns && slot->chain.k == chain->k && memcmp (slot->members, chain->node, bytes) == 0) {
         *chain = slot->chain;
         return;
     }
     memcpy (slot->members, chain->node, bytes);
     rk_chain_solve (q->costs, chain, q->effort);
     slot->chain = *chain;
-    slot->fill_every = fill_every;
+    slot->may_fill_ns = may_fill_ns;
     slot->used = true;
 }
 

@@ -17,7 +17,7 @@
 /* Of one set of nodes as one cluster. */
 typedef struct {
     uint64_t rate;        /* at the least period; 0: does not fit */
-    uint64_t turn_ns;     /* the shortest */
+    uint64_t fill_ns;     /* the shortest, of any */
     rk_chain_t fastest;
 } s_best_t;
 
@@ -98,7 +98,8 @@ static void s_note (s_walk_t *w)
 {
     s_best_t *best = w->best;
     const rk_chain_t *c = &w->chain;
-    best->turn_ns = best->rate == 0 || c->turn_ns < best->turn_ns ? c->turn_ns : best->turn_ns;
+    const uint64_t fill = rk_chain_fill_ns (c);
+    best->fill_ns = best->rate == 0 || fill < best->fill_ns ? fill : best->fill_ns;
     if (best->rate == 0 || c->period_ns < best->fastest.period_ns ||
         (c->period_ns == best->fastest.period_ns && c->turn_ns < best->fastest.turn_ns)) {
         best->rate = c->rate;
@@ -148,20 +149,23 @@ static uint64_t s_least_averaging (const s_exact_t *e, const uint32_t *sets, uin
     return worst;
 }
 
-static uint64_t s_pass_share (const s_exact_t *e, uint32_t n)
-{
-    return rk_score_every (e->costs->settings, e->costs->pass_minibatches, n);
-}
+/* Clusters of a division, each with a rate and a time of filling: of the chain chosen, or the best there is. */
+typedef struct {
+    uint32_t sets[MOST_NODES], n;
+    uint64_t rates[MOST_NODES], fills[MOST_NODES];
+    uint64_t averaging_ns; /* at least */
+} s_hope_t;
 
-/* Worth if every cluster were at its best and nothing else in the way. The objective grows with each rate. */
-static uint64_t s_bound (s_exact_t *e, const uint32_t *sets, uint32_t n, const uint64_t *rates)
+/* Worth if nothing else were in the way. The objective grows with each rate and falls with each time. */
+static uint64_t s_bound (s_exact_t *e, const s_hope_t *h)
 {
-    rk_outlook_t o = {.n_clusters = n, .n_nodes = e->n, .least = UINT64_MAX};
-    for (uint32_t c = 0; c < n; c++) {
-        const uint32_t k = (uint32_t) __builtin_popcount (sets[c]), in_flight = rk_costs_in_flight (e->costs, k);
-        o.rates += rates[c];
-        o.least = rates[c] < o.least ? rates[c] : o.least;
-        o.most = rates[c] > o.most ? rates[c] : o.most;
+    rk_outlook_t o = {.n_clusters = h->n, .n_nodes = e->n, .least = UINT64_MAX, .averaging_ns = h->averaging_ns};
+    for (uint32_t c = 0; c < h->n; c++) {
+        const uint32_t k = (uint32_t) __builtin_popcount (h->sets[c]), in_flight = rk_costs_in_flight (e->costs, k);
+        o.rates += h->rates[c];
+        o.least = h->rates[c] < o.least ? h->rates[c] : o.least;
+        o.most = h->rates[c] > o.most ? h->rates[c] : o.most;
+        o.fill_ns = h->fills[c] > o.fill_ns ? h->fills[c] : o.fill_ns;
         o.n_stages += k;
         o.longest = k > o.longest ? k : o.longest;
         for (uint32_t s = 0; s < k && e->costs->settings->plan_staleness > 0; s++)
@@ -169,25 +173,31 @@ static uint64_t s_bound (s_exact_t *e, const uint32_t *sets, uint32_t n, const u
     }
     if (e->costs->n_tight > 0)
         o.least = o.most; /* sharing cores may make clusters alike */
-    if (n == 1 && s_pass_share (e, 1) > 0) {
-        const s_best_t *best = &e->alone[sets[0]];
-        o.fill_ns = best->turn_ns > best->fastest.period_ns ? best->turn_ns - best->fastest.period_ns : 0;
-    } else
-        o.averaging_ns = s_least_averaging (e, sets, n, rk_costs_mixing (e->costs, n));
     rk_outlook_judge (&o, e->costs->settings, e->costs->pass_minibatches);
     return o.worth;
+}
+
+/* False when a cluster does not fit. */
+static bool s_hope (const s_exact_t *e, s_hope_t *h)
+{
+    const s_best_t *bests = h->n == 1 ? e->alone : e->among;
+    for (uint32_t c = 0; c < h->n; c++) {
+        h->rates[c] = bests[h->sets[c]].rate;
+        h->fills[c] = bests[h->sets[c]].fill_ns;
+        if (h->rates[c] == 0)
+            return false;
+    }
+    h->averaging_ns = h->n > 1 ? s_least_averaging (e, h->sets, h->n, rk_costs_mixing (e->costs, h->n)) : 0;
+    return true;
 }
 
 /* ---- divisions */
 static void s_add_division (s_exact_t *e, const uint32_t *sets, uint32_t n, const uint8_t *group_of)
 {
-    const s_best_t *bests = n == 1 ? e->alone : e->among;
-    uint64_t rates[MOST_NODES];
-    for (uint32_t c = 0; c < n; c++) {
-        rates[c] = bests[sets[c]].rate;
-        if (rates[c] == 0)
-            return;
-    }
+    s_hope_t hope = {.n = n};
+    memcpy (hope.sets, sets, n * sizeof *sets);
+    if (!s_hope (e, &hope))
+        return;
     if (e->n_divisions == e->room) {
         const size_t room = e->room ? 2 * e->room : 1024;
         s_division_t *grown = realloc (e->divisions, room * sizeof *grown);
@@ -199,7 +209,7 @@ static void s_add_division (s_exact_t *e, const uint32_t *sets, uint32_t n, cons
         e->room = room;
     }
     s_division_t *d = &e->divisions[e->n_divisions++];
-    *d = (s_division_t){.worth = s_bound (e, sets, n, rates), .n_groups = (uint8_t) n};
+    *d = (s_division_t){.worth = s_bound (e, &hope), .n_groups = (uint8_t) n};
     memcpy (d->group_of, group_of, sizeof d->group_of);
 }
 
@@ -242,41 +252,41 @@ static int s_compare (const void *x, const void *y)
 
 /* ---- into a division: every choice of chains */
 typedef struct s_choice {
-    uint32_t sets[MOST_NODES], n, at;
+    s_hope_t hope; /* of the chains chosen, then the best of the others */
+    uint32_t at;
     rk_chain_t chains[MOST_NODES];
-    uint64_t rates[MOST_NODES]; /* of the chains chosen, then the best of the others */
 } s_choice_t;
 
 static void s_judge (s_exact_t *e, const s_choice_t *c)
 {
     const rk_chain_t *ring[MOST_NODES];
-    for (uint32_t i = 0; i < c->n; i++)
+    for (uint32_t i = 0; i < c->hope.n; i++)
         ring[i] = &c->chains[i];
     rk_outlook_t o;
-    const rk_mixing_t *mixing = rk_costs_mixing (e->costs, c->n);
+    const rk_mixing_t *mixing = rk_costs_mixing (e->costs, c->hope.n);
     const bool fixed = e->costs->settings->n_layout > 0;
-    const uint64_t averaging = fixed ? rk_ring_ns (e->costs, ring, c->n, mixing) : rk_ring_arrange (e->costs, ring, c->n, mixing);
-    rk_chains_judge (e->costs, ring, c->n, averaging, &o);
+    const uint64_t averaging = fixed ? rk_ring_ns (e->costs, ring, c->hope.n, mixing) : rk_ring_arrange (e->costs, ring, c->hope.n, mixing);
+    rk_chains_judge (e->costs, ring, c->hope.n, averaging, &o);
     if (o.worth <= e->worth)
         return;
     e->worth = o.worth;
-    e->n_answer = c->n;
-    for (uint32_t i = 0; i < c->n; i++)
+    e->n_answer = c->hope.n;
+    for (uint32_t i = 0; i < c->hope.n; i++)
         e->answer[i] = *ring[i];
 }
 
 /* The slowest stage that cluster `at` may have if the division is to be worth more than the best answer. */
 static uint64_t s_limit (s_exact_t *e, s_choice_t *c)
 {
-    const uint64_t best = c->rates[c->at];
+    const uint64_t best = c->hope.rates[c->at];
     uint64_t low = 0, high = best; /* rates: low is too slow, high is not known to be */
-    if (s_bound (e, c->sets, c->n, c->rates) <= e->worth)
+    if (s_bound (e, &c->hope) <= e->worth)
         return 0;
     for (int i = 0; i < 24 && high - low > 1 + high / 4096; i++) {
-        c->rates[c->at] = low + (high - low) / 2;
-        *(s_bound (e, c->sets, c->n, c->rates) > e->worth ? &high : &low) = c->rates[c->at];
+        c->hope.rates[c->at] = low + (high - low) / 2;
+        *(s_bound (e, &c->hope) > e->worth ? &high : &low) = c->hope.rates[c->at];
     }
-    c->rates[c->at] = best;
+    c->hope.rates[c->at] = best;
     return low > 0 ? RK_PLAN_MAX_BUSY_NS / low + 1 : UINT64_MAX;
 }
 
@@ -284,43 +294,57 @@ static void s_choose (s_walk_t *w);
 
 static void s_next_cluster (s_exact_t *e, s_choice_t *c)
 {
-    if (c->at == c->n) {
+    if (c->at == c->hope.n) {
         s_judge (e, c);
         return;
     }
     s_walk_t w = {.e = e, .limit = s_limit (e, c), .visit = s_choose, .choice = c};
     if (w.limit > 0)
-        s_walk (&w, c->sets[c->at]);
+        s_walk (&w, c->hope.sets[c->at]);
 }
 
 static void s_choose (s_walk_t *w)
 {
     s_choice_t *c = w->choice;
-    const uint64_t best = c->rates[c->at];
+    const uint64_t best = c->hope.rates[c->at], soonest = c->hope.fills[c->at];
     c->chains[c->at] = w->chain;
-    c->rates[c->at] = w->chain.rate;
-    if (s_bound (w->e, c->sets, c->n, c->rates) > w->e->worth) {
+    c->hope.rates[c->at] = w->chain.rate;
+    c->hope.fills[c->at] = rk_chain_fill_ns (&w->chain);
+    if (s_bound (w->e, &c->hope) > w->e->worth) {
         c->at++;
         s_next_cluster (w->e, c);
         c->at--;
     }
-    c->rates[c->at] = best;
+    c->hope.rates[c->at] = best;
+    c->hope.fills[c->at] = soonest;
+}
+
+/* With chains that are each the fastest. */
+static void s_begin (s_exact_t *e, const s_division_t *d, s_choice_t *c)
+{
+    c->hope.n = d->n_groups;
+    for (uint32_t i = 0; i < e->n; i++)
+        if (d->group_of[i] < MOST_NODES)
+            c->hope.sets[d->group_of[i]] |= 1u << i;
+    const s_best_t *bests = c->hope.n == 1 ? e->alone : e->among;
+    for (uint32_t i = 0; i < c->hope.n; i++)
+        c->chains[i] = bests[c->hope.sets[i]].fastest;
+    e->costs->averaging = c->hope.n > 1;
+}
+
+static void s_glance_at (s_exact_t *e, const s_division_t *d)
+{
+    s_choice_t c = {.at = 0};
+    s_begin (e, d, &c);
+    s_judge (e, &c);
 }
 
 static void s_look_into (s_exact_t *e, const s_division_t *d)
 {
-    s_choice_t c = {.n = d->n_groups};
-    for (uint32_t i = 0; i < e->n; i++)
-        if (d->group_of[i] < MOST_NODES)
-            c.sets[d->group_of[i]] |= 1u << i;
-    const s_best_t *bests = c.n == 1 ? e->alone : e->among;
-    e->costs->averaging = c.n > 1;
-    for (uint32_t i = 0; i < c.n; i++) {
-        c.chains[i] = bests[c.sets[i]].fastest;
-        c.rates[i] = bests[c.sets[i]].rate;
-    }
-    s_judge (e, &c);
-    s_next_cluster (e, &c);
+    s_choice_t c = {.at = 0};
+    s_begin (e, d, &c);
+    if (s_hope (e, &c.hope))
+        s_next_cluster (e, &c);
 }
 
 static rk_err_t s_find (s_exact_t *e, rk_error_t *err)
@@ -337,6 +361,8 @@ static rk_err_t s_find (s_exact_t *e, rk_error_t *err)
         return RK_ENOMEM;
     if (e->n_divisions > 0)
         qsort (e->divisions, e->n_divisions, sizeof *e->divisions, s_compare);
+    for (size_t i = 0; i < e->n_divisions && e->divisions[i].worth > e->worth; i++)
+        s_glance_at (e, &e->divisions[i]);
     for (size_t i = 0; i < e->n_divisions && e->divisions[i].worth > e->worth; i++)
         s_look_into (e, &e->divisions[i]);
     if (e->leaves > MOST_LEAVES)

@@ -49,7 +49,7 @@ void rk_chains_judge (rk_costs_t *costs, const rk_chain_t *const *clusters, uint
     for (uint32_t c = 0; c < n; c++) {
         const rk_chain_t *chain = clusters[c];
         const uint64_t rate = s_shared_rate (costs, chain);
-        const uint64_t fill = chain->turn_ns > chain->period_ns ? chain->turn_ns - chain->period_ns : 0;
+        const uint64_t fill = rk_chain_fill_ns (chain);
         const uint32_t in_flight = rk_costs_in_flight (costs, chain->k);
         o->rates += rate;
         o->least = rate < o->least ? rate : o->least;

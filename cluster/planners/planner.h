@@ -51,7 +51,7 @@ typedef struct {
     rk_mixing_t *mixing;             /* by number of clusters; messages 0: not asked for yet */
     uint64_t pass_minibatches;
     bool averaging;                  /* more than one cluster: mix_ns counts */
-    uint64_t fill_every;             /* drained: minibatches over which a chain's cost spreads an empty pipeline; 0: those of a round */
+    uint64_t may_fill_ns;            /* drained: a chain that fills within it is worth its period; 0: every chain pays for its own */
     bool out_of_memory;              /* a table could not be made: the answer is worth nothing */
     uint64_t steps;                  /* work done so far, the only clock a planner has */
 } rk_costs_t;
@@ -97,12 +97,18 @@ typedef struct {
     uint64_t period_ns;           /* a minibatch every so often: slowest stage or link, or the window */
     uint64_t turn_ns;             /* of one minibatch, there and back */
     uint64_t rate;                /* nano-rate, before host cores are shared */
-    uint64_t cost_ns;             /* the period with what else it costs: empty pipelines, if drained; at least what its
+    uint64_t cost_ns;             /* the period with what else it costs: filling late, if drained; at least what its
                                    * share of its hosts' cores allows */
     uint64_t far_ns, spread_ns;   /* to most other nodes: half a round trip, sending a stage's parameters; the worst */
     uint16_t node[RK_MAX_UNITS];  /* index into the fleet, stage 0 first */
     uint16_t first[RK_MAX_UNITS]; /* unit */
 } rk_chain_t;
+
+/* From an empty pipeline to its first result, less one period. */
+static inline uint64_t rk_chain_fill_ns (const rk_chain_t *c)
+{
+    return c->turn_ns > c->period_ns ? c->turn_ns - c->period_ns : 0;
+}
 
 typedef enum {
     RK_CUT_FASTEST = 0, /* least time of the slowest stage or link; memory respected; only below the limit */

@@ -88,72 +88,35 @@ static bool s_exchange (s_refine_t *r, uint32_t a, uint32_t b)
 }
 
 /* ---- drained: every round waits for the cluster that takes longest to fill, so one may have to be slower and fill sooner
- * while others may as well fill as late as it does. Chains of each group for several weights of filling; then, for
- * each time of filling, the fastest of each that fill by then.                                           */
-#define N_WEIGHTS 6
-#define MOST_REFILLED 12 /* groups */
-
-static uint64_t s_fill (const rk_chain_t *c)
+ * while others may as well fill as late as it does: for some times of filling, each group at its fastest within. */
+static bool s_refill_within (s_refine_t *r, uint64_t may_fill_ns, rk_chain_t *before)
 {
-    return c->turn_ns > c->period_ns ? c->turn_ns - c->period_ns : 0;
-}
-
-/* The fastest that fills within `most`, or the one that fills soonest. */
-static const rk_chain_t *s_pick (const rk_chain_t *chains, uint64_t most)
-{
-    const rk_chain_t *best = &chains[0];
-    for (uint32_t i = 1; i < N_WEIGHTS; i++) {
-        const rk_chain_t *c = &chains[i];
-        const bool in_time = s_fill (best) <= most;
-        if (c->fits && (s_fill (c) <= most ? !in_time || c->rate > best->rate : !in_time && s_fill (c) < s_fill (best)))
-            best = c;
-    }
-    return best;
-}
-
-static void s_weigh (s_refine_t *r, rk_chain_t *chains)
-{
-    rk_costs_t *costs = r->q->costs;
-    uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
-    for (uint32_t i = 1; i < N_WEIGHTS; i++, every = every > 3 ? every / 3 : 1) {
-        chains[i] = chains[0];
-        costs->fill_every = every;
-        rk_search_solve (r->q, &chains[i]);
-    }
-    costs->fill_every = 0;
-    for (uint32_t i = 1; i < N_WEIGHTS; i++)
-        if (chains[i].fits)
-            rk_chain_appraise (costs, &chains[i]); /* its cost, as of any other */
+    rk_division_t *d = r->d;
+    rk_division_t trial = *d;
+    memcpy (before, d->chains, d->n_groups * sizeof *before);
+    for (uint32_t g = 0; g < d->n_groups; g++)
+        rk_auto_refill (r->q, &d->chains[g], may_fill_ns);
+    rk_search_appraise (r->q, d, NULL, &trial);
+    const bool better = rk_division_better (&trial, d);
+    if (better)
+        d->worth = trial.worth;
+    else
+        memcpy (d->chains, before, d->n_groups * sizeof *before);
+    return better;
 }
 
 static bool s_refill (s_refine_t *r)
 {
-    rk_division_t *d = r->d;
-    const uint32_t n = d->n_groups;
-    if (r->q->costs->settings->average_mode != RK_AVERAGE_DRAINED || n > MOST_REFILLED)
+    enum { MOST_REFILLED = 12 }; /* groups */
+    const uint32_t n = r->d->n_groups;
+    if (r->q->costs->settings->average_mode != RK_AVERAGE_DRAINED || n > MOST_REFILLED || n < 2)
         return false;
-    rk_chain_t *chains = malloc (n * N_WEIGHTS * sizeof *chains), *before = malloc (n * sizeof *before);
+    rk_chain_t *before = malloc (n * sizeof *before);
     bool better = false;
-    r->q->costs->out_of_memory = r->q->costs->out_of_memory || !chains || !before;
-    for (uint32_t g = 0; chains && before && g < n; g++) {
-        chains[g * N_WEIGHTS] = d->chains[g];
-        s_weigh (r, &chains[g * N_WEIGHTS]);
-    }
-    for (uint32_t i = 0; chains && before && i < n * N_WEIGHTS && !s_spent (r); i++) {
-        rk_division_t trial = *d;
-        if (!chains[i].fits)
-            continue;
-        memcpy (before, d->chains, n * sizeof *before);
-        for (uint32_t g = 0; g < n; g++)
-            d->chains[g] = *s_pick (&chains[g * N_WEIGHTS], s_fill (&chains[i]));
-        rk_search_appraise (r->q, d, NULL, &trial);
-        if (rk_division_better (&trial, d)) {
-            d->worth = trial.worth;
-            better = true;
-        } else
-            memcpy (d->chains, before, n * sizeof *before);
-    }
-    free (chains);
+    const uint32_t fills = rk_auto_fills (r->d);
+    r->q->costs->out_of_memory = r->q->costs->out_of_memory || !before;
+    for (int i = 3; before && i > -12 && !s_spent (r); i--)
+        better = s_refill_within (r, rk_auto_may_fill (fills, i), before) || better;
     free (before);
     return better;
 }

@@ -4,11 +4,11 @@
 #include "tests/cluster/fixtures.h"
 
 #ifdef __SANITIZE_ADDRESS__
-#define FLEETS 50 /* ten times slower */
-#define TWICE 8
+#define FLEETS 24 /* ten times slower */
+#define TWICE 4
 #else
-#define FLEETS 160
-#define TWICE 40
+#define FLEETS 60 /* cluster/test_planners_long: 10,000 */
+#define TWICE 12
 #endif
 
 static const rk_profile_t *s_profile (const fixture_fleet_t *f, uint32_t id)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * All planners: what every answer must keep, auto against the exact oracle, the oracle against plain enumeration,
  * large fleets against a bound. RK_LONG=1: the whole of it (label "long").                               */
+#include <time.h>
 #include "cluster/plan_parts.h"
 #include "tests/cluster/fixtures.h"
 
@@ -42,7 +43,6 @@ static void s_fleet (fixture_fleet_t *f, fixture_model_t *m, uint64_t *rtt, uint
 }
 
 /* ---- auto against exact */
-/* Averaging, emptied pipelines and dues all weigh on a drained round: there every fleet is within a tenth, and most within 2 %. */
 static void s_compare_with_exact (rk_average_mode_t mode, uint32_t most_nodes, int most, int least_near, double least)
 {
     static fixture_fleet_t f;
@@ -78,7 +78,10 @@ static void test_auto_is_near_exact (void **state)
     (void) state;
     const int most = s_long () ? 200 : 24;
     s_compare_with_exact (RK_AVERAGE_OVERLAPPED, 8, most, most, 0.98);
-    s_compare_with_exact (RK_AVERAGE_DRAINED, 6, most / 2, most / 2 * 9 / 10, 0.9);
+    if (s_long ()) /* averaging, emptied pipelines and dues all weigh on a drained round */
+        s_compare_with_exact (RK_AVERAGE_DRAINED, 8, most, most - 2, 0.95);
+    else
+        s_compare_with_exact (RK_AVERAGE_DRAINED, 6, most, most, 0.98);
 }
 
 /* ---- exact against every layout there is, written out for the planner "manual" */
@@ -297,19 +300,22 @@ static void test_large_fleets_near_the_bound (void **state)
     static s_large_t g;
     fixture_model_t m;
     uint64_t x = 662607015;
-    static const uint32_t sizes[] = {50, 200, 1000};
-    for (size_t i = 0; i < (s_long () ? 3u : 2u); i++) {
-        const double bound = s_large (&g, &m, &x, sizes[i]);
+    static const uint32_t sizes[] = {50, 200, 100, 500, 1000};
+    for (size_t i = 0; i < (s_long () ? 15u : 2u); i++) {
+        const uint32_t n = sizes[i % 5];
+        const double bound = s_large (&g, &m, &x, n);
         rk_settings_t s = fixture_settings ();
         s.average_every = 100;
         rk_plan_t *plan = NULL;
         rk_error_t err = {0};
+        const clock_t begin = clock ();
         if (rk_plan_make (&plan, 1, &g.fleet, &m.info, &s, "base", &err) != RK_OK)
             fail_msg ("%s", err.text);
+        const double seconds = (double) (clock () - begin) / CLOCKS_PER_SEC;
         rk_score_t score;
         rk_plan_score (plan, &score);
         const double part = (double) score.samples_per_1000s / 1000 / s.train_batch / bound;
-        print_message ("%u nodes: %u clusters, %.3f of the bound\n", sizes[i], plan->n_clusters, part);
+        print_message ("%u nodes: %u clusters, %.3f of the bound, planned in %.2f s of CPU time\n", n, plan->n_clusters, part, seconds);
         assert_true (part > 0.9 && part <= 1.0001);
         fixture_check_stages (plan);
         fixture_check_covers (plan);
