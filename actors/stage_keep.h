@@ -40,6 +40,8 @@ typedef struct {
     size_t n_donors;
     rk_stage_part_t *parts;
     size_t n_parts, n_missing;
+    int64_t began_ns;                /* when the first part was asked for; 0: none yet */
+    uint64_t bytes;                  /* of planes that have come */
     rk_buffer_t *params, *mixture;   /* being filled */
     uint64_t steps, n_good;
     float loss_scale;

@@ -113,6 +113,7 @@ static rk_err_t s_ask (rk_stage_t *self, rk_stage_part_t *part, rk_error_t *err)
     const rk_stage_donor_t *donor = &take->donors[part->donor];
     rk_msg_t msg = {.kind = RK_MSG_HANDOVER_REQUEST,
                     .handover_request = {.rounds = take->rounds, .replica = donor->replica, .flat_lo = part->lo, .n_floats = part->n}};
+    take->began_ns = take->began_ns ? take->began_ns : rk_now_ns ();
     part->state = RK_PART_ASKED;
     take->n_asked[part->donor]++;
     return rk_loop_send (self->loop, donor->address, &msg, NULL, 0, err);
@@ -188,6 +189,7 @@ static void s_take_frames (rk_stage_t *self, rk_packet_t *packet)
                                                 : NULL; /* a tied copy is parameters only */
         if (to)
             memcpy (to + at, zmq_msg_data (&packet->frame[i]), h->n_floats * sizeof (float));
+        take->bytes += h->n_floats * sizeof (float);
     }
     take->steps = h->steps > take->steps ? h->steps : take->steps;
     take->n_good = h->n_good > take->n_good ? h->n_good : take->n_good;
@@ -201,12 +203,16 @@ static rk_err_t s_finish (rk_stage_t *self, rk_error_t *err)
     const rk_stage_kept_t numbers = {.rounds = take->rounds, .steps = take->steps, .n_good = take->n_good,
                                      .loss_scale = take->loss_scale, .frozen = take->frozen};
     rk_buffer_t *params = take->params, *mixture = take->mixture;
+    const size_t n_donors = take->n_donors;
+    const uint64_t bytes = take->bytes;
+    const int64_t took_ns = rk_now_ns () - take->began_ns;
     take->params = take->mixture = NULL;
     rk_stage_take_close (self);
     rk_stage_adopt (self, params, mixture, &numbers); /* its round has begun already: minibatches may have come */
     rk_err_t code = rk_stage_keep_end (self, numbers.rounds, err);
-    rk_log (RK_LOG_INFO, "TAKEN-OVER", "cluster=%u stage=%u rounds=%llu steps=%llu", self->cluster, self->stage,
-            (unsigned long long) numbers.rounds, (unsigned long long) numbers.steps);
+    rk_log (RK_LOG_INFO, "TAKEN-OVER", "cluster=%u stage=%u rounds=%llu steps=%llu donors=%zu bytes=%llu ms=%lld", self->cluster, self->stage,
+            (unsigned long long) numbers.rounds, (unsigned long long) numbers.steps, n_donors, (unsigned long long) bytes,
+            (long long) (took_ns / 1000000));
     return code == RK_OK ? rk_stage_check_round (self, err) : code;
 }
 
