@@ -78,6 +78,7 @@ static void s_join_again (fleet_t *w, uint32_t i)
     fleet_member_close (p);
     memset (p->kept, 0, sizeof p->kept);
     p->committed = 0;
+    p->n_waiting = 0;
     p->hello_ms = w->now_ms;
 }
 
@@ -156,6 +157,11 @@ static uint32_t s_members (fleet_t *w, proc_t *p, rk_view_member_t *list, uint32
         }
     for (uint32_t k = 0; k < p->n_waiting; k++) {
         const uint32_t q = p->waiting[k];
+        bool is_in = false; /* another leader has taken it in meanwhile */
+        for (uint32_t m = 0; m < n; m++)
+            is_in |= list[m].pid == q + 1;
+        if (is_in)
+            continue;
         list[n] =
             (rk_view_member_t){.id = (*next_id)++, .node = (*next_node)++, .pid = q + 1, .host = w->procs[q].host};
         snprintf (list[n].name, sizeof list[n].name, "p%u", q);
