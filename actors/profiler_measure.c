@@ -32,6 +32,7 @@ void rk_profile_bench_close (rk_profile_bench_t *b)
     for (int i = 0; i < RK_OPTIM_MAX_SLOTS; i++)
         free (b->slots[i]);
     free (b->flat);
+    free (b->other);
     free (b->grads);
     free (b->labels);
     rk_slice_destroy (&b->slice);
@@ -76,28 +77,34 @@ rk_err_t rk_profile_bench_open (rk_profile_bench_t *b, const rk_profile_job_t *j
     b->n_out = rk_model_boundary (model, last, first, b->out_boundary);
     const size_t n_flat = rk_model_slice_len (model, first, last);
     b->flat = rk_arena_memory ((n_flat + 1) * sizeof *b->flat);
+    b->other = rk_arena_memory ((n_flat + 1) * sizeof *b->other);
     b->grads = rk_arena_memory ((n_flat + 1) * sizeof *b->grads);
     for (int i = 0; i < job->optim->n_slots; i++)
         if (!(b->slots[i] = rk_arena_memory ((n_flat + 1) * sizeof **b->slots)))
             b->out_of_memory = true;
     b->labels = calloc (b->batch * rk_model_n_labels (model), RK_LABEL_BYTES);
     s_tensors (b, rk_model_n_tokens (model));
-    if (!b->flat || !b->grads || !b->labels || b->out_of_memory)
+    if (!b->flat || !b->other || !b->grads || !b->labels || b->out_of_memory)
         return rk_error_set (err, RK_ENOMEM, "no memory to measure layer %s", rk_model_layer_name (model, first));
     rk_model_init (model, 1, first, last, b->flat);
+    memcpy (b->other, b->flat, (n_flat + 1) * sizeof *b->flat);
     memset (b->grads, 0, (n_flat + 1) * sizeof *b->grads);
     for (int i = 0; i < job->optim->n_slots; i++)
         memset (b->slots[i], 0, (n_flat + 1) * sizeof **b->slots);
     return RK_OK;
 }
 
-/* The step that a stage takes with every pipeline.update_every-th gradient; parameters stay what they are. */
+/* The step that a stage takes with every pipeline.update_every-th gradient, beside the version that minibatches in flight
+ * still need; values stay what they are.                                                                 */
 static void s_step (rk_profile_bench_t *b)
 {
     const rk_profile_job_t *job = b->job;
     const rk_optim_update_t update = {.model = job->model, .first = b->first, .last = b->last, .lr = 0, .t = b->n_steps + 1,
-                                      .grad_scale = 1, .w_old = b->flat, .w_new = b->flat, .grads = b->grads, .slots = b->slots, .pool = b->pool};
+                                      .grad_scale = 1, .w_old = b->flat, .w_new = b->other, .grads = b->grads, .slots = b->slots, .pool = b->pool};
     rk_optim_update (job->optim, &job->config, &update);
+    float *old = b->flat;
+    b->flat = b->other;
+    b->other = old;
 }
 
 static uint64_t s_since (int64_t start)

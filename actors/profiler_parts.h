@@ -27,7 +27,7 @@ typedef struct {
     int n_in, n_out;
     rk_boundary_t in_boundary[RK_MAX_BOUNDARY], out_boundary[RK_MAX_BOUNDARY];
     float *in[RK_MAX_BOUNDARY], *out[RK_MAX_BOUNDARY], *gin[RK_MAX_BOUNDARY], *gout[RK_MAX_BOUNDARY];
-    float *flat, *grads, *slots[RK_OPTIM_MAX_SLOTS];
+    float *flat, *other, *grads, *slots[RK_OPTIM_MAX_SLOTS];
     void *labels; /* all 0 */
     size_t batch;
     uint64_t n_steps;

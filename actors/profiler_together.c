@@ -74,7 +74,7 @@ static rk_err_t s_count (s_run_t *run, const rk_host_t *host, rk_error_t *err)
     size_t bytes = 0;
     rk_err_t rc = rk_slice_predict (&config, &bytes, err);
     bytes += s_cut_bytes (run->job, run->first, run->first) + s_cut_bytes (run->job, run->last, run->first);
-    bytes += rk_model_slice_len (run->job->model, run->first, run->last) * sizeof (float) * (size_t) (2 + run->job->optim->n_slots);
+    bytes += rk_model_slice_len (run->job->model, run->first, run->last) * sizeof (float) * (size_t) (3 + run->job->optim->n_slots);
     const uint64_t fit = host->ram_bytes / OF_MEMORY / (bytes ? bytes : 1);
     const uint32_t asked = run->job->settings->run_threads;
     run->n_copies = host->cores < MOST_COPIES ? host->cores : MOST_COPIES;
