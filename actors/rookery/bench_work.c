@@ -6,8 +6,8 @@
 #include "actors/rookery/bench.h"
 #include "actors/rookery/commands.h"
 
-/* Token ids and labels that the model takes, of any meaning. */
-static rk_err_t s_random_texts (rk_data_t **data_p, const rk_model_t *model, rk_error_t *err)
+/* Samples and labels that the model takes, of any meaning: token ids, or zeros. */
+static rk_err_t s_any_samples (rk_data_t **data_p, const rk_model_t *model, rk_error_t *err)
 {
     enum { N = 256 };
     const rk_labels_t *labels = rk_model_labels (model);
@@ -25,7 +25,7 @@ static rk_err_t s_random_texts (rk_data_t **data_p, const rk_model_t *model, rk_
     rk_err_t code = x && classes ? rk_data_from_memory (data_p, shape, *labels, split, err) : RK_ENOMEM;
     free (x);
     free (classes);
-    return code == RK_ENOMEM ? rk_error_set (err, code, "no memory for %d texts", N) : code;
+    return code == RK_ENOMEM ? rk_error_set (err, code, "no memory for %d samples", N) : code;
 }
 
 /* Speed does not depend on the pictures; a model that takes none gets a text. */
@@ -36,6 +36,12 @@ rk_err_t rk_bench_data (rk_data_t **data_p, const rk_settings_t *settings, rk_er
     if (code)
         return code;
     code = rk_model_by_name (&model, settings->model_name, rk_data_shape (*data_p), rk_data_n_classes (*data_p), NULL);
+    if (!code && rk_data_check_model (*data_p, model, NULL)) { /* it learns values */
+        rk_data_close (data_p);
+        code = s_any_samples (data_p, model, err);
+        rk_model_destroy (&model);
+        return code;
+    }
     rk_model_destroy (&model);
     if (code != RK_ESHAPE)
         return RK_OK; /* any other error comes again where the model is made */
@@ -45,7 +51,7 @@ rk_err_t rk_bench_data (rk_data_t **data_p, const rk_settings_t *settings, rk_er
         code = rk_model_by_name (&model, settings->model_name, rk_data_shape (*data_p), rk_data_n_classes (*data_p), err);
     if (!code && rk_data_check_model (*data_p, model, NULL)) { /* it tells classes of whole texts */
         rk_data_close (data_p);
-        code = s_random_texts (data_p, model, err);
+        code = s_any_samples (data_p, model, err);
     }
     rk_model_destroy (&model);
     return code;

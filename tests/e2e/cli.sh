@@ -128,6 +128,8 @@ case_bench () {
     [ "$(field out figure) $(field out m) $(field out n) $(field out k) $(field out trans)" = 'gemm 33 17 65 TN' ]
     "$rookery" bench layer --model mlp-tiny --layer fc2 --batch 5 --seconds 0.1 --json >out
     [ "$(sed 's/.*"pass": "//; s/".*//' out | tr '\n' ,)" = 'forward,input gradient,parameter gradient,' ]
+    "$rookery" bench train --model mlp-bce --batch 5 --seconds 0.1 --json >out # data of its own
+    [ "$(field out model)" = mlp-bce ]
     "$rookery" bench gemm --precision bf16 --seconds 0.1 --json >out
     kernels=$(field out kernels)
     "$rookery" train "${tiny[@]}" --passes 1 --precision bf16 --json --set run.dir=bf16 >out

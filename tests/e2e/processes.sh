@@ -98,17 +98,6 @@ over_ipc () {
     [ "$(field params_digest one.out)" = "$ipc" ] || fail "ipc in three processes and tcp in one differ"
 }
 
-# progress: the run has trained something
-progress () {
-    local i
-    for ((i = 0; i < 1200; i++)); do
-        grep -q '"event":"pass"' leader.out && return
-        sleep 0.1
-    done
-    cat leader.err >&2
-    fail "nothing is trained"
-}
-
 killed_node () {
     start 4 "${small[@]}" --set net.on_loss=stop --passes 100000 --set fleet.layout=2,2 --set run.dir=run
     progress

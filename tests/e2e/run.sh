@@ -21,6 +21,17 @@ start () {
     done
 }
 
+# progress: waits until the run has trained a pass
+progress () {
+    local i
+    for ((i = 0; i < 2400; i++)); do
+        grep -q '"event":"pass"' leader.out && return
+        sleep 0.05
+    done
+    cat ./*.err >&2
+    fail "nothing is trained"
+}
+
 # ended PID SECONDS: sets code to the exit code of a process that must end within that time, four times that on a busy machine
 ended () {
     local tenths=$(($2 * 40))

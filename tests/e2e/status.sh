@@ -7,16 +7,6 @@ source "$RK_SOURCE_DIR/tests/e2e/run.sh"
 
 small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set run.dir=run --passes 100000)
 
-trains () {
-    local i
-    for ((i = 0; i < 2400; i++)); do
-        grep -q '"event":"pass"' leader.out && return
-        sleep 0.05
-    done
-    cat ./*.err >&2
-    fail "nothing is trained"
-}
-
 ask () {
     timeout 200 "$rookery" status "$@" >stdout 2>stderr || { cat stderr >&2; fail "no status from $1"; }
 }
@@ -33,7 +23,7 @@ address_of () {
 
 everybody_answers () {
     start 3 "${small[@]}" --set fleet.layout=2,1
-    trains
+    progress
     ask "$address"
     [ "$(awk 'length > 79' stdout | wc -l)" = 0 ] || { cat stdout >&2; fail "wider than 80 columns"; }
     grep -q "view 1 of 4 members, led by leader; leader says" stdout || { cat stdout >&2; fail "no view"; }
@@ -68,7 +58,7 @@ everybody_answers () {
 
 a_parked_one_answers () {
     start 1 "${small[@]}"
-    trains
+    progress
     local follower i
     follower=$(address_of "${node[0]}")
     kill -STOP "$leader"
