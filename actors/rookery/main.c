@@ -45,7 +45,7 @@ const rk_subcommand_t rk_subcommands[] = {
      "  node = NAME SPEED RAM_MB [CORES [HOST]]\n"
      "  link = FROM TO MBIT_PER_S RTT_MS\n",
      rk_command_plan},
-    {"profile", "[RUN.zpl]", 0, 1, " set preset precision model batch listen nodes join name svg fresh keys insecure json quiet ",
+    {"profile", "[RUN.zpl]", 0, 1, " set preset precision model batch listen beacon nodes join name svg fresh keys insecure json quiet ",
      "what this machine can do for a model, or a whole fleet",
      "Alone: processor, memory, disc, products and layers of the model, in seconds. A fleet is measured by\n"
      "  rookery profile --listen tcp://127.0.0.1:5600 --nodes 3\n"

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "actors/find.h"
 #include "actors/host.h"
 #include "actors/node.h"
 #include "actors/profiler.h"
@@ -250,6 +251,13 @@ static rk_err_t s_fleet (self_t *self, const rk_args_t *args, rk_error_t *err)
         code = rk_error_set (err, RK_EINVAL, "--join is for one that joins, --listen and --nodes for the one that waits for them");
     if (code)
         return code;
+    char leader[RK_FIND_TEXT];
+    const rk_find_t find = {.join = config.join, .keys = config.keys, .plain = config.insecure, .interrupted = args->interrupted};
+    if (config.join && (code = rk_find_leader (&find, leader, err)))
+        return code;
+    if (config.join)
+        config.join = leader;
+    config.beacon = rk_args_has (args, "beacon");
     config.n_processes = (uint32_t) n_nodes;
     config.listen = config.join ? NULL : self->settings.net_listen;
     rk_node_result_t result = {0};

@@ -129,8 +129,51 @@ beacons () {
     wait "${pids[0]}" || fail "$(cat hers.err)"
     timeout 200 "${anna[@]}" tcp://10.79.0.2:1,tcp://10.79.0.1:5602 2>node.err || fail "$(cat node.err two.err)"
     wait "${pids[2]}" || fail "$(cat two.err)"
+
+    ip netns exec "${spaces[0]}" timeout 100 "$rookery" profile --model mlp-tiny --set data.name=synthetic --keys anna --listen tcp://0.0.0.0:5604 --beacon --nodes 1 \
+        --json >fleet.out 2>fleet.err &
+    pids+=($!)
+    until grep -q "same network" fleet.err 2>/dev/null; do
+        kill -0 "${pids[-1]}" || fail "$(cat fleet.err)"
+        sleep 0.05
+    done
+    ip netns exec "${spaces[3]}" timeout 60 "$rookery" profile --keys anna --join lan --json >table.out 2>table.err || fail "$(cat table.err fleet.err)"
+    wait "${pids[-1]}" || fail "$(cat fleet.err)"
+    grep -q '"event":"fleet"' fleet.out || fail "$(cat fleet.out)"
+    grep -q '"event":"fleet"' table.out || fail "$(cat table.out)"
+}
+
+# The leader has two interfaces and listens on all; each node knows one of its addresses and cannot reach the other node. All
+# addresses that it tells are reached where it is reached, and what the nodes send to one another goes through it.
+two_networks () {
+    local i
+    pids=()
+    ip netns add "${spaces[0]}" 2>/dev/null || exit 77
+    trap no_spaces EXIT
+    for i in 1 2; do
+        ip netns add "${spaces[i]}"
+        ip -n "${spaces[0]}" link add "eth$i" type veth peer name eth netns "${spaces[i]}" 2>/dev/null || exit 77
+        ip -n "${spaces[0]}" addr add "10.8$i.0.1/24" dev "eth$i"
+        ip -n "${spaces[i]}" addr add "10.8$i.0.2/24" dev eth
+        ip -n "${spaces[0]}" link set "eth$i" up
+        ip -n "${spaces[i]}" link set eth up
+        ip -n "${spaces[i]}" link set lo up
+    done
+    ip -n "${spaces[0]}" link set lo up
+    ip netns exec "${spaces[0]}" timeout 60 "$rookery" train "${small[@]}" --set fleet.layout=1,1 --keys anna --listen tcp://0.0.0.0:5600 --nodes 2 \
+        --set run.dir=far --json >far.out 2>leader.err &
+    pids=($!)
+    until grep -q "waiting for" leader.err 2>/dev/null || ! kill -0 "${pids[0]}" 2>/dev/null; do sleep 0.05; done
+    for i in 1 2; do
+        ip netns exec "${spaces[i]}" timeout 60 "$rookery" node --keys anna --join "tcp://10.8$i.0.1:5600" --reach relay --name "n$i" >"n$i.out" 2>"n$i.err" &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i" || fail "$(cat leader.err n*.err)"; done
+    "$rookery" train --json --quiet --set run.plan=far/plan.json --set run.dir=near >near.out 2>near.err || fail "$(cat near.err)"
+    [ "$(digest far.out)" = "$(digest near.out)" ] || fail "other bits than on one machine"
 }
 
 run_case behind_nat behind_nat
 run_case beacons beacons
+run_case two_networks two_networks
 finish
