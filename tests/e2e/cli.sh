@@ -281,12 +281,25 @@ case_fleet_file () {
     bad 'node a has 0 cores' 'node = a 1 100 0'
     bad 'two nodes are called a' 'node = a 1 100' 'node = a 1 200'
     bad 'no node before it is called b' 'node = a 1 100' 'link = a b 10 1'
-    bad 'both must be above 0' 'node = a 1 100' 'node = b 1 100' 'link = a b 0 1'
+    bad 'no node before it is called x' 'node = a 1 100' 'link = x a 10 1'
+    bad 'leads from a node to itself' 'node = a 1 100' 'link = a a 10 1'
+    bad 'has 0 Mbit/s and 1 ms; both must be above 0' 'node = a 1 100' 'node = b 1 100' 'link = a b 0 1'
+    bad 'has 10 Mbit/s and -1 ms; both must be above 0' 'node = a 1 100' 'node = b 1 100' 'link = a b 10 -1'
+    bad 'node a has speed nan' 'node = a nan 100'
     bad 'NAME SPEED RAM_MB' 'node = a'
     bad 'valid: node link' 'nod = a 1 100'
     bad 'no node; a line for each' '# nobody'
+    # one node, and more of them than layers
+    echo 'node = alone 1 400' >one.zpl
+    "${plan[@]}" one.zpl >out
+    grep -q '^cluster 0 waits for alone' out
+    for i in $(seq 20); do echo "node = n$i 1 400"; done >many.zpl
+    "${plan[@]}" many.zpl >out
+    grep -q '^predicted: [1-9]' out
+    expect 2 'cluster 0 of 20 stages, the model has [0-9]+ layers' "${plan[@]}" many.zpl --set fleet.layout=20
     plan=("$rookery" plan --model cnn --set data.name=synthetic --fleet)
     bad 'lacks [0-9]+ MB|short by [0-9]+ MB' 'node = a 1 10'
+    bad 'lacks [0-9]+ MB|short by [0-9]+ MB' 'node = a 1 10' 'node = b 2 12' 'node = c 1 8'
     expect 2 'none.zpl: No such file' "${plan[@]}" none.zpl
 }
 
