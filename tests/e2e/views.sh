@@ -115,7 +115,7 @@ a_follower_leaves () {
 # One cluster, and the node with all parameters dies: the run goes back to the last checkpoint.
 the_only_owner_dies () {
     local i pid
-    start 2 "${small[@]}" --passes 60 --set fleet.layout=2 --set save.every=16 --set average.mode=drained --set train.lr=0.02
+    start 2 "${small[@]}" --passes 60 --set plan.planner=manual --set "plan.manual=n0:0 n1:2" --set save.every=16 --set average.mode=drained --set train.lr=0.02
     passed leader.out 20
     pid=$(sed -n 's/.* JOINED node=0 .* pid=\([0-9]*\) .*/\1/p' leader.err)
     kill -9 "$pid"
