@@ -35,6 +35,8 @@ typedef struct {
     /* At most one unit of work (one kernel-sized step); returns ns to wait for messages before it wants to be
      * called again: 0 = poll without waiting, RK_FOREVER = only after a message.                           */
     int64_t (*work) (void *self, int64_t now_ns, rk_err_t *code, rk_error_t *err);
+    /* The connection of a tether (rk_loop_tether) has ended, or may have. NULL: there are none. */
+    void (*hung_up) (void *self, uint32_t address);
     rk_handler_fn *const *on;     /* [RK_N_MSG], NULL = not for this actor: dropped and counted */
     const rk_command_t *commands; /* ends with {NULL}; CONNECT, BIND and $TERM are the loop's own */
 } rk_actor_class_t;
@@ -82,6 +84,8 @@ uint32_t rk_loop_find (const rk_loop_t *loop, rk_actor_kind_t kind); /* a peer o
 rk_err_t rk_loop_learn (rk_loop_t *loop, uint32_t address, const rk_packet_t *packet) RK_MUST_CHECK;
 /* What this peer says on the DEALER to it is heard, as it is from coordinators: it answers there. */
 rk_err_t rk_loop_listen (rk_loop_t *loop, uint32_t address, rk_error_t *err) RK_MUST_CHECK;
+/* Be told when the tcp connection that this packet of `address` came by ends; the last one counts. */
+void rk_loop_tether (rk_loop_t *loop, uint32_t address, const rk_packet_t *packet);
 void rk_loop_forget (rk_loop_t *loop, uint32_t address);
 void rk_loop_rename (rk_loop_t *loop, uint32_t address, uint32_t to); /* the way to one is the way to the other */
 void rk_loop_forget_peers (rk_loop_t *loop); /* all but the own coordinator and observer */

@@ -138,7 +138,8 @@ static int64_t s_tick_others (rk_coordinator_t *self)
     }
     int64_t look_ms = rk_member_next_ms (self->member, self->now_ms);
     if (self->membership && self->state < RK_STATE_STOPPING) {
-        const int64_t next_ms = rk_membership_next_ms (self->membership, self->now_ms);
+        const int64_t next_ms = rk_membership_next_ms (self->membership, self->now_ms), answer_ms = rk_coordinator_answer_ms (self);
+        look_ms = answer_ms < look_ms ? answer_ms : look_ms;
         look_ms = next_ms < look_ms ? next_ms : look_ms;
     }
     return look_ms < self->next_beat_ms ? look_ms : self->next_beat_ms;
@@ -284,6 +285,7 @@ static void s_close (void *arg)
     rk_plan_destroy (&self->plan);
     rk_links_table_clear (&self->links);
     rk_plan_destroy (&self->base);
+    rk_coordinator_drop_questions (self);
     rk_membership_destroy (&self->membership);
     rk_view_destroy (&self->view);
     free (self->dead);
@@ -331,6 +333,7 @@ static const rk_actor_class_t s_class = {
     .open = s_open,
     .close = s_close,
     .work = s_work,
+    .hung_up = rk_coordinator_hung_up,
     .on = s_on,
 };
 

@@ -218,9 +218,11 @@ rk_err_t rk_coordinator_on_heartbeat (void *arg, rk_packet_t *packet, rk_error_t
         return rk_coordinator_refuse (packet, "it is no member", err);
     const int64_t now_ms = rk_coordinator_now_ms ();
     rk_member_heard (self->member, origin.process, now_ms);
+    rk_loop_tether (self->loop, rk_address (RK_ACTOR_COORDINATOR, origin.process), packet);
     if (!self->membership)
         return RK_OK;
     rk_membership_heard (self->membership, origin.process, packet->msg.heartbeat.hears, now_ms);
+    rk_coordinator_joiner_heard (self, origin.process, now_ms);
     if (packet->msg.view)
         rk_membership_other_view (self->membership, origin.process, packet->msg.view, now_ms);
     rk_coordinator_drive (self);

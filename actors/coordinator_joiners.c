@@ -25,7 +25,7 @@ bool rk_coordinator_is_joiner (const rk_coordinator_t *self, uint32_t process)
 
 static bool s_is_ready (const rk_coordinator_joiner_t *j)
 {
-    return j->entry.steps & RK_STEP_PROFILED;
+    return (j->entry.steps & RK_STEP_PROFILED) && !j->hung_up_ms;
 }
 
 uint32_t rk_coordinator_n_joining (const rk_coordinator_t *self)
@@ -207,12 +207,30 @@ bool rk_coordinator_drop_joiner (rk_coordinator_t *self, uint32_t process, const
     return true;
 }
 
+/* No view is made with one whose connection has ended: everybody would wait for it. Its silence, or its own word, decides. */
+void rk_coordinator_joiner_hung_up (rk_coordinator_t *self, uint32_t process, int64_t now_ms)
+{
+    rk_coordinator_joiner_t *j = s_find (self, process);
+    if (j)
+        j->hung_up_ms = now_ms;
+}
+
+/* What was on its way when the connection ended says nothing. */
+void rk_coordinator_joiner_heard (rk_coordinator_t *self, uint32_t process, int64_t now_ms)
+{
+    rk_coordinator_joiner_t *j = s_find (self, process);
+    if (j && now_ms >= j->hung_up_ms + RK_HEARTBEAT_MS)
+        j->hung_up_ms = 0;
+}
+
 /* ---- being measured */
 static bool s_host_is_measured (const rk_coordinator_t *self, uint64_t host)
 {
-    for (uint32_t i = 0; i < self->n_joiners; i++)
-        if (self->joiners[i].entry.host == host && (self->joiners[i].entry.steps & RK_STEP_PROFILING) && !s_is_ready (&self->joiners[i]))
+    for (uint32_t i = 0; i < self->n_joiners; i++) {
+        const rk_coordinator_joiner_t *j = &self->joiners[i];
+        if (j->entry.host == host && (j->entry.steps & (RK_STEP_PROFILING | RK_STEP_PROFILED)) == RK_STEP_PROFILING && !j->hung_up_ms)
             return true;
+    }
     return false;
 }
 
@@ -287,9 +305,11 @@ void rk_coordinator_admit_joiners (rk_coordinator_t *self, const uint8_t *bytes,
     for (uint32_t i = 0; i < self->n_joiners; i++) {
         const rk_coordinator_joiner_t *j = &self->joiners[i];
         const uint32_t address = rk_address (RK_ACTOR_COORDINATOR, j->process);
-        if (s_is_in (self->view, j))
+        if (s_is_in (self->view, j)) {
             rk_coordinator_send (self, address, &decided, &frame, 1);
-        else if (self->leads && j->process >= self->view->next_id && j->entry.node >= self->view->next_node)
+            if (j->hung_up_ms && self->membership)
+                rk_membership_hung_up (self->membership, j->process, rk_coordinator_now_ms ());
+        } else if (self->leads && j->process >= self->view->next_id && j->entry.node >= self->view->next_node)
             self->joiners[n++] = *j; /* with the next one */
         else {
             rk_coordinator_send (self, address, &elsewhere, NULL, 0);
@@ -306,10 +326,10 @@ static bool s_ready (const rk_coordinator_t *self)
     bool all = true, late = false;
     for (uint32_t i = 0; i < self->n_joiners; i++) {
         const rk_coordinator_joiner_t *j = &self->joiners[i];
-        all = all && s_is_ready (j);
+        all = all && (s_is_ready (j) || j->hung_up_ms);
         late = late || (s_is_ready (j) && rk_coordinator_now_ms () - j->ready_ms >= TOGETHER_MS);
     }
-    return self->n_joiners && (all || late);
+    return rk_coordinator_n_joining (self) && (all || late);
 }
 
 const char *rk_coordinator_wants_change (const rk_coordinator_t *self)

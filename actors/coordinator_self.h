@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a coordinator, shared by its files: coordinator.c (class, clock), coordinator_known.c (who is
  * who, sending), coordinator_join.c (GATHER, PROFILE), coordinator_measure.c (links), coordinator_wire.c (WIRING), coordinator_run.c (RUN),
- * coordinator_joiners.c (nodes that come while it runs), coordinator_pass.c (EVALUATE), coordinator_replan.c (another plan while it runs), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
+ * coordinator_joiners.c (nodes that come while it runs), coordinator_pass.c (EVALUATE), coordinator_question.c (evidence of a death), coordinator_replan.c (another plan while it runs), coordinator_save.c (SAVE), coordinator_stop.c (STOPPING, ENDED). thread: the coordinator's own.  */
 #ifndef RK_ACTORS_COORDINATOR_SELF_H
 #define RK_ACTORS_COORDINATOR_SELF_H
 #include "actors/coordinator.h"
@@ -60,7 +60,16 @@ typedef struct {
     uint32_t process;        /* number given, of the next view */
     rk_roster_entry_t entry; /* steps: RK_STEP_PROFILING, RK_STEP_PROFILED */
     int64_t ready_ms;        /* since when it is profiled */
+    int64_t hung_up_ms;      /* when its connection ended; 0: it holds, or it was heard over another */
 } rk_coordinator_joiner_t;
+
+/* A machine that is being asked whether anybody listens where a member did. */
+typedef struct {
+    uint32_t process;
+    int fd;
+    int64_t asked_ms;
+} rk_coordinator_question_t;
+#define RK_QUESTIONS 16 /* under way at a time */
 
 /* The save asked for last. */
 typedef struct {
@@ -107,6 +116,8 @@ typedef struct rk_coordinator {
     /* the view; coordinator_view.c */
     rk_view_t *view;           /* NULL: the first is yet to come */
     rk_membership_t *membership; /* NULL: no view, or a lost process ends the run */
+    rk_coordinator_question_t questions[RK_QUESTIONS];
+    uint32_t n_questions;
     rk_plan_t *base;           /* whose state self->plan takes over; NULL: first values */
     uint64_t n_committed, n_evaluated; /* rounds and passes, as far as this process knows */
     uint64_t issued;                   /* follower: minibatches of this view that may have been trained are below */
@@ -238,6 +249,8 @@ void rk_coordinator_refuse_stranger (rk_coordinator_t *self, const rk_packet_t *
 const char *rk_coordinator_unwelcome_now (const rk_coordinator_t *self); /* why nobody may join now; NULL: welcome */
 rk_err_t rk_coordinator_take_joiner (rk_coordinator_t *self, const rk_packet_t *packet, const rk_roster_entry_t *entry,
                                      rk_error_t *err) RK_MUST_CHECK;
+void rk_coordinator_joiner_hung_up (rk_coordinator_t *self, uint32_t process, int64_t now_ms); /* whoever is none: nothing happens */
+void rk_coordinator_joiner_heard (rk_coordinator_t *self, uint32_t process, int64_t now_ms);
 bool rk_coordinator_is_joiner (const rk_coordinator_t *self, uint32_t process);
 /* It is no joiner any more; why is told to it, too. false: it was none. */
 bool rk_coordinator_drop_joiner (rk_coordinator_t *self, uint32_t process, const char *why);
@@ -270,6 +283,11 @@ const char *rk_coordinator_wants_change (const rk_coordinator_t *self); /* why; 
 const char *rk_coordinator_own_key (const rk_coordinator_t *self, char text[RK_KEY_TEXT]); /* "" without encryption */
 const char *rk_coordinator_impostor (const rk_packet_t *packet); /* why a Hello's key is not to be believed; NULL: it is */
 void rk_coordinator_tell_keys (rk_coordinator_t *self);          /* to every process, before it is told to connect */
+/* ---- coordinator_question.c: whether the process of a member that hung up is gone */
+void rk_coordinator_hung_up (void *self, uint32_t address); /* of the loop */
+void rk_coordinator_question_tick (rk_coordinator_t *self);
+int64_t rk_coordinator_answer_ms (const rk_coordinator_t *self); /* when to look for an answer; INT64_MAX: none is awaited */
+void rk_coordinator_drop_questions (rk_coordinator_t *self);
 /* ---- coordinator_view.c: from one view to the next */
 void rk_coordinator_drive (rk_coordinator_t *self); /* after anything that the membership was told */
 void rk_coordinator_view_tick (rk_coordinator_t *self);

@@ -59,6 +59,8 @@ static size_t s_why (const rk_coordinator_t *self, uint32_t id, int64_t now_ms, 
         n = snprintf (text, size, "%s has ended", name);
     else if (rk_membership_is_alive (self->membership, id, now_ms))
         n = snprintf (text, size, "%s has left", name);
+    else if (rk_membership_is_refused (self->membership, id))
+        n = snprintf (text, size, "%s hung up, and nobody listens there", name);
     else
         n = snprintf (text, size, "%s was silent for %lld ms", name, (long long) rk_membership_silent_ms (self->membership, id, now_ms));
     return n > 0 && (size_t) n < size ? (size_t) n : 0;

@@ -217,6 +217,7 @@ void rk_coordinator_view_tick (rk_coordinator_t *self)
         rk_coordinator_move (self); /* a joiner may have waited long enough for others */
     }
     rk_membership_tick (self->membership, self->now_ms);
+    rk_coordinator_question_tick (self);
     rk_coordinator_drive (self);
     if (self->membership)
         s_say_parked (self);

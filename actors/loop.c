@@ -193,6 +193,9 @@ void rk_loop_close (rk_loop_t *loop)
     free (loop->peers);
     free (loop->items);
     free (loop->fds);
+    free (loop->tethers);
+    loop->tethers = NULL;
+    loop->n_tethers = 0;
     loop->peers = NULL;
     loop->items = NULL;
     loop->fds = NULL;
@@ -317,11 +320,13 @@ static void s_poll (rk_loop_t *loop, int64_t wait_ns)
         wait_ns = 0;
     struct timespec timeout = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
     int64_t start = wait_ns > 0 ? rk_now_ns () : 0;
-    int n = ppoll (loop->fds, (nfds_t) loop->n_items, wait_ns == RK_FOREVER ? NULL : &timeout, NULL);
+    int n = ppoll (loop->fds, (nfds_t) loop->n_items + loop->n_tethers, wait_ns == RK_FOREVER ? NULL : &timeout, NULL);
     if (wait_ns > 0)
         loop->idle_ns += rk_now_ns () - start;
     for (int i = 0; i < loop->n_items && n > 0; i++)
         loop->items[i].dirty |= loop->fds[i].revents != 0;
+    if (n > 0)
+        rk_loop_look_at_tethers (loop);
 }
 
 void rk_loop_run (rk_loop_t *loop)
@@ -337,5 +342,6 @@ void rk_loop_run (rk_loop_t *loop)
             break;
         s_poll (loop, wait_ns > 0 ? wait_ns : 0);
         s_handle_dirty (loop);
+        rk_loop_hear_hang_ups (loop);
     }
 }

@@ -34,6 +34,13 @@ typedef struct {
     bool dirty;
 } rk_loop_item_t;
 
+/* A connection whose end the class wants to hear of (tethers.c). */
+typedef struct {
+    uint32_t address;
+    int fd;
+    bool ended;
+} rk_loop_tether_t;
+
 struct rk_loop {
     const rk_actor_class_t *klass;
     const rk_actor_plumbing_t *plumbing; /* valid until the boot reply */
@@ -53,9 +60,11 @@ struct rk_loop {
     rk_loop_peer_t *peers;
     size_t n_peers, capacity;
     rk_loop_item_t *items;     /* pipe, inbox, then the DEALERs that are answered */
-    struct pollfd *fds;        /* their descriptors */
+    struct pollfd *fds;        /* their descriptors, then the tethers' */
     int n_items;
     uint64_t n_changes;        /* of the list of items */
+    rk_loop_tether_t *tethers;
+    size_t n_tethers;
     bool ended;
     uint64_t bytes_sent, dropped;
     int64_t idle_ns;
@@ -69,6 +78,12 @@ void rk_loop_run (rk_loop_t *loop);
 void rk_loop_hear (rk_loop_t *loop); /* handle all commands that are on the pipe */
 void rk_loop_plumb (rk_loop_t *loop, zsock_t *sock, void *raw); /* options every socket has */
 void rk_loop_log_links (const rk_loop_t *loop);
-rk_err_t rk_loop_list_items (rk_loop_t *loop) RK_MUST_CHECK;    /* after peers changed */
+rk_err_t rk_loop_list_items (rk_loop_t *loop) RK_MUST_CHECK;    /* after peers or tethers changed */
+
+/* ---- tethers.c */
+void rk_loop_untie (rk_loop_t *loop, uint32_t address); /* the list is to be made again */
+void rk_loop_list_tethers (rk_loop_t *loop);
+void rk_loop_look_at_tethers (rk_loop_t *loop); /* after a poll that found something */
+void rk_loop_hear_hang_ups (rk_loop_t *loop);
 
 #endif

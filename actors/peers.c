@@ -31,7 +31,7 @@ static void s_list (rk_loop_t *loop, int at, void *socket)
 
 rk_err_t rk_loop_list_items (rk_loop_t *loop)
 {
-    size_t most = RK_LOOP_N_FIXED + loop->n_peers;
+    size_t most = RK_LOOP_N_FIXED + loop->n_peers + loop->n_tethers;
     rk_loop_item_t *items = realloc (loop->items, most * sizeof *items);
     if (items)
         loop->items = items;
@@ -50,6 +50,7 @@ rk_err_t rk_loop_list_items (rk_loop_t *loop)
             s_list (loop, peer->item, peer->socket);
     }
     loop->n_items = n;
+    rk_loop_list_tethers (loop);
     loop->n_changes++;
     return RK_OK;
 }
@@ -122,6 +123,7 @@ rk_err_t rk_loop_connect (rk_loop_t *loop, uint32_t address, const char *endpoin
     if (!peer)
         return rk_error_set (err, RK_ENOMEM, "no memory for peer %zu", loop->n_peers);
     zsock_destroy (&peer->dealer);
+    rk_loop_untie (loop, address);
     peer->socket = NULL;
     peer->dealer = zsock_new (ZMQ_DEALER);
     if (!peer->dealer)
@@ -221,9 +223,10 @@ void rk_loop_forget (rk_loop_t *loop, uint32_t address)
         return;
     zsock_destroy (&peer->dealer);
     free (peer->endpoint);
+    rk_loop_untie (loop, address);
     *peer = loop->peers[--loop->n_peers];
     if (rk_loop_list_items (loop) != RK_OK)
-        loop->n_items = RK_LOOP_N_FIXED; /* cannot happen: the list only shrinks */
+        loop->n_items = RK_LOOP_N_FIXED, loop->n_tethers = 0; /* cannot happen: the list only shrinks */
 }
 
 void rk_loop_forget_peers (rk_loop_t *loop)

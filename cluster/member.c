@@ -10,6 +10,9 @@
 #define ENOUGH 8           /* gaps before they are trusted */
 #define SPREADS 10         /* k of median + k x MAD */
 #define NEVER_MS 3600000   /* when nobody is watched, look again in an hour */
+#define MOST_ASKS 7        /* after a connection ended: at once, then */
+#define ASK_MS 10          /* after so long, twice as long, ... */
+#define LATE_MS RK_HEARTBEAT_MS /* what is heard so long after a connection ended was not on its way then */
 
 typedef struct {
     uint32_t node;
@@ -18,6 +21,9 @@ typedef struct {
     int64_t gaps[WINDOW]; /* ring */
     uint32_t n_gaps;      /* ever seen */
     int64_t deadline_ms;  /* learned from them */
+    bool refused;         /* nobody listens where it did */
+    uint32_t n_asks;      /* left, since a connection ended */
+    int64_t hung_up_ms, ask_ms; /* when it did; when to ask next */
 } s_peer_t;
 
 struct rk_member {
@@ -107,6 +113,67 @@ void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms)
     peer->gaps[peer->n_gaps++ % WINDOW] = now_ms - peer->heard_ms;
     peer->heard_ms = now_ms;
     peer->deadline_ms = s_learn (m, peer);
+    peer->refused = false;
+    if (now_ms >= peer->hung_up_ms + LATE_MS)
+        peer->n_asks = 0;
+}
+
+/* ---- evidence */
+void rk_member_hung_up (rk_member_t *m, uint32_t node, int64_t now_ms)
+{
+    s_peer_t *peer = s_find (m, node);
+    if (!peer || peer->n_asks) /* one line of questions at a time */
+        return;
+    peer->n_asks = MOST_ASKS;
+    peer->hung_up_ms = peer->ask_ms = now_ms;
+}
+
+uint32_t rk_member_ask (rk_member_t *m, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < m->capacity; i++) {
+        s_peer_t *peer = &m->peers[i];
+        if (!peer->here || !peer->n_asks || now_ms < peer->ask_ms)
+            continue;
+        peer->ask_ms = now_ms + (ASK_MS << (MOST_ASKS - peer->n_asks));
+        peer->n_asks--;
+        return peer->node;
+    }
+    return UINT32_MAX;
+}
+
+int64_t rk_member_next_ask_ms (const rk_member_t *m)
+{
+    int64_t next = INT64_MAX;
+    for (uint32_t i = 0; i < m->capacity; i++)
+        if (m->peers[i].here && m->peers[i].n_asks && m->peers[i].ask_ms < next)
+            next = m->peers[i].ask_ms;
+    return next;
+}
+
+bool rk_member_refused (rk_member_t *m, uint32_t node, int64_t asked_ms)
+{
+    s_peer_t *peer = s_find (m, node);
+    if (!peer || peer->heard_ms > asked_ms)
+        return false;
+    peer->refused = true;
+    return true;
+}
+
+bool rk_member_is_refused (const rk_member_t *m, uint32_t node)
+{
+    const s_peer_t *peer = s_find (m, node);
+    return peer && peer->refused;
+}
+
+static bool s_is_suspected (const s_peer_t *peer, int64_t now_ms)
+{
+    return peer->here && (peer->refused || now_ms - peer->heard_ms >= peer->deadline_ms);
+}
+
+bool rk_member_is_suspected (const rk_member_t *m, uint32_t node, int64_t now_ms)
+{
+    const s_peer_t *peer = s_find (m, node);
+    return peer && s_is_suspected (peer, now_ms);
 }
 
 void rk_member_set_least (rk_member_t *m, int64_t least_ms)
@@ -137,6 +204,10 @@ void rk_member_learn (rk_member_t *m, uint32_t node, const rk_member_t *from)
     memcpy (peer->gaps, known->gaps, sizeof peer->gaps);
     peer->n_gaps = known->n_gaps;
     peer->deadline_ms = known->deadline_ms;
+    peer->refused = known->refused;
+    peer->n_asks = known->n_asks;
+    peer->hung_up_ms = known->hung_up_ms;
+    peer->ask_ms = known->ask_ms;
 }
 
 void rk_member_excuse (rk_member_t *m, int64_t ms, int64_t now_ms)
@@ -151,7 +222,7 @@ uint32_t rk_member_suspect (const rk_member_t *m, int64_t now_ms, int64_t *silen
 {
     for (uint32_t i = 0; i < m->capacity; i++) {
         const s_peer_t *peer = &m->peers[i];
-        if (!peer->here || now_ms - peer->heard_ms < peer->deadline_ms)
+        if (!s_is_suspected (peer, now_ms))
             continue;
         if (silent_ms)
             *silent_ms = now_ms - peer->heard_ms;
@@ -165,7 +236,9 @@ int64_t rk_member_next_ms (const rk_member_t *m, int64_t now_ms)
     int64_t next = now_ms + NEVER_MS;
     for (uint32_t i = 0; i < m->capacity; i++) {
         const s_peer_t *peer = &m->peers[i];
-        int64_t due = peer->here ? peer->heard_ms + peer->deadline_ms : next;
+        if (!peer->here)
+            continue;
+        const int64_t due = peer->refused ? now_ms : peer->heard_ms + peer->deadline_ms;
         next = due < next ? due : next;
     }
     return next;

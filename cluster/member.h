@@ -20,9 +20,22 @@ void rk_member_heard (rk_member_t *m, uint32_t node, int64_t now_ms);
 void rk_member_set_least (rk_member_t *m, int64_t least_ms);
 /* Milliseconds of silence after which `node` is suspected; learned per peer. */
 int64_t rk_member_deadline_ms (const rk_member_t *m, uint32_t node);
+/* ---- evidence. When the connection to a node ends, its process may have, and then its machine says that nobody listens
+ * where the node did. Somebody asks, at growing intervals for about a second, as what ends takes a moment to be gone.
+ * What was heard is newer evidence; a question that times out is none: silence goes on to count.           */
+void rk_member_hung_up (rk_member_t *m, uint32_t node, int64_t now_ms);
+/* A node to be asked about now; UINT32_MAX: nobody. */
+uint32_t rk_member_ask (rk_member_t *m, int64_t now_ms);
+int64_t rk_member_next_ask_ms (const rk_member_t *m); /* INT64_MAX: nobody is to be asked about */
+/* Nobody listens: suspected at once, until it is heard. asked_ms: when the question went out; false: heard since, or not here. */
+bool rk_member_refused (rk_member_t *m, uint32_t node, int64_t asked_ms);
+bool rk_member_is_refused (const rk_member_t *m, uint32_t node);
+
+/* Silent for longer than its deadline, or refused; false: it is not here. */
+bool rk_member_is_suspected (const rk_member_t *m, uint32_t node, int64_t now_ms);
 /* How long it has been silent; 0: it is not here. */
 int64_t rk_member_silent_ms (const rk_member_t *m, uint32_t node, int64_t now_ms);
-/* What another learned about `node` holds here as well. */
+/* What another learned about `node`, and the evidence it has, hold here as well. */
 void rk_member_learn (rk_member_t *m, uint32_t node, const rk_member_t *from);
 /* This process itself was not running for so long: nobody is blamed for that. */
 void rk_member_excuse (rk_member_t *m, int64_t ms, int64_t now_ms);

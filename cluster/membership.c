@@ -69,7 +69,7 @@ static rk_err_t s_fill (rk_membership_t *m, int64_t now_ms, rk_error_t *err)
         return rk_error_set (err, rc, "no memory for a view of %u members", c->view->n_members);
     m->n = m->view->n_members;
     m->self = rk_membership_index (m, c->self);
-    m->asked_by = m->n;
+    m->asked_by = m->early = m->n;
     if (m->self == m->n)
         return rk_error_set (err, RK_EINVAL, "process %u is no member of view %llu", c->self,
                              (unsigned long long) m->view->number);
@@ -124,7 +124,7 @@ bool rk_membership_alive (const rk_membership_t *m, uint32_t i, int64_t now_ms)
     if (i == m->self)
         return true;
     const uint32_t id = m->view->members[i].id;
-    return !m->peers[i].dead && rk_member_silent_ms (m->clock, id, now_ms) < rk_member_deadline_ms (m->clock, id);
+    return !m->peers[i].dead && !rk_member_is_suspected (m->clock, id, now_ms);
 }
 
 /* The lowest that is alive; a witness only when nobody else is. */
@@ -139,11 +139,6 @@ uint32_t rk_membership_lowest (const rk_membership_t *m, int64_t now_ms)
         witness = witness < m->n ? witness : i;
     }
     return witness;
-}
-
-static bool s_is_first (const rk_membership_t *m, int64_t now_ms)
-{
-    return rk_membership_lowest (m, now_ms) == m->self;
 }
 
 bool rk_membership_bury (rk_membership_t *m, uint32_t id, int64_t now_ms)
@@ -237,6 +232,17 @@ void rk_membership_begin_survey (rk_membership_t *m, int64_t now_ms)
     s_ask (m, now_ms);
 }
 
+void rk_membership_obey (rk_membership_t *m, uint32_t from, int64_t now_ms)
+{
+    m->early = m->n;
+    if (m->surveys)
+        rk_membership_give_way (m, now_ms);
+    m->asked_by = from;
+    rk_membership_stop (m, now_ms);
+    if (m->stopped)
+        m->peers[from].due |= RK_DUE_STANDING;
+}
+
 /* Another, lower one is heard: it surveys. */
 void rk_membership_give_way (rk_membership_t *m, int64_t now_ms)
 {
@@ -268,7 +274,10 @@ void rk_membership_look (rk_membership_t *m, int64_t now_ms)
         rk_membership_enter (m, RK_MEMBERSHIP_DECIDED, now_ms);
         return;
     }
-    if (!s_is_first (m, now_ms)) {
+    const uint32_t first = rk_membership_lowest (m, now_ms);
+    if (first != m->self && first == m->early)
+        rk_membership_obey (m, first, now_ms);
+    if (first != m->self) {
         if (m->surveys)
             rk_membership_give_way (m, now_ms);
         return;
@@ -294,6 +303,22 @@ void rk_membership_heard (rk_membership_t *m, uint32_t id, bool hears_us, int64_
 void rk_membership_dead (rk_membership_t *m, uint32_t id, int64_t now_ms)
 {
     if (rk_membership_bury (m, id, now_ms))
+        rk_membership_look (m, now_ms);
+}
+
+void rk_membership_hung_up (rk_membership_t *m, uint32_t id, int64_t now_ms)
+{
+    rk_member_hung_up (m->clock, id, now_ms);
+}
+
+uint32_t rk_membership_ask (rk_membership_t *m, int64_t now_ms)
+{
+    return rk_membership_over (m) ? UINT32_MAX : rk_member_ask (m->clock, now_ms);
+}
+
+void rk_membership_refused (rk_membership_t *m, uint32_t id, int64_t asked_ms, int64_t now_ms)
+{
+    if (rk_member_refused (m->clock, id, asked_ms))
         rk_membership_look (m, now_ms);
 }
 
@@ -365,7 +390,8 @@ int64_t rk_membership_next_ms (const rk_membership_t *m, int64_t now_ms)
     int64_t next = now_ms + RK_HEARTBEAT_MS; /* often enough to notice that this process was asleep */
     if (s_asks (m) && m->ask_ms < next)
         next = m->ask_ms;
-    const int64_t paxos = rk_paxos_next_ms (m->paxos);
+    const int64_t paxos = rk_paxos_next_ms (m->paxos), ask = rk_member_next_ask_ms (m->clock);
+    next = ask < next ? ask : next;
     return paxos < next ? paxos : next;
 }
 
@@ -414,6 +440,11 @@ bool rk_membership_is_dead (const rk_membership_t *m, uint32_t id)
 {
     const uint32_t i = rk_membership_index (m, id);
     return i == m->n || m->peers[i].dead;
+}
+
+bool rk_membership_is_refused (const rk_membership_t *m, uint32_t id)
+{
+    return rk_member_is_refused (m->clock, id);
 }
 
 int64_t rk_membership_silent_ms (const rk_membership_t *m, uint32_t id, int64_t now_ms)

@@ -73,6 +73,12 @@ void rk_membership_destroy (rk_membership_t **membership_p);
  * said nothing about that).                                                                               */
 void rk_membership_heard (rk_membership_t *m, uint32_t id, bool hears_us, int64_t now_ms);
 void rk_membership_dead (rk_membership_t *m, uint32_t id, int64_t now_ms);  /* its process is known to have ended */
+/* The connection to it ended: rk_membership_ask names it, now and again for a second. Its machine is to be asked whether
+ * anybody listens at its address; if not (asked_ms: when the question went out), it is suspected at once. That is less
+ * than knowing that its process has ended: it keeps its vote, and who is heard again is suspected no more.   */
+void rk_membership_hung_up (rk_membership_t *m, uint32_t id, int64_t now_ms);
+uint32_t rk_membership_ask (rk_membership_t *m, int64_t now_ms); /* UINT32_MAX: nobody */
+void rk_membership_refused (rk_membership_t *m, uint32_t id, int64_t asked_ms, int64_t now_ms);
 /* This member wishes for another view. Only the first member's wish counts: others tell it theirs. */
 void rk_membership_want (rk_membership_t *m, int64_t now_ms);
 /* A member says that it is about to leave: it is left out of the next view even if it answers. */
@@ -106,6 +112,7 @@ const uint8_t *rk_membership_decided (const rk_membership_t *m, size_t *size);
 uint32_t rk_membership_first (const rk_membership_t *m, int64_t now_ms);
 bool rk_membership_is_alive (const rk_membership_t *m, uint32_t id, int64_t now_ms); /* neither dead nor suspected */
 bool rk_membership_is_dead (const rk_membership_t *m, uint32_t id); /* known to have ended; or no member */
+bool rk_membership_is_refused (const rk_membership_t *m, uint32_t id); /* it hung up, and nobody listens there */
 int64_t rk_membership_silent_ms (const rk_membership_t *m, uint32_t id, int64_t now_ms);
 int64_t rk_membership_deadline_ms (const rk_membership_t *m, uint32_t id); /* of silence; learned */
 int64_t rk_membership_since_ms (const rk_membership_t *m); /* when the state began */

@@ -44,6 +44,7 @@ struct rk_membership {
     int64_t since_ms, ticked_ms;
     bool wants, surveys, must_stop, stopped; /* surveys: this member asks the others */
     uint32_t asked_by;                       /* index; n: nobody yet */
+    uint32_t early;                          /* who asked when another seemed to be first here; n: nobody */
     int64_t survey_end_ms, ask_ms;
     uint32_t next_out;
 };
@@ -61,6 +62,7 @@ uint32_t rk_membership_lacks (const rk_membership_t *m, int64_t now_ms);
 bool rk_membership_bury (rk_membership_t *m, uint32_t id, int64_t now_ms); /* false: known, or no member */
 void rk_membership_enter (rk_membership_t *m, rk_membership_state_t state, int64_t now_ms);
 void rk_membership_begin_survey (rk_membership_t *m, int64_t now_ms);
+void rk_membership_obey (rk_membership_t *m, uint32_t from, int64_t now_ms); /* who asks is first */
 void rk_membership_give_way (rk_membership_t *m, int64_t now_ms);
 void rk_membership_stop (rk_membership_t *m, int64_t now_ms);
 void rk_membership_look (rk_membership_t *m, int64_t now_ms); /* from state to state, after something has happened */

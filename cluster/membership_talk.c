@@ -2,6 +2,8 @@
  * What members say to one another about the next view.                                                    */
 #include "cluster/membership_parts.h"
 
+#define SILENT_MS (2 * RK_HEARTBEAT_MS) /* more than a heartbeat is missing */
+
 /* ---- messages */
 static void s_tell_late (rk_membership_t *m, uint32_t id, uint64_t view)
 {
@@ -19,6 +21,18 @@ void rk_membership_other_view (rk_membership_t *m, uint32_t from, uint64_t view,
         s_tell_late (m, from, view);
 }
 
+/* Whoever is first here asks soon, or is gone, as `from` must think: its machine is asked, without waiting for silence. */
+static void s_doubt_those_before (rk_membership_t *m, uint32_t from, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < from; i++) {
+        const uint32_t id = m->view->members[i].id;
+        if (i != m->self && rk_membership_alive (m, i, now_ms) &&
+            (m->early != from || rk_member_silent_ms (m->clock, id, now_ms) > SILENT_MS))
+            rk_member_hung_up (m->clock, id, now_ms);
+    }
+    m->early = from;
+}
+
 static rk_err_t s_on_survey (rk_membership_t *m, uint32_t from, const rk_agree_msg_t *msg, int64_t now_ms,
                              rk_error_t *err)
 {
@@ -29,14 +43,10 @@ static rk_err_t s_on_survey (rk_membership_t *m, uint32_t from, const rk_agree_m
     const uint32_t first = rk_membership_lowest (m, now_ms);
     if (first == m->self && !m->surveys) /* whoever asks has a reason */
         rk_membership_begin_survey (m, now_ms);
-    if (first != from) /* whoever is first here, asks soon */
-        return RK_OK;
-    if (m->surveys)
-        rk_membership_give_way (m, now_ms);
-    m->asked_by = from;
-    rk_membership_stop (m, now_ms);
-    if (m->stopped)
-        m->peers[from].due |= RK_DUE_STANDING;
+    if (first == from)
+        rk_membership_obey (m, from, now_ms);
+    else if (first != m->self)
+        s_doubt_those_before (m, from, now_ms);
     return RK_OK;
 }
 

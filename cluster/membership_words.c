@@ -17,6 +17,8 @@ static void s_list (list_t *list, const rk_membership_t *m, uint32_t i, int64_t 
     rk_view_name (m->view, id, name, sizeof name);
     if (m->peers[i].dead)
         snprintf (why, sizeof why, ", whose process has ended");
+    else if (i != m->self && rk_member_is_refused (m->clock, id))
+        snprintf (why, sizeof why, ", which hung up, and nobody listens there");
     else if (i != m->self && !rk_membership_alive (m, i, now_ms))
         snprintf (why, sizeof why, m->peers[i].deaf ? ", which does not hear us for %lld ms" : ", silent for %lld ms",
                   (long long) rk_member_silent_ms (m->clock, id, now_ms));

@@ -43,6 +43,7 @@ void rk_packet_clear (rk_packet_t *packet)
     packet->n_frames = 0;
     packet->n_routing = 0;
     packet->user[0] = packet->remote[0] = '\0';
+    packet->fd = -1;
     packet->msg = (rk_msg_t) {.kind = RK_MSG_NONE};
 }
 
@@ -215,8 +216,11 @@ static rk_err_t s_take_routing (rk_packet_t *packet, const zmq_msg_t *part, rk_e
 }
 
 /* What libzmq knows of a connection; control messages are few, so the search costs nothing that matters. */
-static void s_take_origin (rk_packet_t *packet, zmq_msg_t *part)
+static void s_take_origin (rk_packet_t *packet, zmq_msg_t *part, bool router)
 {
+    packet->fd = zmq_msg_get (part, ZMQ_SRCFD);
+    if (!router) /* we know whom we called */
+        return;
     const char *user = zmq_msg_gets (part, "User-Id"), *remote = zmq_msg_gets (part, "Peer-Address");
     snprintf (packet->user, sizeof packet->user, "%s", user ? user : "");
     snprintf (packet->remote, sizeof packet->remote, "%s", remote ? remote : "");
@@ -255,8 +259,8 @@ static rk_err_t s_receive_rest (void *socket, bool router, zmq_msg_t *part, bool
             return rk_error_set (err, RK_EIO, "receive: %s", zmq_strerror (code));
     }
     rk_err_t rc = rk_wire_parse (zmq_msg_data (part), zmq_msg_size (part), packet->arena, &packet->msg, err);
-    if (!rc && router && packet->msg.kind >= RK_MSG_HELLO)
-        s_take_origin (packet, part);
+    if (!rc && packet->msg.kind >= RK_MSG_HELLO)
+        s_take_origin (packet, part, router);
     return rc ? rc : s_receive_frames (socket, more, packet, err);
 }
 

@@ -181,6 +181,7 @@ typedef struct {
     size_t n_routing;
     char user[72];        /* ROUTER, encrypted, kinds from Hello on: who that is by the gate's word; else "" */
     char remote[48];      /* ROUTER, tcp, kinds from Hello on: the peer's address; else "" */
+    int fd;               /* kinds from Hello on: descriptor of the tcp connection it came by, libzmq's; else -1 */
     zmq_msg_t frame[RK_WIRE_MAX_FRAMES];
     int n_frames;
     rk_wire_arena_t *arena;

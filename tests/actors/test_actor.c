@@ -46,6 +46,7 @@ static rk_err_t s_on_heartbeat (void *self_, rk_packet_t *packet, rk_error_t *er
     self_t *self = self_;
     rk_msg_t msg = {.kind = RK_MSG_HEARTBEAT, .heartbeat = packet->msg.heartbeat};
     rk_err_t code = rk_loop_learn (self->loop, packet->msg.sender, packet);
+    rk_loop_tether (self->loop, packet->msg.sender, packet);
     return code == RK_OK ? rk_loop_send (self->loop, packet->msg.sender, &msg, NULL, 0, err) : code;
 }
 
@@ -77,12 +78,20 @@ static rk_err_t s_echo (void *self_, char **words, rk_error_t *err)
     return RK_OK;
 }
 
+static void s_hung_up (void *self_, uint32_t address)
+{
+    self_t *self = self_;
+    char text[16];
+    snprintf (text, sizeof text, "%u", rk_address_node (address));
+    rk_loop_say (self->loop, "HUNG-UP", RK_OK, text);
+}
+
 static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_HEARTBEAT] = s_on_heartbeat, [RK_MSG_STOP] = s_on_stop, [RK_MSG_READY] = s_on_ready, [RK_MSG_CREDIT] = s_on_credit,
 };
 static const rk_command_t s_commands[] = {{"ECHO", s_echo}, {NULL, NULL}};
 static const rk_actor_class_t s_class = {.kind = RK_ACTOR_STAGE, .self_size = sizeof (self_t), .open = s_open, .close = s_close,
-                                         .work = s_work, .on = s_on, .commands = s_commands};
+                                         .work = s_work, .hung_up = s_hung_up, .on = s_on, .commands = s_commands};
 
 static rk_actor_t *s_start (const char *coordinator, config_t config)
 {
@@ -294,6 +303,44 @@ static void endpoints_are_unique (void **state)
     assert_string_equal (tcp, "tcp://10.0.0.1:*");
 }
 
+/* Two peers by tcp, one of them twice: each end is told once, with the address it was tied to, and an echo between them shows
+ * that what holds is not told.                                                                            */
+static void ends_of_connections_are_told (void **state)
+{
+    (void) state;
+    rk_actor_t *actor = NULL;
+    const config_t config = {.fail = RK_OK};
+    const rk_actor_plumbing_t plumbing = {.node = NODE, .view = VIEW, .identity = &rk_identity_plain, .bind = "tcp://127.0.0.1:*"};
+    assert_int_equal (rk_actor_start (&actor, &s_class, &plumbing, &config, NULL), RK_OK);
+    static const uint32_t who[] = {7, 8, 7};
+    mock_peer_t peers[3];
+    for (int i = 0; i < 3; i++) {
+        mock_open (&peers[i], rk_address (RK_ACTOR_STAGE, who[i]), VIEW);
+        mock_connect (&peers[i], actor);
+    }
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 2; i++) {
+            mock_send (&peers[i], (rk_msg_t){.kind = RK_MSG_HEARTBEAT, .heartbeat = {1, 2, true}}, NULL, 0);
+            zmq_pollitem_t item = {.socket = zsock_resolve (peers[i].dealer), .events = ZMQ_POLLIN};
+            assert_true (zmq_poll (&item, 1, MOCK_WAIT_MS) > 0); /* handled: the connection is known */
+            assert_int_equal (rk_wire_receive (item.socket, false, peers[i].packet, NULL), RK_OK);
+        }
+    zsock_destroy (&peers[0].dealer);
+    s_expect_said (actor, "HUNG-UP", RK_OK, "7");
+    assert_int_equal (rk_actor_command (actor, "ECHO", "still here", NULL), RK_OK);
+    s_expect_said (actor, "ECHO", RK_OK, "still here");
+    mock_send (&peers[2], (rk_msg_t){.kind = RK_MSG_HEARTBEAT, .heartbeat = {1, 2, true}}, NULL, 0);
+    zmq_pollitem_t item = {.socket = zsock_resolve (peers[2].dealer), .events = ZMQ_POLLIN};
+    assert_true (zmq_poll (&item, 1, MOCK_WAIT_MS) > 0);
+    zsock_destroy (&peers[1].dealer);
+    s_expect_said (actor, "HUNG-UP", RK_OK, "8");
+    zsock_destroy (&peers[2].dealer);
+    s_expect_said (actor, "HUNG-UP", RK_OK, "7");
+    rk_actor_stop (&actor);
+    for (int i = 0; i < 3; i++)
+        mock_close (&peers[i]);
+}
+
 int main (void)
 {
     setenv ("RK_LOG", "error", 1); /* these tests provoke warnings */
@@ -309,6 +356,7 @@ int main (void)
         cmocka_unit_test (an_actor_that_left_is_stopped_at_once),
         cmocka_unit_test (work_is_called_again_after_its_wait),
         cmocka_unit_test (endpoints_are_unique),
+        cmocka_unit_test (ends_of_connections_are_told),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ static void s_recovered (chaos_t *c, int64_t now, uint64_t view)
             continue;
         e->recovered_ms = now - e->at_ms;
         e->view_changed = newer;
+        chaos_say (c, "%s %s: the next round after %lld ms", chaos_name (e->machine), faults_name (e->kind), (long long) e->recovered_ms);
     }
 }
 

@@ -52,7 +52,7 @@ static void faults (void **state)
     (void) state;
     const uint64_t only = s_asked ("RK_FAULT_SEED", 0), first = only ? only : s_asked ("RK_FAULT_FIRST", 1),
                    n = only ? 1 : s_asked ("RK_FAULT_SEEDS", SEEDS);
-    uint64_t crashes = 0, freezes = 0, cuts = 0, joins = 0, views = 0, redone = 0;
+    uint64_t crashes = 0, freezes = 0, cuts = 0, joins = 0, refused = 0, views = 0, redone = 0;
     int64_t longest = 0;
     for (uint64_t seed = first; seed < first + n; seed++) {
         fleet_config_t config = s_config (seed);
@@ -64,16 +64,17 @@ static void faults (void **state)
         freezes += r.freezes;
         cuts += r.cuts;
         joins += r.joins;
+        refused += r.refused;
         views += r.views;
         redone += r.redone;
         longest = r.longest_stall_ms > longest ? r.longest_stall_ms : longest;
     }
     print_message (
-        "%llu lives: %llu deaths, %llu freezes, %llu cuts, %llu joins; %llu views, %llu rounds begun again, "
+        "%llu lives: %llu deaths, %llu freezes, %llu cuts, %llu joins, %llu refusals; %llu views, %llu rounds begun again, "
         "longest stall %lld ms\n",
         (unsigned long long) n, (unsigned long long) crashes, (unsigned long long) freezes, (unsigned long long) cuts,
-        (unsigned long long) joins, (unsigned long long) views, (unsigned long long) redone, (long long) longest);
-    assert_true (only || (crashes && freezes && cuts && joins && redone));
+        (unsigned long long) joins, (unsigned long long) refused, (unsigned long long) views, (unsigned long long) redone, (long long) longest);
+    assert_true (only || (crashes && freezes && cuts && joins && refused && redone));
 }
 
 static void same_seed_same_life (void **state)

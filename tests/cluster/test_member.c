@@ -151,6 +151,103 @@ static void test_least_deadline (void **state)
     rk_member_destroy (&m);
 }
 
+static uint32_t s_count_asks (rk_member_t *m, uint32_t node, int64_t from_ms, int64_t to_ms)
+{
+    uint32_t n = 0;
+    for (int64_t now = from_ms; now <= to_ms; now++)
+        for (uint32_t asked; (asked = rk_member_ask (m, now)) != NONE; n++)
+            assert_int_equal (asked, node);
+    return n;
+}
+
+/* Nobody listens where a node did whose connection has ended: it is suspected without waiting for its silence. */
+static void test_refusal_is_evidence (void **state)
+{
+    (void) state;
+    rk_member_t *m = s_member (3, 0);
+    int64_t silent = 0;
+    assert_int_equal (rk_member_ask (m, 0), NONE); /* as long as connections hold */
+    assert_true (rk_member_next_ask_ms (m) == INT64_MAX);
+    rk_member_hung_up (m, 1, 1000);
+    assert_false (rk_member_is_suspected (m, 1, 1000)); /* that alone says nothing */
+    assert_true (rk_member_next_ask_ms (m) == 1000);
+    assert_int_equal (rk_member_ask (m, 1000), 1);
+    assert_int_equal (rk_member_ask (m, 1000), NONE);
+    assert_true (rk_member_next_ask_ms (m) > 1000);
+    assert_true (rk_member_refused (m, 1, 1000));
+    assert_true (rk_member_is_refused (m, 1));
+    assert_true (rk_member_is_suspected (m, 1, 1001));
+    assert_int_equal (rk_member_suspect (m, 1001, &silent), 1);
+    assert_false (rk_member_is_suspected (m, 0, 1001));
+    assert_true (rk_member_next_ms (m, 1001) <= 1001);
+    rk_member_leave (m, 1);
+    assert_false (rk_member_refused (m, 1, 1002)); /* nobody */
+    assert_false (rk_member_is_suspected (m, 1, 1002));
+    rk_member_hung_up (m, 1, 1002);
+    assert_int_equal (rk_member_ask (m, 2000), NONE);
+    rk_member_destroy (&m);
+}
+
+/* What is asked without an answer leaves the silence in charge, and is asked some times, not for ever. */
+static void test_no_answer_is_none (void **state)
+{
+    (void) state;
+    rk_member_t *m = s_member (1, 0);
+    int64_t now = 0, silent;
+    for (; now < 20000; now += RK_HEARTBEAT_MS)
+        rk_member_heard (m, 0, now);
+    const int64_t last = now - RK_HEARTBEAT_MS, deadline = rk_member_deadline_ms (m, 0);
+    rk_member_hung_up (m, 0, last);
+    const uint32_t n = s_count_asks (m, 0, last, last + deadline - 1);
+    assert_true (n >= 3 && n <= 10);
+    assert_true (rk_member_next_ask_ms (m) == INT64_MAX);
+    assert_int_equal (rk_member_suspect (m, last + deadline - 1, &silent), NONE);
+    assert_int_equal (rk_member_suspect (m, last + deadline, &silent), 0);
+    assert_false (rk_member_is_refused (m, 0));
+    rk_member_destroy (&m);
+}
+
+/* What is heard is newer evidence than what was asked before; what comes late over the old connection ends no questions. */
+static void test_hearing_beats_refusal (void **state)
+{
+    (void) state;
+    rk_member_t *m = s_member (1, 0);
+    rk_member_hung_up (m, 0, 1000);
+    assert_int_equal (rk_member_ask (m, 1000), 0);
+    rk_member_heard (m, 0, 1005); /* was on its way */
+    assert_false (rk_member_refused (m, 0, 1000));
+    assert_int_equal (rk_member_ask (m, 1020), 0); /* asked again */
+    assert_true (rk_member_refused (m, 0, 1020));
+    rk_member_heard (m, 0, 1030);
+    assert_false (rk_member_is_suspected (m, 0, 1030));
+    assert_true (s_count_asks (m, 0, 1031, 1000 + RK_HEARTBEAT_MS - 1) > 0);
+    rk_member_heard (m, 0, 1000 + RK_HEARTBEAT_MS); /* over a new connection: it lives */
+    assert_int_equal (s_count_asks (m, 0, 1000 + RK_HEARTBEAT_MS, 20000), 0);
+    rk_member_hung_up (m, 0, 21000); /* once more */
+    assert_int_equal (rk_member_ask (m, 21000), 0);
+    rk_member_destroy (&m);
+}
+
+/* A new view begins in the middle of it: what was found out holds there, too. */
+static void test_evidence_is_learned (void **state)
+{
+    (void) state;
+    rk_member_t *before = s_member (2, 0), *m = s_member (2, 1100);
+    rk_member_hung_up (before, 0, 1000);
+    rk_member_hung_up (before, 1, 1000);
+    assert_int_equal (rk_member_ask (before, 1000), 0);
+    assert_true (rk_member_refused (before, 0, 1000));
+    rk_member_learn (m, 0, before);
+    rk_member_learn (m, 1, before);
+    assert_true (rk_member_is_suspected (m, 0, 1100));
+    assert_false (rk_member_is_suspected (m, 1, 1100));
+    assert_int_equal (rk_member_ask (m, 1100), 0);
+    assert_int_equal (rk_member_ask (m, 1100), 1);
+    assert_true (rk_member_refused (m, 1, 1100));
+    rk_member_destroy (&before);
+    rk_member_destroy (&m);
+}
+
 static void test_start_is_generous (void **state)
 {
     (void) state;
@@ -197,7 +294,9 @@ int main (void)
         cmocka_unit_test (test_slow_peer_is_learned),      cmocka_unit_test (test_jitter),
         cmocka_unit_test (test_outlier_does_not_stretch),  cmocka_unit_test (test_deadline_follows),
         cmocka_unit_test (test_least_deadline), cmocka_unit_test (test_start_is_generous),
-        cmocka_unit_test (test_joining_and_leaving),
+        cmocka_unit_test (test_joining_and_leaving), cmocka_unit_test (test_refusal_is_evidence),
+        cmocka_unit_test (test_no_answer_is_none), cmocka_unit_test (test_hearing_beats_refusal),
+        cmocka_unit_test (test_evidence_is_learned),
     };
     return cmocka_run_group_tests_name ("cluster/member", tests, NULL, NULL);
 }

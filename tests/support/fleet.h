@@ -31,7 +31,7 @@ typedef struct {
     char broken[256];      /* the first promise that was broken; "": none */
     bool finished, parked; /* all rounds committed; or too few were left and they said so */
     uint64_t views, rounds, redone; /* of the last view; rounds committed; rounds begun again */
-    uint32_t crashes, freezes, cuts, joins;
+    uint32_t crashes, freezes, cuts, joins, refused; /* refused: times that a machine said that nobody listens */
     int64_t longest_stall_ms, ended_ms; /* between two commits */
     uint64_t digest;       /* of all that happened */
 } fleet_result_t;

@@ -289,6 +289,30 @@ static void s_beat (fleet_t *w, uint32_t i)
     p->beat_ms = w->now_ms + BEAT_MS;
 }
 
+/* Connections end with a process, and now and then for no reason; machines are asked about those who hung up. What ends
+ * takes a moment to be gone, and of the living some are said not to listen either.                        */
+static void s_look_for_ends (fleet_t *w, uint32_t i)
+{
+    proc_t *p = &w->procs[i];
+    const bool calm = w->config->calm || w->now_ms >= w->quiet_from_ms;
+    for (uint32_t k = 0; k < p->view->n_members; k++) {
+        const uint32_t id = p->view->members[k].id, q = fleet_proc_of (p->view, id);
+        if (q == i || p->hung_up[q] || (!w->procs[q].dead && (calm || noise_between (&w->noise, 0, 99999))))
+            continue;
+        p->hung_up[q] = w->procs[q].dead;
+        rk_membership_hung_up (p->m, id, w->now_ms);
+    }
+    for (uint32_t id; (id = rk_membership_ask (p->m, w->now_ms)) != UINT32_MAX;) {
+        const uint32_t q = fleet_proc_of (p->view, id);
+        if (w->procs[q].dead ? !noise_between (&w->noise, 0, 3) : calm || noise_between (&w->noise, 0, 3))
+            continue;
+        letter_t *answer = fleet_letter (w, L_REFUSED, q, i);
+        answer->a = (uint64_t) w->now_ms;
+        w->result->refused++;
+        fleet_post (w, answer);
+    }
+}
+
 static void s_send (fleet_t *w, uint32_t i)
 {
     proc_t *p = &w->procs[i];
@@ -322,6 +346,7 @@ void fleet_member_tick (fleet_t *w, uint32_t i)
         return;
     }
     rk_membership_tick (p->m, w->now_ms);
+    s_look_for_ends (w, i);
     if (w->now_ms >= p->beat_ms)
         s_beat (w, i);
     if (rk_membership_must_stop (p->m)) {
@@ -420,6 +445,10 @@ void fleet_member_take (fleet_t *w, letter_t *letter)
     case L_AGREE: s_on_agree (w, i, letter); break;
     case L_BEAT: s_on_beat (w, i, letter); break;
     case L_HELLO: s_on_hello (w, i, letter); break;
+    case L_REFUSED:
+        if (p->joined)
+            rk_membership_refused (p->m, w->procs[letter->from].id, (int64_t) letter->a, w->now_ms);
+        break;
     case L_LEAVE:
         if (p->joined && own_view)
             fleet_lead_leave (w, i, letter->from);

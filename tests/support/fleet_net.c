@@ -58,7 +58,8 @@ void fleet_post (fleet_t *w, letter_t *letter)
     const bool calm = w->config->calm || w->now_ms >= w->quiet_from_ms;
     const bool cut = s_cut (w, letter->from, letter->to);
     const bool agrees =
-        letter->kind == L_AGREE || letter->kind == L_BEAT || letter->kind == L_HELLO || letter->kind == L_LEAVE;
+        letter->kind == L_AGREE || letter->kind == L_BEAT || letter->kind == L_HELLO || letter->kind == L_LEAVE ||
+        letter->kind == L_REFUSED;
     const bool lost = agrees ? !calm && noise_between (&w->noise, 0, 99) < 5 : noise_between (&w->noise, 0, 1);
     if (cut ? agrees || lost : agrees && lost) {
         fleet_drop (letter);

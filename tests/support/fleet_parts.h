@@ -31,6 +31,7 @@ typedef enum {
     L_BEAT,      /* a: hears us */
     L_HELLO,     /* a joiner to anybody */
     L_LEAVE,     /* a member to its leader */
+    L_REFUSED,   /* nobody listens where `from` does; a: when that was asked. Of the living it is a false report */
     L_GRANT,     /* leader to stage 0: f, round */
     L_ACT,       /* stage to the next: f, round */
     L_GRAD,      /* stage to the one before: f, round */
@@ -82,6 +83,7 @@ typedef struct {
     size_t decision_size;
     rk_plan_t *plan;
     int64_t heard[PROCS];
+    bool hung_up[PROCS];           /* the connection to it has ended, as this process knows */
     /* keeper */
     state_t kept[KEPT];
     uint64_t committed;
