@@ -205,6 +205,7 @@ static void s_forget_work (rk_stage_t *self)
     self->next = NULL;
     self->at = NULL;
     self->hold_from_ns = self->hold_until_ns = 0;
+    self->hold.owed_ns = 0;
     self->next_f = 0;
     self->ends[0] = self->ends[1] = (rk_round_end_t){.known = false};
     rk_stage_clear_updates (self);

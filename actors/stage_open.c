@@ -6,6 +6,8 @@
 #include "compute/arena.h"
 #include "compute/blas.h"
 
+#include <sys/prctl.h>
+
 #define FLOATS_PER_LINE 16
 #define SPARE_VERSIONS 14 /* live, mean, merged, snapshot, one being written, kept ones, and lent ones on their way back */
 
@@ -45,7 +47,9 @@ static rk_err_t s_identify (rk_stage_t *self, const rk_stage_config_t *config, r
     self->upstream = self->first ? rk_address (RK_ACTOR_FEEDER, config->node) : s_neighbour (self, self->stage - 1);
     self->downstream = self->last ? 0 : s_neighbour (self, self->stage + 1);
     self->reducer = self->plan->n_clusters > 1 ? rk_address (RK_ACTOR_REDUCER, config->node) : 0;
-    self->wait_per_busy = rk_declared_wait (self->plan, config->node);
+    self->hold.pace_ppm = rk_hold_pace (self->plan, config->node);
+    if (self->hold.pace_ppm) /* it waits after every kernel: the kernel may be 50 us late for others */
+        prctl (PR_SET_TIMERSLACK, 1UL);
     return RK_OK;
 }
 

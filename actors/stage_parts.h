@@ -12,6 +12,7 @@
 #include "actors/stage_tied.h"
 #include "actors/stage_warm.h"
 #include "actors/training.h"
+#include "cluster/hold.h"
 #include "cluster/lease.h"
 #include "cluster/schedule.h"
 #include "compute/pool.h"
@@ -178,7 +179,7 @@ struct rk_stage {
     int64_t kernel_cpu_ns, kernel_wall_ns; /* start of the kernel call */
     int64_t hold_from_ns, hold_until_ns;
     int64_t waits_ns;                    /* since when there is nothing to do; 0: there is */
-    double wait_per_busy;
+    rk_hold_t hold;                      /* of a node of declared speed */
     bool tells;           /* reports go to the coordinator too */
     bool stopped, halted; /* halted: a loss was no number; only the end is waited for */
     rk_stage_counts_t counts;

@@ -18,21 +18,29 @@ rk_err_t rk_stage_kernel_end (rk_stage_t *self, rk_err_t (*next) (rk_stage_t *, 
     int64_t cpu_ns = rk_thread_cpu_ns () - self->kernel_cpu_ns;
     self->counts.busy_ns += cpu_ns;
     self->counts.kernels[self->counts.act].ns += cpu_ns;
-    self->counts.kernels[self->counts.act].wall_ns += rk_now_ns () - self->kernel_wall_ns;
+    const int64_t now_ns = rk_now_ns ();
+    self->counts.kernels[self->counts.act].wall_ns += now_ns - self->kernel_wall_ns;
     self->counts.dirty = true;
-    if (self->wait_per_busy <= 0)
+    if (!self->hold.pace_ppm)
         return next (self, err);
+    const int64_t until_ns = rk_hold_begin (&self->hold, self->kernel_wall_ns, cpu_ns);
+    if (until_ns <= now_ns) {
+        rk_hold_end (&self->hold, now_ns);
+        return next (self, err);
+    }
     self->next = next;
-    self->hold_from_ns = rk_now_ns ();
-    self->hold_until_ns = self->hold_from_ns + (int64_t) (self->wait_per_busy * (double) cpu_ns);
+    self->hold_from_ns = now_ns;
+    self->hold_until_ns = until_ns;
     return RK_OK;
 }
 
 static rk_err_t s_continue (rk_stage_t *self, int64_t now_ns, rk_error_t *err)
 {
     rk_err_t (*next) (rk_stage_t *, rk_error_t *) = self->next;
-    if (self->hold_from_ns)
+    if (self->hold_from_ns) { /* not the wait for a buffer */
         self->counts.declared_wait_ns += now_ns - self->hold_from_ns;
+        rk_hold_end (&self->hold, now_ns);
+    }
     self->hold_from_ns = self->hold_until_ns = 0;
     self->next = NULL;
     return next (self, err);
@@ -159,6 +167,7 @@ int64_t rk_stage_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
         *code = s_continue (self, now_ns, err);
         return 0;
     }
+    rk_hold_idle (&self->hold, self->waits_ns ? now_ns - self->waits_ns : 0);
     if (s_advance (self, code, err)) {
         self->waits_ns = 0;
         return 0;

@@ -63,16 +63,3 @@ uint32_t rk_kernel_threads (const rk_plan_t *plan, uint32_t node)
     uint32_t n = budget / s_n_sharing (plan, idx);
     return n > 1 ? n : 1;
 }
-
-double rk_declared_wait (const rk_plan_t *plan, uint32_t node)
-{
-    uint32_t idx = s_find_node (plan, node);
-    if (idx == plan->n_nodes || plan->node_speed_ppm[idx] == 0 || plan->node_speed_ppm[idx] >= 1000000)
-        return 0;
-    double strength = 0;
-    for (uint32_t i = 0; i < plan->n_nodes; i++)
-        if (plan->node_hosts[i] == plan->node_hosts[idx])
-            strength += plan->node_speed_ppm[i] ? plan->node_speed_ppm[i] / 1e6 : 1;
-    double share = plan->node_cores[idx] ? strength / plan->node_cores[idx] : 1;
-    return (1e6 / plan->node_speed_ppm[idx] - 1) * (share > 1 ? share : 1);
-}

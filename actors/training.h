@@ -22,10 +22,6 @@ rk_err_t rk_training_of (const rk_plan_t *plan, rk_training_t *out, rk_error_t *
 /* Texts point into the settings. */
 rk_data_options_t rk_data_options_of (const rk_settings_t *s);
 
-/* The time a node of declared speed waits after computing for one second: (1 / speed - 1) x how short its
- * host's cores are: the sum of all its nodes' speeds over its cores, at least 1 (as cluster/score). 0: full speed. */
-double rk_declared_wait (const rk_plan_t *plan, uint32_t node);
-
 /* Threads that a node's kernels may use: an equal part of its host's cores, or of run.threads if that is
  * fewer; at least 1. Results do not depend on it. */
 uint32_t rk_kernel_threads (const rk_plan_t *plan, uint32_t node);

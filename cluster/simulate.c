@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "cluster/hold.h"
 #include "cluster/schedule.h"
 #include "cluster/score.h"
 #include "compute/rng.h"
@@ -16,9 +17,10 @@ typedef struct {
     uint32_t cluster, at, host, n_ready[2]; /* forward, backward */
     uint32_t speed_ppm, cores;
     s_act_t act;
-    uint64_t cpu_left, wait_ns, wait_until; /* wait_until 0: computing */
+    rk_hold_t hold;
+    uint64_t cpu_ns, cpu_left, wait_until;  /* wait_until 0: computing */
     uint64_t n_forward, n_backward;         /* of this round, drained */
-    uint64_t begun, busy_ns, calls;
+    uint64_t begun, ended, busy_ns, calls;
 } s_stage_t;
 
 typedef struct {
@@ -51,9 +53,9 @@ static void s_begin (s_world_t *w, uint32_t i, s_act_t act)
         ns += (uint64_t) ((unsigned __int128) ns * in->straggles_ppm / 1000000);
     if (in->plan->stages[i].recompute && act == S_INPUTS)
         ns += in->stages[i].forward_ns;
-    s->cpu_left = (uint64_t) ((unsigned __int128) ns * s->speed_ppm / 1000000) + 1;
-    s->wait_ns = ns + 1 > s->cpu_left ? ns + 1 - s->cpu_left : 0;
+    s->cpu_ns = s->cpu_left = (uint64_t) ((unsigned __int128) ns * s->speed_ppm / 1000000) + 1;
     s->wait_until = 0;
+    rk_hold_idle (&s->hold, (int64_t) (w->now - s->ended));
     s->begun = w->now;
     s->act = act;
     w->active[s->host]++;
@@ -70,7 +72,10 @@ static void s_end (s_world_t *w, uint32_t i)
     s_stage_t *s = &w->stages[i];
     const s_act_t act = s->act;
     s->busy_ns += w->now - s->begun;
+    s->ended = w->now;
     s->act = S_IDLE;
+    if (s->hold.pace_ppm)
+        rk_hold_end (&s->hold, (int64_t) w->now);
     if (act == S_FORWARD) {
         s->n_forward++;
         if (s->at + 1 == c->n_stages)
@@ -210,7 +215,8 @@ static void s_advance (s_world_t *w, uint64_t to)
         s_stage_t *s = &w->stages[i];
         if (s->act != S_IDLE && !s->wait_until && s->cpu_left == 0) {
             w->active[s->host]--;
-            s->wait_until = to + s->wait_ns;
+            const int64_t until = s->hold.pace_ppm ? rk_hold_begin (&s->hold, (int64_t) s->begun, (int64_t) s->cpu_ns) : 0;
+            s->wait_until = until > (int64_t) to ? (uint64_t) until : to;
         }
         if (s->act != S_IDLE && s->wait_until && s->wait_until <= to)
             s_end (w, i);
@@ -246,7 +252,8 @@ static void s_place (s_world_t *w)
                 n++;
             while (plan->node_hosts[home] != plan->node_hosts[n])
                 home++;
-            *stage = (s_stage_t){.cluster = c, .at = s, .host = home, .speed_ppm = plan->node_speed_ppm[n], .cores = plan->node_cores[home]};
+            *stage = (s_stage_t){.cluster = c, .at = s, .host = home, .speed_ppm = plan->node_speed_ppm[n], .cores = plan->node_cores[home],
+                                .hold.pace_ppm = rk_hold_pace (plan, plan->nodes[n])};
         }
 }
 
