@@ -286,6 +286,8 @@ rk_err_t rk_coordinator_on_ready (void *arg, rk_packet_t *packet, rk_error_t *er
     bool parent = origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE;
     if (origin.kind == RK_FROM_PROCESS && self->view && (self->state == RK_STATE_RUN || self->state == RK_STATE_VIEW))
         return RK_OK; /* told again meanwhile */
+    if (parent && self->view && self->state >= RK_STATE_VIEW)
+        return RK_OK; /* the view has ended meanwhile */
     if (self->state != RK_STATE_WIRING || !(parent || origin.kind == RK_FROM_PROCESS))
         return rk_coordinator_refuse (packet, "nothing to be ready for", err);
     if (parent) {

@@ -9,7 +9,7 @@ static bool s_is_of_plan (uint32_t actor)
 {
     const rk_actor_kind_t kind = rk_address_kind (actor);
     return !actor || kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER || kind == RK_ACTOR_CHECKPOINTER ||
-           kind == RK_ACTOR_NODE; /* a parent that could not build one */
+           kind == RK_ACTOR_KEEPER || kind == RK_ACTOR_NODE; /* a parent that could not build one */
 }
 
 static bool s_may_restart (rk_coordinator_t *self, int64_t *at_ms)

@@ -32,22 +32,34 @@ rk_node_actor_t *rk_node_find (rk_node_t *self, uint32_t address)
     return NULL;
 }
 
-rk_err_t rk_node_send (rk_node_t *self, rk_msg_t *msg, rk_error_t *err)
+static rk_err_t s_send_of (rk_node_t *self, uint64_t view, rk_msg_t *msg, rk_error_t *err)
 {
-    msg->view = self->plan ? self->plan->view : 0;
+    msg->view = view;
     msg->sender = rk_address (RK_ACTOR_NODE, 0);
     msg->seq = ++self->seq;
     return rk_wire_send (zsock_resolve (self->control), NULL, 0, msg, NULL, 0, NULL, err);
 }
 
+static uint64_t s_view (const rk_node_t *self)
+{
+    return self->plan ? self->plan->view : 0;
+}
+
+rk_err_t rk_node_send (rk_node_t *self, rk_msg_t *msg, rk_error_t *err)
+{
+    return s_send_of (self, s_view (self), msg, err);
+}
+
 /* ---- failure of this process's own doing */
-static void s_fail (rk_node_t *self, uint32_t actor, uint32_t node, rk_err_t code, const char *text)
+/* view: of the plan that it is a failure of. */
+static void s_fail (rk_node_t *self, uint32_t actor, uint64_t view, rk_err_t code, const char *text)
 {
     if (!self->first.code)
         rk_error_set (&self->first, code, "%s", text);
-    rk_msg_t failed = {.kind = RK_MSG_FAILED, .failed = {.node = node, .text = text, .actor = actor, .final = code == RK_ENONFINITE}};
+    rk_msg_t failed = {.kind = RK_MSG_FAILED,
+                       .failed = {.node = rk_address_node (actor), .text = text, .actor = actor, .final = code == RK_ENONFINITE}};
     rk_error_t err;
-    if (rk_node_send (self, &failed, &err))
+    if (s_send_of (self, view, &failed, &err))
         rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
 }
 
@@ -164,7 +176,7 @@ static void s_take_message (rk_node_t *self)
         rc = rk_error_set (&err, RK_EFORMAT, "%s is not for a node", rk_msg_kind_name (self->packet->msg.kind));
     /* From one's own coordinator there is no harmless error: without this step there is no run. */
     if (rc)
-        s_fail (self, rk_address (RK_ACTOR_NODE, 0), self->node, rc, err.text[0] ? err.text : rk_strerror (rc));
+        s_fail (self, rk_address (RK_ACTOR_NODE, self->node), s_view (self), rc, err.text[0] ? err.text : rk_strerror (rc));
     rk_packet_clear (self->packet);
 }
 
@@ -184,8 +196,8 @@ static void s_take_word (rk_node_t *self, rk_node_actor_t *a)
                 self->first = err;
             else if (!self->first.code)
                 self->first = err;
-        } else if (failed)
-            s_fail (self, a->address, rk_address_node (a->address), err.code, err.text);
+        } else if (failed) /* a stage's word may be heard when it has been retired: it is of the plan before */
+            s_fail (self, a->address, a->view ? a->view : s_view (self), err.code, err.text);
     }
 }
 

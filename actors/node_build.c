@@ -142,6 +142,8 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
                                 .tells = rk_settings_replans (&self->plan->settings)};
     if (s_is_to_fail (self, node, self->config->stage_fails, &self->n_stage_failed))
         config.corrupt = RK_CORRUPT_FAILS;
+    else if (self->config->fails_late)
+        config.corrupt = RK_CORRUPT_FAILS_LATE;
     rk_actor_t *actor = NULL;
     rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &config.n_donors, err);
     config.donors = donors;

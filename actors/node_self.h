@@ -24,7 +24,7 @@ typedef struct {
     rk_actor_t *actor;
     uint32_t address;
     char local[RK_NODE_ENDPOINT]; /* where actors of this process reach it */
-    uint64_t view;                /* of the plan it is of; 0: of none */
+    uint64_t view;                /* retired: of the plan it was of; 0: of the one there is, or of none */
     bool ends;                    /* says DONE after Stop, and is waited for */
     bool ended;
 } rk_node_actor_t;

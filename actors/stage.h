@@ -44,8 +44,8 @@ typedef struct {
 /* Mutations for the exactness tests. */
 enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, RK_CORRUPT_WRONG_WEIGHT, RK_CORRUPT_SWAPPED_LABEL,
        RK_CORRUPT_STALE_ROUND, RK_CORRUPT_LOST_SHARE, RK_CORRUPT_LOST_NORM, RK_CORRUPT_NAN_SAMPLE,
-       RK_CORRUPT_FAILS };
-#define RK_CORRUPT_FAILS_AFTER 2 /* rounds of its plan: then the actor fails */
+       RK_CORRUPT_FAILS, RK_CORRUPT_FAILS_LATE };
+#define RK_CORRUPT_FAILS_AFTER 2 /* rounds of its plan: then the actor fails; LATE: its parent hears of it when it has been retired */
 #define RK_CORRUPT_NAN_EVERY 8 /* minibatches of which the last one has a NaN in its first sample */
 
 /* Address of the stage that `stage` of `cluster` shares a tied tensor with: it must be connected to it; 0: none. */

@@ -74,6 +74,8 @@ rk_err_t rk_stage_on_handover_request (void *self_, rk_packet_t *packet, rk_erro
                              (unsigned long long) own->flat_lo, (unsigned long long) own->flat_hi, self->cluster);
     if (packet->n_routing && rk_loop_learn (self->loop, asker, packet) != RK_OK)
         return rk_error_set (err, RK_ENOMEM, "no memory for who takes over");
+    if (self->corrupt == RK_CORRUPT_FAILS_LATE)
+        rk_loop_say (self->loop, "FAILED", RK_ESTATE, "as its test wants, late");
     rk_frame_t frames[RK_N_PLANES];
     rk_msg_t msg = {.kind = RK_MSG_HANDOVER,
                     .handover = {.rounds = want->rounds, .replica = want->replica, .flat_lo = want->flat_lo,

@@ -219,6 +219,25 @@ static void test_failed_actors_restart (void **state)
     }
 }
 
+/* What an actor of the plan before says of itself may be heard when the next plan is there: it is no failure of that one. */
+static void test_a_late_word (void **state)
+{
+    rk_settings_t s = s_settings (RK_AVERAGE_DRAINED);
+    s.net_restart_ms = 1;
+    s.net_restarts = 1;
+    const rk_node_result_t quiet = s_run (*state, &s, &s_2x2);
+    rk_plan_t *plan = s_plan (*state, &s, &s_2x2);
+    const fixture_t *f = *state;
+    rk_node_config_t config = {.settings = s, .plan = plan, .model = f->model, .data = f->data, .quiet = true,
+                               .reducer_fails = 1, .fails_late = true};
+    rk_node_result_t r;
+    rk_error_t err = {0};
+    if (rk_node_run (&config, NULL, &r, &err))
+        fail_msg ("%s", err.text);
+    assert_int_equal (r.params_digest, quiet.params_digest);
+    rk_plan_destroy (&plan);
+}
+
 /* Beyond the limit the run ends and says what failed. */
 static void test_failing_again_and_again (void **state)
 {
@@ -243,6 +262,7 @@ int main (void)
         cmocka_unit_test (test_interrupt),     cmocka_unit_test (test_evaluation_only),
         cmocka_unit_test (test_refuses),
         cmocka_unit_test (test_failed_actors_restart),
+        cmocka_unit_test (test_a_late_word),
         cmocka_unit_test (test_failing_again_and_again),
     };
     return cmocka_run_group_tests (tests, s_setup, s_teardown);
