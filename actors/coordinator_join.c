@@ -239,28 +239,35 @@ static void s_ask_profiler (rk_coordinator_t *self)
     self->profile_wanted = profiler == NULL;
     if (!profiler)
         return;
+    self->profile_open = true;
     rk_msg_t msg = {.kind = RK_MSG_PROFILE_REQUEST, .profile_request = self->request};
     rk_coordinator_send (self, profiler->address, &msg, NULL, 0);
 }
 
-/* A local actor has come up: the first thing to do with a profiler is to ask it. */
+/* A local actor has come up: the first thing to do with a profiler is to ask it, again if the one before failed meanwhile. */
 static void s_registered (rk_coordinator_t *self, uint32_t address)
 {
     if (rk_address_kind (address) == RK_ACTOR_NODE)
         rk_coordinator_on_parent_ready (self);
-    if (rk_address_kind (address) == RK_ACTOR_PROFILER && self->profile_wanted)
-        s_ask_profiler (self);
+    if (rk_address_kind (address) == RK_ACTOR_PROFILER) {
+        if (self->profile_wanted || self->profile_open)
+            s_ask_profiler (self);
+        rk_coordinator_ask_link_again (self);
+    }
     rk_coordinator_check_ready (self);
 }
 
 static rk_err_t s_register (rk_coordinator_t *self, const rk_packet_t *packet, rk_error_t *err)
 {
     uint32_t address = packet->msg.sender;
+    const bool profiler = rk_address_kind (address) == RK_ACTOR_PROFILER; /* it is started again when it fails */
     if (packet->remote[0])
         return rk_coordinator_refuse (packet, "actors of this process do not come over tcp", err);
+    if (profiler && rk_coordinator_find (self, address))
+        rk_coordinator_forget (self, address);
     if (rk_address_kind (address) == RK_ACTOR_COORDINATOR || rk_coordinator_find (self, address))
         return rk_coordinator_refuse (packet, "the address is taken", err);
-    if (self->state >= RK_STATE_RUN && self->state < RK_STATE_STOPPING)
+    if (self->state >= RK_STATE_RUN && self->state < RK_STATE_STOPPING && !profiler)
         return rk_coordinator_refuse (packet, "the run has started", err);
     const rk_actor_kind_t kind = rk_address_kind (address); /* one of a plan that is no more may still be on its way */
     const bool of_plan = kind == RK_ACTOR_STAGE || kind == RK_ACTOR_REDUCER || kind == RK_ACTOR_FEEDER || kind == RK_ACTOR_CHECKPOINTER;
@@ -385,6 +392,8 @@ rk_err_t rk_coordinator_on_profile (void *arg, rk_packet_t *packet, rk_error_t *
 {
     rk_coordinator_t *self = arg;
     rk_origin_t origin = rk_coordinator_origin (self, packet);
+    if (origin.kind == RK_FROM_LOCAL)
+        self->profile_open = false;
     if (origin.kind == RK_FROM_LEADER) { /* the whole table, with which the parent plans again, and this process if it leads one day */
         rk_frame_t frame = {.share = packet->n_frames ? &packet->frame[0] : NULL};
         rk_coordinator_to_parent (self, &packet->msg, &frame, packet->n_frames ? 1 : 0);

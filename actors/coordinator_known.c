@@ -124,7 +124,7 @@ void rk_coordinator_send (rk_coordinator_t *self, uint32_t address, rk_msg_t *ms
     rk_error_t err = {RK_OK, ""};
     if (rk_loop_send (self->loop, address, msg, frames, n_frames, &err) != RK_OK)
         /* of a process that is gone its deadline will speak, once and with its name */
-        rk_log (self->state >= RK_STATE_STOPPING || msg->kind == RK_MSG_HEARTBEAT || msg->kind == RK_MSG_AGREEMENT ? RK_LOG_DEBUG : RK_LOG_WARNING, "UNSENT", "message=%s %s",
+        rk_log (self->state >= RK_STATE_STOPPING || address == RK_TO_OBSERVER || msg->kind == RK_MSG_HEARTBEAT || msg->kind == RK_MSG_AGREEMENT ? RK_LOG_DEBUG : RK_LOG_WARNING, "UNSENT", "message=%s %s",
                 rk_msg_kind_name (msg->kind), err.text);
 }
 

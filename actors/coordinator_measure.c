@@ -26,12 +26,23 @@ bool rk_coordinator_measure_links (rk_coordinator_t *self)
     return under_way && !rk_links_table_over (&self->links);
 }
 
-/* A follower passes it on to its profiler. */
+void rk_coordinator_ask_link_again (rk_coordinator_t *self)
+{
+    rk_msg_t msg = {.kind = RK_MSG_LINK_REQUEST, .link_request = self->link_request};
+    msg.link_request.endpoint = self->link_endpoint;
+    if (self->link_open)
+        rk_coordinator_to_kind (self, RK_ACTOR_PROFILER, &msg);
+}
+
+/* A follower passes it on to its profiler, and keeps it in case that one fails. */
 rk_err_t rk_coordinator_on_link_request (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     rk_coordinator_t *self = arg;
     if (rk_coordinator_origin (self, packet).kind != RK_FROM_LEADER)
         return rk_coordinator_refuse (packet, "not from the leader", err);
+    self->link_request = packet->msg.link_request;
+    snprintf (self->link_endpoint, sizeof self->link_endpoint, "%s", self->link_request.endpoint);
+    self->link_open = true;
     rk_coordinator_to_kind (self, RK_ACTOR_PROFILER, &packet->msg);
     return RK_OK;
 }
@@ -40,6 +51,7 @@ rk_err_t rk_coordinator_on_link_measured (void *arg, rk_packet_t *packet, rk_err
 {
     rk_coordinator_t *self = arg;
     const rk_link_measured_t *m = &packet->msg.link_measured;
+    self->link_open = false;
     if (!self->leads)
         return rk_coordinator_relay_up (self, packet, err);
     const rk_origin_t origin = rk_coordinator_origin (self, packet);

@@ -111,6 +111,10 @@ typedef struct rk_coordinator {
     bool parent_ready;         /* the parent has connected them all */
     uint64_t parent_digest;
     bool profile_wanted;       /* a ProfileRequest waits for the profiler to come up */
+    bool profile_open;         /* it has been asked and has not answered */
+    bool link_open;            /* the same of a LinkRequest, which is kept here; follower */
+    rk_link_request_t link_request;
+    char link_endpoint[256];
     uint64_t dims[RK_MAX_DIMS];
     rk_profile_request_t request;
     /* the view; coordinator_view.c */
@@ -211,6 +215,7 @@ void rk_coordinator_after_profile (rk_coordinator_t *self);
 /* Coordinator_measure.c: measures the links that are not measured; true: that is under way, and after it
  * rk_coordinator_after_profile comes again.                                                               */
 bool rk_coordinator_measure_links (rk_coordinator_t *self);
+void rk_coordinator_ask_link_again (rk_coordinator_t *self); /* the profiler is another one now */
 /* The whole table to the other processes, and with to_parent to the own parent. */
 void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent);
 void rk_coordinator_propose (rk_coordinator_t *self, rk_plan_t *plan); /* the first one; takes it */

@@ -199,6 +199,8 @@ rk_err_t rk_coordinator_on_failed (void *arg, rk_packet_t *packet, rk_error_t *e
     if (origin.kind == RK_FROM_PROCESS && rk_coordinator_drop_joiner (self, origin.process, packet->msg.failed.text))
         return RK_OK;
     const rk_failed_t *failed = &packet->msg.failed;
+    if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_PROFILER)
+        return RK_OK; /* its parent starts it again, or says that it has failed too often */
     /* The parent knows that the actor's thread has ended; an actor that says so itself may live on. */
     if (origin.kind == RK_FROM_LOCAL && rk_address_kind (origin.known->address) == RK_ACTOR_NODE)
         s_count_out (self, failed->node);

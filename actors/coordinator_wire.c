@@ -190,6 +190,8 @@ rk_err_t rk_coordinator_on_wired (void *arg, rk_packet_t *packet, rk_error_t *er
         return s_tell_wired (self, packet, err);
     if (self->state > RK_STATE_WIRING && origin.kind == RK_FROM_PROCESS) /* told again meanwhile */
         return RK_OK;
+    if (parent && self->state >= RK_STATE_VIEW) /* its plan has ended meanwhile */
+        return RK_OK;
     if (!(parent || (origin.kind == RK_FROM_PROCESS && origin.process < self->roster.n)) || self->state != RK_STATE_WIRING)
         return rk_coordinator_refuse (packet, "not expected", err);
     code = rk_coordinator_of_view (self, packet, err);

@@ -63,6 +63,11 @@ static void s_fail (rk_node_t *self, uint32_t actor, uint64_t view, rk_err_t cod
         rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
 }
 
+void rk_node_fail (rk_node_t *self, uint32_t actor, rk_err_t code, const char *text)
+{
+    s_fail (self, actor, s_view (self), code, text[0] ? text : rk_strerror (code));
+}
+
 /* ---- what the coordinator says */
 static rk_err_t s_on_welcome (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
@@ -176,7 +181,7 @@ static void s_take_message (rk_node_t *self)
         rc = rk_error_set (&err, RK_EFORMAT, "%s is not for a node", rk_msg_kind_name (self->packet->msg.kind));
     /* From one's own coordinator there is no harmless error: without this step there is no run. */
     if (rc)
-        s_fail (self, rk_address (RK_ACTOR_NODE, self->node), s_view (self), rc, err.text[0] ? err.text : rk_strerror (rc));
+        rk_node_fail (self, rk_address (RK_ACTOR_NODE, self->node), rc, err.text);
     rk_packet_clear (self->packet);
 }
 
@@ -196,7 +201,7 @@ static void s_take_word (rk_node_t *self, rk_node_actor_t *a)
                 self->first = err;
             else if (!self->first.code)
                 self->first = err;
-        } else if (failed) /* a stage's word may be heard when it has been retired: it is of the plan before */
+        } else if (failed && !rk_node_restarts (self, a, &err)) /* a stage's word may be heard when it has been retired: it is of the plan before */
             s_fail (self, a->address, a->view ? a->view : s_view (self), err.code, err.text);
     }
 }
@@ -213,6 +218,7 @@ static void s_tell_interrupt (rk_node_t *self)
 /* ---- the poll */
 static rk_err_t s_poll_once (rk_node_t *self, zmq_pollitem_t **items, size_t *capacity)
 {
+    const int64_t restart_ms = rk_node_restart_tick (self);
     if (*capacity < self->n_actors + 1) {
         zmq_pollitem_t *more = realloc (*items, (self->n_actors + 16) * sizeof *more);
         if (!more)
@@ -225,7 +231,7 @@ static rk_err_t s_poll_once (rk_node_t *self, zmq_pollitem_t **items, size_t *ca
     for (size_t i = 0; i < n; i++)
         (*items)[i + 1] =
             (zmq_pollitem_t){.socket = zsock_resolve (rk_actor_pipe (self->actors[i].actor)), .events = ZMQ_POLLIN};
-    if (zmq_poll (*items, (int) n + 1, LOOK_MS) <= 0)
+    if (zmq_poll (*items, (int) n + 1, restart_ms < LOOK_MS ? (long) restart_ms : LOOK_MS) <= 0)
         return RK_OK; /* nothing, or a signal */
     for (size_t i = 0; i < n; i++)
         if ((*items)[i + 1].revents)

@@ -46,6 +46,7 @@ typedef struct {
     rk_plan_cursor_t cursor;    /* leader, with resume: where it goes on */
     const char *predictions;    /* file for predictions, "-": stdout */
     uint32_t stage_fails, reducer_fails; /* tests only: so often that actor of its first node fails, each time after some rounds */
+    uint32_t observer_fails, profiler_fails; /* tests only: so often they fail, when there is something to show or to measure */
     bool fails_late;            /* tests only: and its stages say so once more when they have been retired */
     bool predictions_json;      /* one JSON object per sample instead of CSV */
 } rk_node_config_t;

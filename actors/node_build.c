@@ -261,6 +261,7 @@ static rk_err_t s_decode (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 rk_err_t rk_node_take_plan (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
     rk_err_t rc = s_decode (self, packet, err);
+    self->redone = packet->msg.plan.redone;
     if (!rc)
         rc = s_own_model (self, err);
     if (!rc)
@@ -406,6 +407,7 @@ static rk_err_t s_follow_observer (rk_node_t *self, const rk_endpoints_t *peers,
         return rk_error_set (err, RK_EPEER, "nobody said where the leader's observer is");
     char seen[RK_NODE_ENDPOINT] = "";
     rk_node_seen_from (leader, self->leader_host, seen, sizeof seen);
+    snprintf (self->leader_observer, sizeof self->leader_observer, "%s", seen);
     for (size_t i = 0; i < self->n_actors; i++)
         if (rk_address_kind (self->actors[i].address) == RK_ACTOR_OBSERVER)
             return rk_actor_connect (self->actors[i].actor, RK_TO_OBSERVER, seen, err);

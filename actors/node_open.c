@@ -93,8 +93,13 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
 {
     char bind[RK_NODE_ENDPOINT];
     bool remote = self->follows || self->config->n_processes; /* a follower may lead one day */
-    if (remote)
+    const rk_node_watched_t *again = &self->watched[RK_NODE_OBSERVER];
+    if (remote && again->bind[0])
+        snprintf (bind, sizeof bind, "%s", again->bind);
+    else if (remote)
         rk_endpoint_unique (bind, sizeof bind, "tcp", self->host);
+    if (leader)
+        snprintf (self->leader_observer, sizeof self->leader_observer, "%s", leader);
     rk_observer_config_t config = {
         .bind = remote ? bind : self->observer,
         .identity = &self->identity,
@@ -103,7 +108,12 @@ rk_err_t rk_node_start_observer (rk_node_t *self, const char *leader, rk_error_t
         .quiet = self->config->quiet || self->config->kind == RK_RUN_PROFILE,
         .kind = self->config->kind,
         .unjudged = self->model && !rk_labels_judged (rk_model_labels (self->model)),
+        .goes_on = again->restart.n > 0,
+        .plan = again->restart.n && self->leads ? self->plan : NULL,
+        .redone = self->redone,
+        .fails = self->n_observer_failed < self->config->observer_fails,
         .run_dir = !self->leads || self->config->kind != RK_RUN_TRAIN ? NULL : self->settings.run_dir};
+    self->n_observer_failed += config.fails;
     rk_actor_t *observer = NULL;
     rk_err_t rc = rk_observer_new (&observer, &config, err);
     if (!rc && remote)
@@ -145,8 +155,10 @@ rk_err_t rk_node_start_profiler (rk_node_t *self, rk_error_t *err)
     char bind[RK_NODE_ENDPOINT];
     if (self->follows) { /* others measure their links to this process: by tcp, as data will go */
         rk_endpoint_unique (bind, sizeof bind, rk_node_transport (self), self->host);
-        config.bind = bind;
+        config.bind = self->watched[RK_NODE_PROFILER].bind[0] ? self->watched[RK_NODE_PROFILER].bind : bind;
     }
+    config.fails = self->n_profiler_failed < self->config->profiler_fails;
+    self->n_profiler_failed += config.fails;
     rk_actor_t *profiler = NULL;
     rk_err_t rc = rk_profiler_new (&profiler, &config, err);
     return rc ? rc : rk_node_keep (self, profiler, NULL, false, err);

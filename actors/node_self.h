@@ -16,6 +16,7 @@
 #include "actors/security/gate.h"
 #include "actors/stage.h"
 #include "cluster/profiles.h"
+#include "cluster/restart.h"
 
 #define RK_NODE_ENDPOINT 256
 
@@ -28,6 +29,15 @@ typedef struct {
     bool ends;                    /* says DONE after Stop, and is waited for */
     bool ended;
 } rk_node_actor_t;
+
+/* One that is started again when it fails: node_restart.c. */
+enum { RK_NODE_OBSERVER = 0, RK_NODE_PROFILER, RK_NODE_N_WATCHED };
+typedef struct {
+    rk_actor_kind_t kind;
+    rk_restart_t restart;
+    int64_t at_ms;                /* when; 0: it runs, or is done without */
+    char bind[RK_NODE_ENDPOINT];  /* where it was; "": anywhere */
+} rk_node_watched_t;
 
 /* Where other members of the run listened last; it outlives a life of this process in the run. */
 #define RK_NODE_PLACES 16
@@ -75,13 +85,22 @@ typedef struct {
     zsock_t *control;       /* DEALER to the coordinator */
     rk_packet_t *packet;
     uint64_t seq;
-    uint32_t n_stage_failed, n_reducer_failed; /* tests: how often they were built to fail */
+    rk_node_watched_t watched[RK_NODE_N_WATCHED];
+    char leader_observer[RK_NODE_ENDPOINT]; /* follower: where the leader's was */
+    uint64_t redone;        /* as the last plan says */
+    uint32_t n_stage_failed, n_reducer_failed, n_observer_failed, n_profiler_failed; /* tests: how often they were built to fail */
     bool told;              /* of the interrupt */
     bool over;              /* the coordinator has said how it ended */
     bool rejoins;           /* ... and that this process may come back as a new member */
     int64_t start_ns, stop_ns;
     rk_error_t first;       /* the first error of this process */
 } rk_node_t;
+
+/* ---- node_restart.c */
+bool rk_node_restarts (rk_node_t *self, const rk_node_actor_t *a, const rk_error_t *why); /* it has failed; false: that is a failure of the process */
+int64_t rk_node_restart_tick (rk_node_t *self); /* ms until it has something to do, INT64_MAX: nothing */
+/* ---- node.c: a failure of this process's own doing, told to the coordinator */
+void rk_node_fail (rk_node_t *self, uint32_t actor, rk_err_t code, const char *text);
 
 /* ---- node_endpoints.c */
 /* The transport between processes: "inproc" when there is only one. */

@@ -11,6 +11,7 @@ typedef struct {
     rk_loop_t *loop;
     bool follower;        /* passes reports on, shows nothing */
     bool json, quiet;     /* when it leads */
+    bool fails;           /* its test wants it */
     rk_figures_t figures;
     rk_display_t display;
     rk_records_t records;
@@ -41,6 +42,9 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
     self->display.quiet = config->quiet || self->follower;
     self->display.kind = config->kind;
     self->figures.unjudged = config->unjudged;
+    self->figures.redone = config->redone;
+    self->fails = config->fails;
+    self->display.goes_on = self->records.goes_on = config->goes_on;
     snprintf (self->display.run_dir, sizeof self->display.run_dir, "%s", config->run_dir ? config->run_dir : "");
     self->records.run_dir = self->follower || config->kind != RK_RUN_TRAIN ? "" : self->display.run_dir;
     rk_err_t code = self->follower ? RK_OK : rk_display_open (&self->display, err);
@@ -51,7 +55,7 @@ static rk_err_t s_open (void *me, rk_loop_t *loop, const void *arg, rk_error_t *
     if (!code)
         code = rk_figures_plan (&self->figures, &plan, err);
     rk_plan_destroy (&plan);
-    if (!code)
+    if (!code && !config->goes_on)
         s_begin (self);
     return code;
 }
@@ -99,12 +103,18 @@ static rk_err_t s_on_plan (void *me, rk_packet_t *packet, rk_error_t *err)
     return code;
 }
 
+/* The leader's may be away for a while: counted, and told a few times. */
+static rk_err_t s_passed_on (rk_err_t code)
+{
+    return code == RK_EPEER ? RK_ESTALE : code;
+}
+
 static rk_err_t s_on_report (void *me, rk_packet_t *packet, rk_error_t *err)
 {
     self_t *self = me;
     if (self->follower) {
         rk_msg_t msg = {.kind = RK_MSG_REPORT, .report = packet->msg.report};
-        return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err);
+        return s_passed_on (rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err));
     }
     self->changed = true;
     return rk_figures_report (&self->figures, &packet->msg.report, rk_now_ns (), err);
@@ -122,6 +132,8 @@ static rk_err_t s_on_evaluated (void *me, rk_packet_t *packet, rk_error_t *err)
 {
     self_t *self = me;
     rk_now_t now;
+    if (self->fails)
+        return rk_error_set (err, RK_EIO, "an observer fails, as its test wants");
     rk_figures_evaluated (&self->figures, &packet->msg.evaluated, rk_now_ns ());
     rk_figures_now (&self->figures, rk_now_ns (), &now);
     if (self->follower)
@@ -137,7 +149,7 @@ static rk_err_t s_on_probe (void *me, rk_packet_t *packet, rk_error_t *err)
         return rk_records_probe (&self->records, &packet->msg.probe, zmq_msg_data (&packet->frame[0]), err);
     rk_msg_t msg = {.kind = RK_MSG_PROBE, .probe = packet->msg.probe};
     const rk_frame_t frame = {.share = &packet->frame[0]};
-    return rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, &frame, 1, err);
+    return s_passed_on (rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, &frame, 1, err));
 }
 
 static rk_err_t s_on_control (void *me, rk_packet_t *packet, rk_error_t *err)

@@ -20,6 +20,9 @@ typedef struct {
     bool quiet;           /* nothing on the terminal */
     const char *run_dir;  /* NULL or "": no files */
     const rk_plan_t *plan; /* copied; NULL: it comes in a Plan message */
+    bool goes_on;          /* with the files of one that has failed */
+    uint64_t redone;       /* with plan: as its message says */
+    bool fails;            /* tests only: when a pass is over */
     bool unjudged;         /* the model's outputs are values, none right or wrong: no accuracy is shown */
     rk_run_kind_t kind;    /* what is shown: training, an evaluation, predictions */
 } rk_observer_config_t;

@@ -18,6 +18,7 @@ typedef struct {
     rk_cache_mode_t cache;
     int64_t budget_ns;
     bool bound;              /* other processes can reach it */
+    bool fails;              /* its test wants it */
     rk_profiler_links_t links;
 } self_t;
 
@@ -105,7 +106,7 @@ static rk_err_t s_only_coordinator (const rk_packet_t *packet, rk_error_t *err)
     return RK_OK;
 }
 
-/* A measurement that fails ends the run: without it there is no plan. */
+/* A measurement that fails is tried again by whoever started this actor; without it there is no plan. */
 static rk_err_t s_on_request (void *arg, rk_packet_t *packet, rk_error_t *err)
 {
     self_t *self = arg;
@@ -114,6 +115,8 @@ static rk_err_t s_on_request (void *arg, rk_packet_t *packet, rk_error_t *err)
     rk_err_t stranger = s_only_coordinator (packet, err);
     if (stranger)
         return stranger;
+    if (self->fails)
+        return rk_error_set (err, RK_EIO, "a profiler fails, as its test wants");
     rk_err_t rc = self->model ? RK_OK : s_build (self, &packet->msg.profile_request, &built, err);
     if (!rc)
         rc = s_measure (self, self->model ? self->model : built, &figures, err);
@@ -167,6 +170,7 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
     memcpy (self->nodes, config->nodes, config->n_nodes * sizeof *self->nodes);
     self->bound = config->bind != NULL;
     self->cache = config->cache;
+    self->fails = config->fails;
     rk_err_t rc = rk_profiler_links_open (&self->links, loop, config->link_patience_ms, err);
     if (rc)
         return rc;

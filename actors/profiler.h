@@ -31,6 +31,7 @@ typedef struct {
     const rk_profiler_node_t *nodes;  /* copied */
     uint32_t n_nodes;
     rk_cache_mode_t cache;            /* figures kept from an earlier run */
+    bool fails;                       /* tests only: it does when asked */
     int64_t budget_ms;                /* of one measurement; 0: 1500 */
     int64_t link_patience_ms;         /* for a word from the other end of a link; 0: 10000 */
 } rk_profiler_config_t;

@@ -281,6 +281,8 @@ rk_err_t rk_stage_on_status_request (void *self, rk_packet_t *packet, rk_error_t
 
 /* ---- stage_report.c */
 rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err) RK_MUST_CHECK;
+/* To the observer, who only watches: nobody there is no error. */
+rk_err_t rk_stage_show (rk_stage_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames, rk_error_t *err) RK_MUST_CHECK;
 rk_err_t rk_stage_on_stop (void *self, rk_packet_t *packet, rk_error_t *err);
 
 #endif

@@ -57,7 +57,7 @@ rk_err_t rk_stage_probe (rk_stage_t *self, uint64_t round, const void *mixed, co
                     .probe = {.round = round, .cluster = self->cluster, .stage = self->stage, .n_tensors = n, .names = self->probe_names,
                               .exact = merged || !self->mix.guarded}};
     rk_frame_t frame = {.bytes = self->probe, .size = PER_TENSOR * n * sizeof *self->probe};
-    return n ? rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, &frame, 1, err) : RK_OK;
+    return n ? rk_stage_show (self, &msg, &frame, 1, err) : RK_OK;
 }
 
 rk_err_t rk_stage_probe_open (rk_stage_t *self)

@@ -37,6 +37,12 @@ static int64_t s_dispatch_ns (const rk_stage_t *self)
     return counts->started_ns && dispatch_ns > 0 ? dispatch_ns : 0;
 }
 
+rk_err_t rk_stage_show (rk_stage_t *self, rk_msg_t *msg, const rk_frame_t *frames, int n_frames, rk_error_t *err)
+{
+    rk_err_t code = rk_loop_send (self->loop, RK_TO_OBSERVER, msg, frames, n_frames, err);
+    return code == RK_EPEER ? RK_OK : code;
+}
+
 rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
 {
     const bool shows = rk_loop_connected (self->loop, RK_TO_OBSERVER), tells = self->tells && !final;
@@ -60,7 +66,7 @@ rk_err_t rk_stage_report (rk_stage_t *self, bool final, rk_error_t *err)
                    .backward_ns = (uint64_t) counts->kernels[RK_ACT_BACKWARD].ns, .n_backward = counts->kernels[RK_ACT_BACKWARD].n,
                    .runnable_ns = (uint64_t) runnable_ns, .view = self->plan->view, .pid = (uint32_t) getpid (),
                    .kernel_wall_ns = (uint64_t) (counts->kernels[RK_ACT_FORWARD].wall_ns + counts->kernels[RK_ACT_BACKWARD].wall_ns)}};
-    rk_err_t code = shows ? rk_loop_send (self->loop, RK_TO_OBSERVER, &msg, NULL, 0, err) : RK_OK;
+    rk_err_t code = shows ? rk_stage_show (self, &msg, NULL, 0, err) : RK_OK;
     if (code == RK_OK && tells) /* what a better plan would be made from */
         code = rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
     return code;

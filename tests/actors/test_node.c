@@ -10,6 +10,7 @@
 
 #include "actors/modelinfo.h"
 #include "actors/node.h"
+#include "tests/support/files.h"
 
 #define LAYERS 7 /* flatten, fc1, relu1, fc2, relu2, fc3, loss */
 
@@ -238,6 +239,51 @@ static void test_a_late_word (void **state)
     rk_plan_destroy (&plan);
 }
 
+/* Who only watches ends no run: it is started again, and in the end done without. Three passes; it fails after the first, and
+ * the next one may be busy failing when the second is over.                                              */
+static void test_observers_end_no_run (void **state)
+{
+    const fixture_t *f = *state;
+    rk_settings_t s = s_settings (RK_AVERAGE_DRAINED);
+    s.run_passes = 3;
+    s.net_restart_ms = 1;
+    const rk_node_result_t quiet = s_run (f, &s, &s_2x2);
+    void *folder = NULL;
+    assert_int_equal (files_setup (&folder), 0);
+    snprintf (s.run_dir, sizeof s.run_dir, "%s", ((const files_t *) folder)->path);
+    for (uint32_t most = 0; most < 4; most += 3) {
+        s.net_restarts = most;
+        rk_plan_t *plan = s_plan (f, &s, &s_2x2);
+        const rk_node_config_t config = {.settings = s, .plan = plan, .model = f->model, .data = f->data, .quiet = true, .observer_fails = 2};
+        rk_node_result_t r;
+        rk_error_t err = {0};
+        if (rk_node_run (&config, NULL, &r, &err))
+            fail_msg ("%s", err.text);
+        assert_int_equal (r.params_digest, quiet.params_digest);
+        assert_int_equal (r.samples, quiet.samples);
+        rk_plan_destroy (&plan);
+    }
+    files_teardown (&folder);
+}
+
+/* Without its figures there is no plan: it is tried again, and in the end told. */
+static void test_profilers_are_tried_again (void **state)
+{
+    const fixture_t *f = *state;
+    rk_settings_t s = s_settings (RK_AVERAGE_DRAINED);
+    s.net_restart_ms = 1;
+    s.net_restarts = 2;
+    rk_node_config_t config = {.settings = s, .model = f->model, .data = f->data, .quiet = true, .profiler_fails = 2};
+    rk_node_result_t r;
+    rk_error_t err = {0};
+    if (rk_node_run (&config, NULL, &r, &err))
+        fail_msg ("%s", err.text);
+    assert_int_equal (r.samples, 4096);
+    config.profiler_fails = 3;
+    assert_int_not_equal (rk_node_run (&config, NULL, &r, &err), RK_OK);
+    assert_non_null (strstr (err.text, "a profiler fails, as its test wants"));
+}
+
 /* Beyond the limit the run ends and says what failed. */
 static void test_failing_again_and_again (void **state)
 {
@@ -263,6 +309,8 @@ int main (void)
         cmocka_unit_test (test_refuses),
         cmocka_unit_test (test_failed_actors_restart),
         cmocka_unit_test (test_a_late_word),
+        cmocka_unit_test (test_observers_end_no_run),
+        cmocka_unit_test (test_profilers_are_tried_again),
         cmocka_unit_test (test_failing_again_and_again),
     };
     return cmocka_run_group_tests (tests, s_setup, s_teardown);
