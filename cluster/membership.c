@@ -264,6 +264,19 @@ static void s_look_at_survey (rk_membership_t *m, int64_t now_ms)
     rk_membership_enter (m, enough ? RK_MEMBERSHIP_PROPOSE : RK_MEMBERSHIP_PARKED, now_ms);
 }
 
+/* What was proposed is not decided, and who was to go on is silent or dead: the others are asked anew, and the next ballot is
+ * for what they say. If the first proposal may have been chosen, Paxos sees to it that it is what is decided. */
+static void s_look_at_proposal (rk_membership_t *m, int64_t now_ms)
+{
+    bool outdated = false;
+    for (uint32_t i = 0; i < m->n && !outdated; i++)
+        outdated = m->peers[i].proposed && !rk_membership_alive (m, i, now_ms);
+    if (!outdated)
+        return;
+    rk_paxos_withdraw (m->paxos);
+    rk_membership_begin_survey (m, now_ms);
+}
+
 void rk_membership_look (rk_membership_t *m, int64_t now_ms)
 {
     if (rk_membership_over (m))
@@ -284,6 +297,8 @@ void rk_membership_look (rk_membership_t *m, int64_t now_ms)
     }
     if (!m->surveys && s_needs_change (m, now_ms))
         rk_membership_begin_survey (m, now_ms);
+    if (m->surveys && m->state == RK_MEMBERSHIP_AGREEING)
+        s_look_at_proposal (m, now_ms);
     if (m->surveys && m->state != RK_MEMBERSHIP_AGREEING)
         s_look_at_survey (m, now_ms);
 }
@@ -358,6 +373,8 @@ rk_err_t rk_membership_propose (rk_membership_t *m, const uint8_t *bytes, size_t
     rk_err_t rc = rk_paxos_propose (m->paxos, bytes, size, now_ms);
     if (rc)
         return rc;
+    for (uint32_t i = 0; i < m->n; i++)
+        m->peers[i].proposed = rk_membership_goes_on (m, m->view->members[i].id, now_ms);
     rk_membership_enter (m, RK_MEMBERSHIP_AGREEING, now_ms);
     rk_membership_look (m, now_ms);
     return RK_OK;

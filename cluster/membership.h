@@ -9,7 +9,8 @@
  *              this view; nothing of it is committed any more without the new view knowing.
  *   PROPOSE    the surveyor has all answers there are to have, and they are enough: its actor makes the next view
  *              of them and calls rk_membership_propose.
- *   AGREEING   Paxos among all members of this view (cluster/paxos), by the rules of cluster/quorum.
+ *   AGREEING   Paxos among all members of this view (cluster/paxos), by the rules of cluster/quorum. When somebody who was to
+ *              go on dies or falls silent before it is decided, the surveyor asks anew and proposes another view.
  *   PARKED     too few answer. Nothing is lost and nothing runs; explain says who would help. It goes on by itself
  *              when enough are heard again.
  *   DECIDED    the next view is known. The actor installs it and makes a new membership for it, or, if it is

@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     unsigned due;
     bool dead, leaving, deaf; /* deaf: does not hear us */
+    bool proposed;            /* it was to go on in what this member has proposed */
     rk_membership_value_t answer;           /* bytes NULL: none */
 } rk_membership_peer_t;
 

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 
 #define QUIET_MS 30000 /* no faults from here on */
-#define STUCK_MS 40000 /* after that, without a commit for so long the run is stuck */
+#define STUCK_MS 60000 /* after that, without a commit for so long the run is stuck: two views may have to wait for the silent */
 #define SAMPLES  1200
 
 /* ---- words */
@@ -81,6 +81,23 @@ static const rk_view_t *s_newest (fleet_t *w)
     return view;
 }
 
+/* A view that was proposed and is not installed yet may have been chosen already. */
+static bool s_may_leave_proposals (const fleet_t *w, const proc_t *p, uint64_t installed)
+{
+    const uint64_t n = w->n_proposals < PROPOSALS ? w->n_proposals : PROPOSALS;
+    for (uint64_t i = 0; i < n; i++) {
+        const proposal_t *proposal = &w->proposals[i];
+        uint32_t alive = 0;
+        for (uint32_t k = 0; k < proposal->n; k++) {
+            const proc_t *q = &w->procs[proposal->procs[k]];
+            alive += q != p && !q->dead && !q->leaves;
+        }
+        if (proposal->number > installed && 2 * alive <= proposal->n)
+            return false;
+    }
+    return true;
+}
+
 /* A run of which too few are left parks for ever, rightly; here it is to go on. */
 static bool s_may_end (fleet_t *w, uint32_t p)
 {
@@ -93,7 +110,8 @@ static bool s_may_end (fleet_t *w, uint32_t p)
         alive++;
         nodes += view->members[k].node != RK_NO_NODE;
     }
-    return view && 2 * alive > view->n_members && nodes > 0;
+    return view && 2 * alive > view->n_members && nodes > 0 &&
+           s_may_leave_proposals (w, &w->procs[p], view->number);
 }
 
 static void s_crash (fleet_t *w, uint32_t p)

@@ -204,6 +204,14 @@ static rk_plan_t *s_plan (fleet_t *w, const proc_t *p, const rk_view_member_t *l
     return plan;
 }
 
+static void s_remember (fleet_t *w, uint64_t number, const rk_view_member_t *list, uint32_t n)
+{
+    proposal_t *proposal = &w->proposals[w->n_proposals++ % PROPOSALS];
+    *proposal = (proposal_t){.number = number, .n = n};
+    for (uint32_t k = 0; k < n; k++)
+        proposal->procs[k] = list[k].pid - 1;
+}
+
 static void s_propose (fleet_t *w, uint32_t i)
 {
     proc_t *p = &w->procs[i];
@@ -227,6 +235,7 @@ static void s_propose (fleet_t *w, uint32_t i)
     uint8_t *value = malloc (size);
     if (!value || rk_view_encode (view, value, size) != size || rk_membership_propose (p->m, value, size, w->now_ms))
         abort ();
+    s_remember (w, number, list, n);
     fleet_say (w, "process %u proposes view %llu: %u members, round %llu", i, (unsigned long long) number, n,
                (unsigned long long) round);
     free (value);

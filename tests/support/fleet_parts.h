@@ -23,6 +23,7 @@
 #define WINDOW 2      /* minibatches of a cluster under way */
 #define ROUND_MOST 32 /* minibatches of a round */
 #define VIEWS 256
+#define PROPOSALS 32 /* remembered */
 #define ROUNDS 256
 #define NOBODY UINT32_MAX
 
@@ -132,6 +133,12 @@ typedef struct {
     truth_round_t rounds[ROUNDS]; /* by round minus the first */
 } truth_view_t;
 
+/* What was proposed: it may be decided, also when the proposer has died since. */
+typedef struct {
+    uint64_t number;
+    uint32_t n, procs[PROCS];
+} proposal_t;
+
 typedef struct fleet {
     const fleet_config_t *config;
     fleet_result_t *result;
@@ -146,6 +153,8 @@ typedef struct fleet {
     uint64_t n_letters;
     truth_view_t *views[VIEWS];
     uint32_t n_views;
+    proposal_t proposals[PROPOSALS]; /* ring */
+    uint64_t n_proposals;
     uint64_t committed;
     rk_settings_t settings;
     rk_model_info_t model;
