@@ -2,6 +2,7 @@
  * The parent's half of an actor: start with a boot reply, commands on the pipe, orderly end; and the thread
  * function that joins both halves.                                                                         */
 #include "actors/loop.h"
+#include "actors/relay/tunnel.h"
 
 #include <pthread.h>
 
@@ -25,7 +26,7 @@ struct rk_actor {
     handover_t *handover;
     uint32_t address;
     bool left; /* its thread's last signal has been taken off the pipe */
-    char endpoint[RK_LOOP_ENDPOINT];
+    char endpoint[RK_LOOP_ENDPOINT], bound[RK_LOOP_ENDPOINT]; /* where others find its inbox, and where it is */
 };
 
 /* What the thread needs; lives on the parent's stack until the boot reply. */
@@ -36,12 +37,12 @@ typedef struct {
     handover_t *handover;
 } boot_t;
 
-/* Boot reply: code, text, endpoint. The parent frees `boot` as soon as it has read this. */
-static void s_reply (zsock_t *pipe, rk_err_t code, const char *text, const char *endpoint)
+/* Boot reply: code, text, endpoint, where that really is. The parent frees `boot` as soon as it has read this. */
+static void s_reply (zsock_t *pipe, rk_err_t code, const char *text, const rk_loop_t *loop)
 {
     char digits[16];
     snprintf (digits, sizeof digits, "%d", (int) code);
-    zstr_sendx (pipe, digits, text, endpoint, NULL);
+    zstr_sendx (pipe, digits, text, loop->endpoint, loop->bound[0] ? loop->bound : loop->endpoint, NULL);
 }
 
 /* What top -H and debuggers show; 15 characters. */
@@ -73,7 +74,7 @@ static void s_thread (zsock_t *pipe, void *args)
     const rk_actor_class_t *klass = boot->klass;
     handover_t *handover = boot->handover;
     atomic_fetch_add_explicit (&handover->holders, 0, memory_order_release);
-    s_reply (pipe, code, code == RK_OK ? "" : err.text, loop.endpoint);
+    s_reply (pipe, code, code == RK_OK ? "" : err.text, &loop);
     if (code == RK_OK)
         rk_loop_run (&loop);
     if (opened)
@@ -92,12 +93,13 @@ static rk_err_t s_boot (rk_actor_t *actor, const boot_t *boot, rk_error_t *err)
     }
     /* Commands must not block on an actor that has left. */
     zsock_set_sndtimeo (zactor_sock (actor->zactor), 0);
-    char *code_text = NULL, *text = NULL, *endpoint = NULL;
+    char *code_text = NULL, *text = NULL, *endpoint = NULL, *bound = NULL;
     rk_err_t code = RK_ENOMEM;
-    if (zstr_recvx (actor->zactor, &code_text, &text, &endpoint, NULL) == 3) {
+    if (zstr_recvx (actor->zactor, &code_text, &text, &endpoint, &bound, NULL) == 4) {
         atomic_load_explicit (&actor->handover->holders, memory_order_acquire);
         code = (rk_err_t) atoi (code_text);
         snprintf (actor->endpoint, sizeof actor->endpoint, "%s", endpoint);
+        snprintf (actor->bound, sizeof actor->bound, "%s", bound);
     }
     if (code != RK_OK)
         rk_error_set (err, code, "%s %u: %s", rk_actor_kind_name (boot->klass->kind), boot->plumbing->node,
@@ -105,6 +107,7 @@ static rk_err_t s_boot (rk_actor_t *actor, const boot_t *boot, rk_error_t *err)
     zstr_free (&code_text);
     zstr_free (&text);
     zstr_free (&endpoint);
+    zstr_free (&bound);
     return code;
 }
 
@@ -184,6 +187,20 @@ rk_err_t rk_actor_introduce (rk_actor_t *actor, uint32_t address, const char *en
 rk_err_t rk_actor_command (rk_actor_t *actor, const char *command, const char *word, rk_error_t *err)
 {
     return zstr_sendx (actor->zactor, command, word, NULL) == 0 ? RK_OK : s_unsent (actor, command, err);
+}
+
+rk_err_t rk_actor_move (rk_actor_t *actor, const char *tunnel, rk_error_t *err)
+{
+    char endpoint[RK_LOOP_ENDPOINT];
+    if (!rk_endpoint_is_tcp (actor->bound))
+        return RK_OK;
+    snprintf (endpoint, sizeof endpoint, "%s", actor->bound);
+    rk_err_t rc = tunnel[0] ? rk_tunnel_expose (tunnel, actor->bound, endpoint, sizeof endpoint, err) : RK_OK;
+    if (!rc && zstr_sendx (actor->zactor, "MOVED", tunnel, endpoint, NULL) != 0)
+        rc = s_unsent (actor, "MOVED", err);
+    if (!rc)
+        snprintf (actor->endpoint, sizeof actor->endpoint, "%s", endpoint);
+    return rc;
 }
 
 zsock_t *rk_actor_pipe (rk_actor_t *actor)

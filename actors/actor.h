@@ -38,7 +38,7 @@ typedef struct {
     /* The connection of a tether (rk_loop_tether) has ended, or may have. NULL: there are none. */
     void (*hung_up) (void *self, uint32_t address);
     rk_handler_fn *const *on;     /* [RK_N_MSG], NULL = not for this actor: dropped and counted */
-    const rk_command_t *commands; /* ends with {NULL}; CONNECT, BIND and $TERM are the loop's own */
+    const rk_command_t *commands; /* ends with {NULL}; CONNECT, INTRODUCE, BIND, MOVED and $TERM are the loop's own */
 } rk_actor_class_t;
 #define RK_FOREVER INT64_MAX
 
@@ -57,7 +57,10 @@ typedef struct {
 rk_err_t rk_actor_start (rk_actor_t **actor_p, const rk_actor_class_t *klass, const rk_actor_plumbing_t *plumbing,
                          const void *config, rk_error_t *err) RK_MUST_CHECK;
 void rk_actor_stop (rk_actor_t **actor_p);                       /* NULL and repeated calls are fine */
-const char *rk_actor_endpoint (const rk_actor_t *actor);         /* where its inbox is bound */
+const char *rk_actor_endpoint (const rk_actor_t *actor);         /* where its inbox is bound, or a relay has a port for it */
+/* Others find its inbox at another relay from now on, or, with an empty tunnel, where it is; not by tcp: nothing happens. Waits
+ * for the relay, the actor does not. errors: as of rk_tunnel_expose, RK_EPEER.                             */
+rk_err_t rk_actor_move (rk_actor_t *actor, const char *tunnel, rk_error_t *err) RK_MUST_CHECK;
 uint32_t rk_actor_address (const rk_actor_t *actor);
 /* Open the DEALER to a peer. */
 rk_err_t rk_actor_connect (rk_actor_t *actor, uint32_t address, const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
@@ -92,6 +95,7 @@ void rk_loop_forget_peers (rk_loop_t *loop); /* all but the own coordinator and 
 /* Send to an address: its DEALER, or the learned way back. Fills view, sender, seq. Never blocks.           */
 rk_err_t rk_loop_send (rk_loop_t *loop, uint32_t address, rk_msg_t *msg, const rk_frame_t *frames, int n_frames,
                        rk_error_t *err) RK_MUST_CHECK;
+void rk_loop_hear (rk_loop_t *loop); /* handle commands of the parent now: a message can overtake one */
 #define RK_TO_COORDINATOR 0 /* special addresses: this process's own coordinator and observer */
 #define RK_TO_OBSERVER 1
 void rk_loop_say (rk_loop_t *loop, const char *word, rk_err_t code, const char *text); /* to the parent */

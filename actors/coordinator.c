@@ -198,7 +198,6 @@ static rk_err_t s_open_leader (rk_coordinator_t *self, const rk_coordinator_conf
 {
     self->settings = *config->settings;
     self->cursor = config->cursor;
-    snprintf (self->relay, sizeof self->relay, "%s", config->relay ? config->relay : "");
     self->cursor.control = config->cursor.control ? strdup (config->cursor.control) : NULL;
     const uint32_t n_hosts = config->n_processes;
     uint32_t n_nodes = n_hosts ? n_hosts : self->settings.n_fleet ? self->settings.n_fleet : 1;
@@ -246,6 +245,7 @@ static rk_err_t s_open (void *arg, rk_loop_t *loop, const void *arg_config, rk_e
         self->token = (uint64_t) rk_now_ns () * 0x9e3779b97f4a7c15u ^ (uint64_t) getpid ();
     self->kind = config->kind; /* follower: RK_RUN_PROFILE, or it takes what comes */
     self->witness = config->witness;
+    snprintf (self->relay, sizeof self->relay, "%s", config->relay ? config->relay : "");
     self->n_processes = config->n_processes;
     if (self->n_processes && config->settings)
         self->n_processes += config->settings->net_witness;

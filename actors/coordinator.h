@@ -50,7 +50,7 @@ typedef struct {
     const char *join;              /* follower: endpoint of the leader's inbox */
     const char *name;              /* follower: what it is called; leader: may be NULL */
     const char *observer;
-    const char *relay;             /* leader: for members that others cannot reach; NULL: none */
+    const char *relay;             /* of this process, for members that others cannot reach; NULL: none */
     const rk_identity_t *identity; /* for tcp (actor.h) */
     bool witness;                  /* follower: it only votes */
     rk_run_kind_t kind;

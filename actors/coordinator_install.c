@@ -24,18 +24,34 @@ static rk_err_t s_fill_roster (rk_coordinator_t *self, const rk_view_t *view)
         snprintf (e->name, sizeof e->name, "%s", m->name);
         snprintf (e->kernels, sizeof e->kernels, "%s", m->kernels);
         snprintf (e->control, sizeof e->control, "%s", m->control);
+        snprintf (e->relay, sizeof e->relay, "%s", m->relay);
         snprintf (e->key, sizeof e->key, "%s", m->key);
     }
     return RK_OK;
 }
 
-/* Of two members the later one dials the earlier one, which answers the same way; a Heartbeat makes it known. */
+/* Of two members the later one dials the earlier one, which answers the same way; a Heartbeat makes it known. One that others
+ * cannot dial (it has no relay) dials those that can be, so that it hears them without anybody in between. */
+static bool s_dials (const rk_view_member_t *own, const rk_view_member_t *other)
+{
+    const bool from = own->relay[0], to = other->relay[0];
+    return from == to ? other->id < own->id : to;
+}
+
+/* A way to where it was before another relay had its inbox is none any more. */
+static bool s_has_moved (const rk_coordinator_t *self, const rk_view_member_t *m)
+{
+    const rk_view_member_t *before = self->view ? rk_view_find (self->view, m->id) : NULL;
+    return before && strcmp (before->control, m->control) != 0;
+}
+
 static rk_err_t s_dial (rk_coordinator_t *self, const rk_view_t *view, rk_error_t *err)
 {
-    for (uint32_t i = 0; i < view->n_members && view->members[i].id < self->process; i++) {
+    const rk_view_member_t *own = rk_view_find (view, self->process);
+    for (uint32_t i = 0; i < view->n_members; i++) {
         const rk_view_member_t *m = &view->members[i];
         const uint32_t address = rk_address (RK_ACTOR_COORDINATOR, m->id);
-        if (rk_loop_connected (self->loop, address))
+        if (m == own || !s_dials (own, m) || (rk_loop_connected (self->loop, address) && !s_has_moved (self, m)))
             continue;
         rk_err_t rc = rk_loop_connect (self->loop, address, m->control, err);
         if (rc)

@@ -123,6 +123,7 @@ rk_err_t rk_coordinator_on_hello (void *arg, rk_packet_t *packet, rk_error_t *er
     snprintf (entry.kernels, sizeof entry.kernels, "%s", hello->kernels);
     snprintf (entry.key, sizeof entry.key, "%s", hello->key);
     snprintf (entry.control, sizeof entry.control, "%s", hello->control);
+    snprintf (entry.relay, sizeof entry.relay, "%s", hello->relay);
     if (self->state != RK_STATE_GATHER || self->roster.n == self->roster.capacity)
         return rk_coordinator_take_joiner (self, packet, &entry, err);
     entry.witness = hello->witness;
@@ -156,7 +157,7 @@ static void s_hello (rk_coordinator_t *self)
                               .cores = host.cores, .pid = (uint32_t) getpid (), .kernels = rk_blas_best (true),
                               .ram_bytes = host.ram_bytes, .software = RK_COORDINATOR_SOFTWARE,
                               .profile_only = self->kind == RK_RUN_PROFILE, .witness = self->witness,
-                              .key = rk_coordinator_own_key (self, key)}};
+                              .key = rk_coordinator_own_key (self, key), .relay = self->relay}};
     rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &msg, NULL, 0);
 }
 

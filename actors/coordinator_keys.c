@@ -56,6 +56,17 @@ rk_err_t rk_coordinator_on_keys (void *arg, rk_packet_t *packet, rk_error_t *err
     return RK_OK;
 }
 
+/* Its own, or of a member that is heard, if this process is one that others cannot reach. */
+static const char *s_relay (const rk_coordinator_t *self)
+{
+    for (uint32_t i = 0; !self->relay[0] && self->view && self->membership && i < self->view->n_members; i++) {
+        const rk_view_member_t *m = &self->view->members[i];
+        if (m->relay[0] && !m->leaves && rk_membership_is_alive (self->membership, m->id, rk_coordinator_now_ms ()))
+            return m->relay;
+    }
+    return self->relay;
+}
+
 /* The gate has let in a ticket; the loop lets it say this and nothing else. Whoever comes with the key it says is known, and
  * is told where the relay is.                                                                              */
 rk_err_t rk_coordinator_on_enrol (void *arg, rk_packet_t *packet, rk_error_t *err)
@@ -70,7 +81,7 @@ rk_err_t rk_coordinator_on_enrol (void *arg, rk_packet_t *packet, rk_error_t *er
         rk_coordinator_refuse_stranger (self, packet, why.text);
         return RK_OK;
     }
-    rk_msg_t msg = {.kind = RK_MSG_ENROLLED, .enrolled = {self->relay}};
+    rk_msg_t msg = {.kind = RK_MSG_ENROLLED, .enrolled = {s_relay (self)}};
     rk_coordinator_answer_stranger (self, packet, &msg);
     return RK_OK;
 }

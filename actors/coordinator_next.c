@@ -85,6 +85,7 @@ static void s_member_of (const rk_coordinator_t *self, uint32_t process, const r
     snprintf (m->kernels, sizeof m->kernels, "%s", e->kernels);
     snprintf (m->control, sizeof m->control, "%s", process == self->process ? rk_loop_endpoint (self->loop) : e->control);
     snprintf (m->key, sizeof m->key, "%s", e->key);
+    snprintf (m->relay, sizeof m->relay, "%s", process == self->process ? self->relay : e->relay);
     if (process == self->process)
         (void) rk_coordinator_own_key (self, m->key);
 }
@@ -117,7 +118,7 @@ static s_known_t s_know (const rk_coordinator_t *self)
     for (uint32_t i = 0; i < self->view->n_members; i++) {
         size_t size;
         const uint8_t *answer = rk_membership_answer (self->membership, self->view->members[i].id, &size);
-        if (!answer || size != RK_STANDING_BYTES)
+        if (!answer || size < RK_STANDING_BYTES)
             continue;
         const uint64_t committed = s_get (answer), evaluated = s_get (answer + 16), redone = s_get (answer + 24);
         if (!led) { /* the leader knows; else those who know of most rounds, and the most of them */
@@ -225,6 +226,26 @@ static void s_drop_leaving (rk_coordinator_t *self)
             rk_profiles_drop (&self->profiles, self->view->members[i].node);
             self->replan.changed = true;
         }
+}
+
+/* As it says where it is found from now on; what is no address with its own key is not believed. */
+static void s_take_control (const rk_coordinator_t *self, rk_view_member_t *m)
+{
+    char text[RK_VIEW_CONTROL] = "", plain[RK_VIEW_CONTROL], own[RK_KEY_TEXT] = "";
+    uint8_t key[RK_KEY_BYTES];
+    bool has_key = false;
+    size_t size;
+    rk_error_t err;
+    const uint8_t *answer = rk_membership_answer (self->membership, m->id, &size);
+    if (!answer || size <= RK_STANDING_BYTES || size - RK_STANDING_BYTES >= sizeof text)
+        return;
+    memcpy (text, answer + RK_STANDING_BYTES, size - RK_STANDING_BYTES);
+    if (strlen (text) != size - RK_STANDING_BYTES || rk_endpoint_split (text, plain, sizeof plain, key, &has_key, &err))
+        return;
+    if (has_key)
+        rk_key_text (key, own);
+    if (strcmp (own, m->key) == 0)
+        memcpy (m->control, text, sizeof text);
 }
 
 /* Profiles of those who go on, and of those who join. */
@@ -362,6 +383,7 @@ rk_err_t rk_coordinator_next_view (rk_coordinator_t *self, uint8_t **bytes_p, si
         for (uint32_t i = 0, at = 0; i < self->view->n_members && at < n_stay; i++)
             if (s_stays (self, self->view->members[i].id, known.of_view)) {
                 view->members[at] = self->view->members[i];
+                s_take_control (self, &view->members[at]);
                 view->members[at].leaves = rk_coordinator_is_leaving (self, view->members[at].id);
                 at++;
             }

@@ -34,13 +34,15 @@ static bool s_where (const rk_coordinator_t *self, const rk_view_member_t *m, ch
     return rk_tcp_parse (seen, host, port) && inet_pton (AF_INET, host, &address) == 1;
 }
 
-/* Two machines at one address: one of them is reached through the other, whose word says nothing of the first. */
+/* It cannot be dialed: it is reached through another one, whose word says nothing of it. Without relays two machines at one address
+ * may be of that kind.                                                                                     */
 static bool s_is_relayed (const rk_coordinator_t *self, const rk_view_member_t *m, const char *host)
 {
-    for (uint32_t i = 0; i < self->view->n_members; i++) {
+    for (uint32_t i = 0; i < self->view->n_members && !m->relay[0]; i++) {
+        const rk_view_member_t *o = &self->view->members[i];
         char other[RK_TCP_HOST];
         uint16_t port;
-        if (self->view->members[i].host != m->host && s_where (self, &self->view->members[i], other, &port) && strcmp (other, host) == 0)
+        if (o->relay[0] || (o->host != m->host && s_where (self, o, other, &port) && strcmp (other, host) == 0))
             return true;
     }
     return false;

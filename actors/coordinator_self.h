@@ -306,7 +306,9 @@ bool rk_coordinator_waits_for_state (const rk_coordinator_t *self);
 /* The plans that travel with a view; *base NULL: none. */
 rk_err_t rk_coordinator_view_plans (const rk_view_t *view, rk_plan_t **plan, rk_plan_t **base, uint64_t *n_evaluated, uint64_t *redone,
                                     rk_error_t *err) RK_MUST_CHECK;
-#define RK_STANDING_BYTES 32 /* committed rounds, view of the plan they are of, passes evaluated, minibatches granted beyond */
+/* Committed rounds, view of the plan they are of, passes evaluated, minibatches granted beyond; behind that, as text, where the
+ * member's coordinator is found from now on: one that others cannot reach may have another relay.          */
+#define RK_STANDING_BYTES 32
 /* ---- coordinator_install.c */
 /* A process alone in its view makes the next one by itself: with a membership of its own until then. */
 rk_err_t rk_coordinator_watch_alone (rk_coordinator_t *self, rk_error_t *err) RK_MUST_CHECK;

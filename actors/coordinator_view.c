@@ -71,6 +71,22 @@ rk_err_t rk_coordinator_on_agreement (void *arg, rk_packet_t *packet, rk_error_t
 }
 
 /* ---- stopping in this view */
+#define MOST_RELAYS 16
+
+/* Who could relay for this process from now on. */
+static void s_retire (rk_coordinator_t *self)
+{
+    rk_endpoint_t relays[MOST_RELAYS];
+    rk_msg_t retire = {.kind = RK_MSG_RETIRE, .retire = {0, relays}};
+    const int64_t now_ms = rk_coordinator_now_ms ();
+    for (uint32_t i = 0; i < self->view->n_members && retire.retire.n < MOST_RELAYS; i++) {
+        const rk_view_member_t *m = &self->view->members[i];
+        if (m->id != self->process && m->relay[0] && !m->leaves && rk_membership_is_alive (self->membership, m->id, now_ms))
+            relays[retire.retire.n++] = (rk_endpoint_t){rk_address (RK_ACTOR_COORDINATOR, m->id), m->relay};
+    }
+    rk_coordinator_to_parent (self, &retire, NULL, 0);
+}
+
 static void s_stop (rk_coordinator_t *self)
 {
     if (self->retiring)
@@ -81,8 +97,7 @@ static void s_stop (rk_coordinator_t *self)
             (unsigned long long) self->n_committed, why);
     self->retiring = true;
     rk_coordinator_enter (self, RK_STATE_VIEW);
-    rk_msg_t retire = {.kind = RK_MSG_RETIRE};
-    rk_coordinator_to_parent (self, &retire, NULL, 0);
+    s_retire (self);
 }
 
 /* Ids that were granted and not committed: they are granted again. A follower knows those of its own clusters and of rounds
@@ -103,10 +118,14 @@ void rk_coordinator_retired (rk_coordinator_t *self)
     rk_coordinator_forget_plan (self);
     const uint64_t of_view = self->moved ? self->plan->view : self->base ? self->base->view : 0;
     const uint64_t words[] = {self->n_committed, of_view, self->n_evaluated, self->redone + s_beyond (self)};
-    uint8_t bytes[RK_STANDING_BYTES];
-    for (size_t i = 0; i < sizeof bytes; i++)
+    uint8_t bytes[RK_STANDING_BYTES + RK_VIEW_CONTROL];
+    for (size_t i = 0; i < RK_STANDING_BYTES; i++)
         bytes[i] = (uint8_t) (words[i / 8] >> (8 * (i % 8)));
-    if (self->membership && rk_membership_standing (self->membership, bytes, sizeof bytes, rk_coordinator_now_ms ()))
+    rk_loop_hear (self->loop); /* it may have been told that it has moved */
+    const char *control = rk_loop_endpoint (self->loop);
+    const size_t n_control = strnlen (control, RK_VIEW_CONTROL - 1);
+    memcpy (bytes + RK_STANDING_BYTES, control, n_control);
+    if (self->membership && rk_membership_standing (self->membership, bytes, RK_STANDING_BYTES + n_control, rk_coordinator_now_ms ()))
         rk_coordinator_end (self, RK_ENOMEM, "no memory for a standing");
     rk_coordinator_drive (self);
 }

@@ -186,7 +186,7 @@ void rk_loop_close (rk_loop_t *loop)
         free (loop->peers[i].endpoint);
     }
     s_unwatch (loop);
-    if (loop->bound[0])
+    if (loop->bound[0] && loop->identity.tunnel[0])
         rk_tunnel_hide (loop->identity.tunnel, loop->bound);
     zsock_destroy (&loop->inbox);
     rk_identity_forget (&loop->identity);
@@ -212,12 +212,26 @@ static rk_err_t s_on_connect (rk_loop_t *loop, bool at_once, char **words, rk_er
     return at_once ? rk_loop_connect (loop, address, words[1], err) : rk_loop_introduce (loop, address, words[1], err);
 }
 
+/* Where a tunnel has the inbox now: its name, the endpoint. */
+static rk_err_t s_on_moved (rk_loop_t *loop, char **words, rk_error_t *err)
+{
+    if (!words[0] || !words[1] || strlen (words[0]) >= sizeof loop->identity.tunnel)
+        return rk_error_set (err, RK_EINVAL, "MOVED needs a tunnel and an endpoint");
+    if (!loop->bound[0])
+        snprintf (loop->bound, sizeof loop->bound, "%s", loop->endpoint);
+    snprintf (loop->identity.tunnel, sizeof loop->identity.tunnel, "%s", words[0]);
+    snprintf (loop->endpoint, sizeof loop->endpoint, "%s", words[1]);
+    return RK_OK;
+}
+
 static rk_err_t s_command (rk_loop_t *loop, const char *command, char **words, rk_error_t *err)
 {
     if (strcmp (command, "$TERM") == 0)
         return RK_ECANCELED;
     if (strcmp (command, "CONNECT") == 0 || strcmp (command, "INTRODUCE") == 0)
         return s_on_connect (loop, command[0] == 'C', words, err);
+    if (strcmp (command, "MOVED") == 0)
+        return s_on_moved (loop, words, err);
     if (strcmp (command, "BIND") == 0)
         return words[0] ? s_bind (loop, words[0], err) : rk_error_set (err, RK_EINVAL, "BIND needs an endpoint");
     for (const rk_command_t *c = loop->klass->commands; c && c->command; c++)

@@ -75,7 +75,6 @@ rk_err_t rk_loop_open (rk_loop_t *loop, zsock_t *pipe, const rk_actor_class_t *k
                        rk_error_t *err) RK_MUST_CHECK;
 void rk_loop_close (rk_loop_t *loop); /* also after a failed open */
 void rk_loop_run (rk_loop_t *loop);
-void rk_loop_hear (rk_loop_t *loop); /* handle all commands that are on the pipe */
 void rk_loop_plumb (rk_loop_t *loop, zsock_t *sock, void *raw); /* options every socket has */
 void rk_loop_log_links (const rk_loop_t *loop);
 rk_err_t rk_loop_list_items (rk_loop_t *loop) RK_MUST_CHECK;    /* after peers or tethers changed */

@@ -261,7 +261,7 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
                                       .n_processes = c->n_processes,
                                       .bind = c->n_processes ? c->listen : NULL,
                                       .observer = self->observer,
-                                      .relay = self->relay ? rk_relay_endpoint (self->relay) : NULL,
+                                      .relay = rk_node_relay (self),
                                       .kind = c->kind,
                                       .n_forward_only = self->n_forward_only};
     if (!rc)
@@ -302,6 +302,6 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
     rk_endpoint_unique (self->coordinator, sizeof self->coordinator, "inproc", NULL);
     rk_coordinator_config_t config = {.join = self->join, .name = c->name ? c->name : name, .observer = self->observer,
                                       .program_model = c->model, .bind = bind, .kind = c->kind, .witness = c->witness,
-                                      .identity = &self->identity};
+                                      .identity = &self->identity, .relay = rk_node_relay (self)};
     return s_start_coordinator (self, &config, err);
 }

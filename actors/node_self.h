@@ -67,8 +67,10 @@ typedef struct {
     rk_identity_t identity;
     rk_gate_t *gate;        /* NULL: plain, or the program's own */
     rk_beacon_t *beacon;    /* leader: NULL: it does not say on its networks that it is there */
-    rk_relay_t *relay;      /* leader: for those that others cannot reach; NULL: it listens on this machine only */
-    rk_tunnel_t *tunnel;    /* follower: others cannot reach it; NULL: they can */
+    rk_relay_t *relay;      /* for those that others cannot reach; NULL: it is one of them, or the leader listens on its machine only */
+    rk_tunnel_t *tunnel;    /* follower: others cannot reach it; NULL: they can, or there is nobody who relays */
+    bool relayed;           /* follower: others cannot reach it */
+    char relayed_by[RK_NODE_ENDPOINT]; /* the tunnel's relay, as its member tells it */
     char leader_relay[RK_NODE_ENDPOINT]; /* follower: the leader's, as it says; "": none */
     char join[RK_NODE_ENDPOINT]; /* follower: the leader's address with its key */
     /* where */
@@ -108,6 +110,10 @@ const char *rk_node_transport (const rk_node_t *self);
 
 /* ---- node_reach.c */
 void rk_node_open_relay (rk_node_t *self); /* the leader, if it listens beyond this machine; after its keys */
+const char *rk_node_relay (const rk_node_t *self); /* its endpoint; NULL: none */
+/* A view has ended. Those of its members that are heard have these relays: if others cannot reach this process, and whoever relayed
+ * for it is not among them or does not answer, the first that does relays from now on, for all inboxes there are. */
+void rk_node_move (rk_node_t *self, const rk_endpoints_t *relays);
 rk_err_t rk_node_open_beacon (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK; /* the leader, once it listens, if it is asked for */
 /* The follower, who knows the leader: decides where its inboxes will be found, before any is opened. */
 rk_err_t rk_node_reach (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK;

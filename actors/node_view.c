@@ -40,7 +40,6 @@ static rk_err_t s_retire_stage (rk_node_t *self, size_t i, rk_error_t *err)
 
 rk_err_t rk_node_retire (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
 {
-    (void) packet;
     static const rk_actor_kind_t order[] = {RK_ACTOR_FEEDER, RK_ACTOR_STAGE, RK_ACTOR_REDUCER, RK_ACTOR_CHECKPOINTER};
     rk_err_t rc = RK_OK;
     for (size_t k = 0; k < sizeof order / sizeof *order; k++)
@@ -53,6 +52,8 @@ rk_err_t rk_node_retire (rk_node_t *self, rk_packet_t *packet, rk_error_t *err)
             else
                 s_remove (self, i);
         }
+    if (!rc)
+        rk_node_move (self, &packet->msg.retire);
     rk_msg_t stopped = {.kind = RK_MSG_STOPPED};
     return rc ? rc : rk_node_send (self, &stopped, err);
 }

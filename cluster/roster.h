@@ -23,6 +23,7 @@ enum {
 typedef struct {
     uint32_t node; /* of the plan, RK_ROSTER_NO_NODE for the leader */
     char name[32], kernels[16], control[256]; /* control: endpoint of its coordinator */
+    char relay[256]; /* endpoint of its relay; "": none */
     uint64_t host, ram_bytes;
     uint32_t cores, pid;
     char key[65]; /* public, hexadecimal: who it is; "" without encryption */

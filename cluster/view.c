@@ -10,7 +10,7 @@
 #include "cluster/plan.h"
 
 static const char s_magic[8] = "RKVIEW1";
-#define MEMBER_BYTES (4 + 4 + 1 + 4 + 4 + 8 + 8 + RK_VIEW_NAME + 16 + RK_VIEW_CONTROL + RK_VIEW_KEY)
+#define MEMBER_BYTES (4 + 4 + 1 + 4 + 4 + 8 + 8 + RK_VIEW_NAME + 16 + 2 * RK_VIEW_CONTROL + RK_VIEW_KEY)
 
 /* ---- life */
 rk_err_t rk_view_new (rk_view_t **view_p, uint32_t n_members, const uint8_t *plan, size_t plan_size)
@@ -78,6 +78,7 @@ static void s_put_member (rk_writer_t *w, const rk_view_member_t *m)
     s_put_text (w, m->kernels, sizeof m->kernels);
     s_put_text (w, m->control, sizeof m->control);
     s_put_text (w, m->key, sizeof m->key);
+    s_put_text (w, m->relay, sizeof m->relay);
 }
 
 static void s_put_view (rk_writer_t *w, const rk_view_t *view)
@@ -133,7 +134,7 @@ static bool s_take_member (rk_reader_t *r, rk_view_member_t *m)
     m->ram_bytes = rk_take (r, 8);
     return flags <= 3 && s_take_text (r, m->name, sizeof m->name) &&
            s_take_text (r, m->kernels, sizeof m->kernels) && s_take_text (r, m->control, sizeof m->control) &&
-           s_take_text (r, m->key, sizeof m->key);
+           s_take_text (r, m->key, sizeof m->key) && s_take_text (r, m->relay, sizeof m->relay);
 }
 
 static rk_err_t s_take_parts (rk_view_t *view, rk_reader_t *r, rk_error_t *err)

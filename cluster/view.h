@@ -25,6 +25,7 @@ typedef struct {
     char name[RK_VIEW_NAME], kernels[16];
     char control[RK_VIEW_CONTROL]; /* endpoint of its coordinator's inbox */
     char key[RK_VIEW_KEY];
+    char relay[RK_VIEW_CONTROL];   /* endpoint of its relay; "": none, as of one that others cannot dial */
 } rk_view_member_t;
 
 typedef struct {

@@ -46,7 +46,7 @@
 #define HANDOVER(N, S, L)                                                                                             \
     N (rounds) N (replica) N (flat_lo) N (n_floats) N (n_planes) N (source) N (exact) N (steps) N (n_good)            \
         N (loss_scale) N (frozen) N (state_only)
-#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software) N (profile_only) S (key) N (witness)
+#define HELLO(N, S, L) S (name) S (control) N (host) N (cores) N (pid) S (kernels) N (ram_bytes) S (software) N (profile_only) S (key) N (witness) S (relay)
 #define WELCOME(N, S, L) N (node) S (settings) N (leader) N (host) N (pid) N (process) N (token) S (listen) N (later)
 #define PROFILE_REQUEST(N, S, L) L (dims, n_dims) N (n_classes)
 #define LINK_REQUEST(N, S, L) N (from) N (to) N (address) S (endpoint)
@@ -132,13 +132,6 @@ static rk_err_t s_put_stopped (const rk_msg_t *msg, rk_body_t *body)
 {
     (void) msg;
     rk__stopped__init (&body->stopped);
-    return RK_OK;
-}
-
-static rk_err_t s_put_retire (const rk_msg_t *msg, rk_body_t *body)
-{
-    (void) msg;
-    rk__retire__init (&body->retire);
     return RK_OK;
 }
 
@@ -263,9 +256,8 @@ static rk_err_t s_get_profile (const Rk__Envelope *envelope, rk_wire_arena_t *ar
     return rc;
 }
 
-static rk_err_t s_put_endpoints (const rk_endpoints_t *from, rk_body_t *body, Rk__Endpoints *to)
+static rk_err_t s_put_list (const rk_endpoints_t *from, rk_body_t *body, Rk__Endpoint ***list, size_t *n)
 {
-    rk__endpoints__init (to);
     if (from->n == 0)
         return RK_OK;
     void **endpoints = s_pointers (body, from->n, sizeof (Rk__Endpoint));
@@ -277,21 +269,43 @@ static rk_err_t s_put_endpoints (const rk_endpoints_t *from, rk_body_t *body, Rk
         endpoint->address = from->list[i].address;
         endpoint->endpoint = (char *) from->list[i].endpoint;
     }
-    to->n_endpoints = from->n;
-    to->endpoints = (Rk__Endpoint **) endpoints;
+    *n = from->n;
+    *list = (Rk__Endpoint **) endpoints;
+    return RK_OK;
+}
+
+static rk_err_t s_put_endpoints (const rk_endpoints_t *from, rk_body_t *body, Rk__Endpoints *to)
+{
+    rk__endpoints__init (to);
+    return s_put_list (from, body, &to->endpoints, &to->n_endpoints);
+}
+
+static rk_err_t s_put_retire (const rk_msg_t *msg, rk_body_t *body)
+{
+    rk__retire__init (&body->retire);
+    return s_put_list (&msg->retire, body, &body->retire.relays, &body->retire.n_relays);
+}
+
+static rk_err_t s_get_list (Rk__Endpoint *const *from, size_t n, rk_wire_arena_t *arena, rk_endpoints_t *to)
+{
+    rk_endpoint_t *list = rk_arena_alloc (arena, n * sizeof *list);
+    if (!list)
+        return RK_EFORMAT;
+    for (size_t i = 0; i < n; i++)
+        list[i] = (rk_endpoint_t) {from[i]->address, from[i]->endpoint};
+    to->n = n;
+    to->list = list;
     return RK_OK;
 }
 
 static rk_err_t s_get_endpoints (const Rk__Endpoints *from, rk_wire_arena_t *arena, rk_endpoints_t *to)
 {
-    rk_endpoint_t *list = rk_arena_alloc (arena, from->n_endpoints * sizeof *list);
-    if (!list)
-        return RK_EFORMAT;
-    for (size_t i = 0; i < from->n_endpoints; i++)
-        list[i] = (rk_endpoint_t) {from->endpoints[i]->address, from->endpoints[i]->endpoint};
-    to->n = from->n_endpoints;
-    to->list = list;
-    return RK_OK;
+    return s_get_list (from->endpoints, from->n_endpoints, arena, to);
+}
+
+static rk_err_t s_get_retire (const Rk__Envelope *envelope, rk_wire_arena_t *arena, rk_msg_t *msg)
+{
+    return s_get_list (envelope->retire->relays, envelope->retire->n_relays, arena, &msg->retire);
 }
 
 static rk_err_t s_put_wired (const rk_msg_t *msg, rk_body_t *body)
@@ -442,7 +456,7 @@ static const rk_body_ops_t s_ops[RK_N_MSG] = {
     ROW (STATUS_REQUEST, "StatusRequest", status_request),
     ROW (WAITS, "Waits", waits),
     ROW (STATUS, "Status", status),
-    [RK_MSG_RETIRE] = {"Retire", RK__ENVELOPE__BODY_RETIRE, s_put_retire, s_get_nothing},
+    ROW (RETIRE, "Retire", retire),
     ROW (LINK_REQUEST, "LinkRequest", link_request),
     ROW (LINK_PROBE, "LinkProbe", link_probe),
     ROW (LINK_ECHO, "LinkEcho", link_echo),

@@ -158,6 +158,7 @@ static rk_err_t s_hello (const rk_msg_t *msg, rk_error_t *err)
     TEXT_RULE ("kernels", h->kernels, MAX_KERNELS);
     TEXT_RULE ("software", h->software, MAX_SOFTWARE);
     TEXT_RULE ("key", h->key, MAX_KEY);
+    TEXT_RULE ("relay", h->relay, MAX_ENDPOINT);
     return RK_OK;
 }
 
@@ -207,7 +208,10 @@ static rk_err_t s_link_echo (const rk_msg_t *msg, rk_error_t *err)
 
 static rk_err_t s_endpoints (const rk_msg_t *msg, rk_error_t *err)
 {
-    const rk_endpoints_t *e = msg->kind == RK_MSG_WIRED ? &msg->wired : msg->kind == RK_MSG_KEYS ? &msg->keys : &msg->peers;
+    const rk_endpoints_t *e = msg->kind == RK_MSG_WIRED    ? &msg->wired
+                              : msg->kind == RK_MSG_KEYS   ? &msg->keys
+                              : msg->kind == RK_MSG_RETIRE ? &msg->retire
+                                                           : &msg->peers;
     rk_err_t rc = s_list ("endpoints", e->n, err);
     for (size_t i = 0; !rc && i < e->n; i++) {
         rc = s_address (e->list[i].address, err);

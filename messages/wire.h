@@ -82,7 +82,7 @@ typedef struct { uint64_t step; bool skip; float grad_scale, loss_scale; } rk_ve
 typedef struct { uint64_t f, round; } rk_suspect_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; bool state_only; } rk_handover_request_t;
 typedef struct { uint64_t rounds; uint32_t replica; uint64_t flat_lo, n_floats; uint32_t n_planes, source; bool exact; uint64_t steps, n_good; float loss_scale; bool frozen, state_only; } rk_handover_t;
-typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; bool profile_only; const char *key; bool witness; } rk_hello_t;
+typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid; const char *kernels; uint64_t ram_bytes; const char *software; bool profile_only; const char *key; bool witness; const char *relay; } rk_hello_t;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid, process; uint64_t token; const char *listen; bool later; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
@@ -148,7 +148,7 @@ typedef struct {
         rk_lease_request_t lease_request; rk_lease_grant_t lease_grant; rk_round_closed_t round_closed;
         rk_round_applied_t round_applied; rk_round_committed_t round_committed; rk_evaluated_t evaluated; rk_report_t report;
         rk_save_request_t save_request; rk_saved_t saved; rk_heartbeat_t heartbeat; rk_failed_t failed; rk_stop_t stop;
-        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_status_request_t status_request; rk_waits_t waits; rk_status_t status; rk_endpoints_t keys; rk_enrol_t enrol; rk_enrolled_t enrolled;
+        rk_probe_t probe; rk_control_msg_t control; rk_agreement_t agreement; rk_replan_msg_t replan; rk_status_request_t status_request; rk_waits_t waits; rk_status_t status; rk_endpoints_t keys, retire; rk_enrol_t enrol; rk_enrolled_t enrolled;
         rk_link_request_t link_request; rk_link_probe_t link_probe; rk_link_echo_t link_echo; rk_link_measured_t link_measured;
     };
 } rk_msg_t;

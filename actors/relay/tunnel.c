@@ -319,17 +319,22 @@ void rk_tunnel_stop (rk_tunnel_t **tunnel_p)
     *tunnel_p = NULL;
 }
 
-static rk_err_t s_ask (const char *tunnel, const char *verb, const char *about, const char *address, char *answer, size_t size, rk_error_t *err)
+typedef struct {
+    const char *verb, *about, *address;
+    int patience_ms;
+} s_question_t;
+
+static rk_err_t s_ask (const char *tunnel, const s_question_t *q, char *answer, size_t size, rk_error_t *err)
 {
     zsock_t *sock = zsock_new (ZMQ_REQ);
     if (!sock)
         return rk_error_set (err, RK_ENOMEM, "no socket to ask the tunnel: %s", zmq_strerror (errno));
-    zsock_set_rcvtimeo (sock, QUESTION_MS);
-    zsock_set_sndtimeo (sock, QUESTION_MS);
+    zsock_set_rcvtimeo (sock, q->patience_ms);
+    zsock_set_sndtimeo (sock, q->patience_ms);
     zsock_set_linger (sock, 0);
     char *digits = NULL, *text = NULL;
-    rk_err_t rc = rk_error_set (err, RK_ETIMEDOUT, "the tunnel did not answer %s within %d ms", verb, QUESTION_MS);
-    if (zmq_connect (zsock_resolve (sock), tunnel) == 0 && zstr_sendx (sock, verb, about, address, NULL) == 0 &&
+    rk_err_t rc = rk_error_set (err, RK_ETIMEDOUT, "the tunnel did not answer %s within %d ms", q->verb, q->patience_ms);
+    if (zmq_connect (zsock_resolve (sock), tunnel) == 0 && zstr_sendx (sock, q->verb, q->about, q->address, NULL) == 0 &&
         zstr_recvx (sock, &digits, &text, NULL) == 2) {
         rc = (rk_err_t) atoi (digits);
         if (rc)
@@ -343,6 +348,15 @@ static rk_err_t s_ask (const char *tunnel, const char *verb, const char *about, 
     zstr_free (&text);
     zsock_destroy (&sock);
     return rc;
+}
+
+/* No address: the relay says at once that it could not dial there. */
+bool rk_tunnel_answers (const char *tunnel, int patience_ms)
+{
+    char word[RK_RELAY_TOKEN], answer[RK_RELAY_WORD];
+    rk_error_t err = {RK_OK, ""};
+    rk_relay_token (word);
+    return s_ask (tunnel, &(s_question_t){"PROBE", word, "-", patience_ms}, answer, sizeof answer, &err) == RK_OK;
 }
 
 /* The word that the relay was asked to say, from whoever has connected. */
@@ -369,7 +383,7 @@ rk_err_t rk_tunnel_probe (const char *tunnel, const char *host, bool *reached, r
         return rc;
     rk_relay_token (word);
     snprintf (address, sizeof address, "%s:%u", host, port);
-    rc = s_ask (tunnel, "PROBE", word, address, answer, sizeof answer, err);
+    rc = s_ask (tunnel, &(s_question_t){"PROBE", word, address, QUESTION_MS}, answer, sizeof answer, err);
     *reached = !rc && strcmp (answer, "1") == 0 && s_heard (listening, word);
     close (listening);
     return rc;
@@ -386,7 +400,7 @@ rk_err_t rk_tunnel_expose (const char *tunnel, const char *inbox, char *text, si
 {
     char word[RK_RELAY_WORD], public[RK_RELAY_WORD] = "";
     s_plain (inbox, word);
-    rk_err_t rc = s_ask (tunnel, "EXPOSE", word, "", public, sizeof public, err);
+    rk_err_t rc = s_ask (tunnel, &(s_question_t){"EXPOSE", word, "", QUESTION_MS}, public, sizeof public, err);
     if (!rc && !public[0])
         rc = rk_error_set (err, RK_EPEER, "the relay has no port for %s", word);
     if (rc)
@@ -401,6 +415,6 @@ void rk_tunnel_hide (const char *tunnel, const char *inbox)
     char word[RK_RELAY_WORD], answer[RK_RELAY_WORD];
     rk_error_t err = {RK_OK, ""};
     s_plain (inbox, word);
-    if (s_ask (tunnel, "HIDE", word, "", answer, sizeof answer, &err))
+    if (s_ask (tunnel, &(s_question_t){"HIDE", word, "", QUESTION_MS}, answer, sizeof answer, &err))
         rk_log (RK_LOG_DEBUG, "TUNNEL", "%s", err.text);
 }

@@ -16,6 +16,8 @@ void rk_tunnel_stop (rk_tunnel_t **tunnel_p); /* NULL and repeated calls are fin
 
 /* Questions, from any thread; each waits for the answer, at most some seconds. tunnel: rk_identity_t.tunnel. */
 
+/* Is the relay there? Waits patience_ms at most. */
+bool rk_tunnel_answers (const char *tunnel, int patience_ms);
 /* Can the relay's machine dial this one at `host`? Asks it to. errors: RK_ETIMEDOUT: the relay does not answer. */
 rk_err_t rk_tunnel_probe (const char *tunnel, const char *host, bool *reached, rk_error_t *err) RK_MUST_CHECK;
 /* inbox: "tcp://host:port/KEY" where it is bound -> where others reach it. errors: RK_EPEER: the relay refuses. */

@@ -171,6 +171,22 @@ static void the_relay_tries_to_dial (void **state)
     s_demolish (&s);
 }
 
+static void a_relay_that_is_gone_does_not_answer (void **state)
+{
+    (void) state;
+    site_t s;
+    s_build (&s, false);
+    rk_error_t err = {RK_OK, ""};
+    rk_tunnel_t *tunnel;
+    rk_identity_t own = s.own;
+    s_ok (rk_tunnel_new (&tunnel, &own, rk_relay_endpoint (s.relay), &err), &err);
+    assert_true (rk_tunnel_answers (own.tunnel, WAIT_MS));
+    rk_relay_stop (&s.relay);
+    assert_false (rk_tunnel_answers (own.tunnel, 100));
+    rk_tunnel_stop (&tunnel);
+    s_demolish (&s);
+}
+
 /* ---- a member by hand */
 static zsock_t *s_member (site_t *s)
 {
@@ -375,6 +391,7 @@ int main (void)
         cmocka_unit_test (a_slow_reader_costs_one_buffer),
         cmocka_unit_test (bytes_pass_both_ways),
         cmocka_unit_test (the_relay_tries_to_dial),
+        cmocka_unit_test (a_relay_that_is_gone_does_not_answer),
         cmocka_unit_test (strangers_at_the_door),
         cmocka_unit_test (ports_are_limited_and_given_back),
         cmocka_unit_test (nonsense_is_ignored),

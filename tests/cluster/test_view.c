@@ -23,6 +23,7 @@ static rk_view_t *s_sample (uint32_t n)
                                               .ram_bytes = UINT64_C (1) << 33};
         snprintf (view->members[i].name, sizeof view->members[i].name, "pi-%u", i);
         snprintf (view->members[i].control, sizeof view->members[i].control, "tcp://127.0.0.1:%u", 5600 + i);
+        snprintf (view->members[i].relay, sizeof view->members[i].relay, i % 2 ? "tcp://127.0.0.1:%u" : "", 5700 + i);
     }
     return view;
 }

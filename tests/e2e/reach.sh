@@ -3,6 +3,7 @@
 # Machines that others cannot reach: network namespaces behind routers that translate addresses (NAT), so that nothing comes
 # in that was not called for. What a drained run gives must not depend on it. And runs that are found without an address.
 source "$RK_SOURCE_DIR/tests/e2e/lib.sh"
+source "$RK_SOURCE_DIR/tests/e2e/run.sh"
 
 small=(--set data.name=synthetic --set model.name=mlp-tiny --set train.batch=32 --set average.every=8 --set average.mode=drained --passes 2)
 
@@ -11,6 +12,7 @@ spaces=(rkr$$l rkr$$r rkr$$q rkr$$a rkr$$b)
 no_spaces () {
     local s
     { kill -9 "${pids[@]}" && wait; } 2>/dev/null || true
+    for s in "${spaces[@]}"; do ip netns pids "$s" 2>/dev/null | xargs -r kill -9 2>/dev/null || true; done # what timeout has started
     for s in "${spaces[@]}"; do ip netns del "$s" 2>/dev/null || true; done
 }
 
@@ -30,6 +32,7 @@ make_spaces () {
         ip -n "$leader" link add "p$i" type veth peer name out netns "$router"
         ip -n "$leader" link set "p$i" master sw up
         ip -n "$router" addr add "10.78.0.1$i/24" dev out
+        ip -n "$router" link set lo up
         ip -n "$router" link set out up
         ip -n "$router" link add in type veth peer name eth netns "$node"
         ip -n "$router" addr add 192.168.7.1/24 dev in
@@ -78,6 +81,36 @@ behind_nat () {
         for i in 1 2; do
             grep -q "RELAYED host=192.168.7.2" "n$i.err" || fail "it is not relayed: $(cat "n$i.err")"
         done
+    done
+}
+
+# The leader dies, through which everything came for the two nodes that nobody can dial; the third node can be, leads from then on,
+# and relays: for the other two between one another as well.
+relay_lost () {
+    local i node
+    make_spaces
+    ip netns exec "${spaces[0]}" timeout 60 "$rookery" train "${small[@]}" --passes 40 --set fleet.layout=1,1,1 --listen tcp://10.78.0.1:5600 --nodes 3 \
+        --set run.dir=run --json >leader.out 2>leader.err &
+    pids=($!)
+    for i in 2 3 4; do
+        RK_LOG=info ip netns exec "${spaces[i]}" timeout 60 "$rookery" node --join tcp://10.78.0.1:5600 --name "n$i" --json >"n$i.out" 2>"n$i.err" &
+        pids+=($!)
+        until grep -q " WELCOME " "n$i.err" 2>/dev/null; do # the one that can be reached is the next to lead
+            kill -0 "${pids[-1]}" 2>/dev/null || fail "$(cat leader.err n*.err)"
+            sleep 0.02
+        done
+    done
+    until [ "$(grep -c '"event":"pass"' leader.out)" -ge 3 ]; do
+        kill -0 "${pids[0]}" 2>/dev/null || fail "$(cat leader.err n*.err)"
+        sleep 0.02
+    done
+    node=$(pgrep -P "${pids[0]}")
+    kill -9 "$node"
+    for i in "${pids[@]:1}"; do wait "$i" || fail "$(cat n*.err)"; done
+    [ "$(field samples n2.out)" = $((40 * 4096)) ] || fail "$(field samples n2.out) samples"
+    [ "$(field views n2.out)" = 2 ] || fail "$(field views n2.out) views"
+    for i in 3 4; do
+        grep -q "RELAYED host=192.168.7.2 by=tcp://10.78.0.12:" "n$i.err" || fail "nobody relays for it: $(cat "n$i.err")"
     done
 }
 
@@ -174,6 +207,7 @@ two_networks () {
 }
 
 run_case behind_nat behind_nat
+run_case relay_lost relay_lost
 run_case beacons beacons
 run_case two_networks two_networks
 finish

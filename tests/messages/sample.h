@@ -151,7 +151,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_SUSPECT: m->suspect = (rk_suspect_t) {N64, N64}; break;
     case RK_MSG_HELLO:
         m->hello = (rk_hello_t) {sample_text (s, 31), sample_text (s, 255), N64, N32, N32, sample_text (s, 15), N64,
-                                 sample_text (s, 63), mode == 1, sample_text (s, 64), mode == 2};
+                                 sample_text (s, 63), mode == 1, sample_text (s, 64), mode == 2, sample_text (s, 255)};
         break;
     case RK_MSG_WELCOME: m->welcome = (rk_welcome_t) {N32, sample_text (s, 1100), N32, N64, N32, N32, N64, sample_text (s, 255), mode == 1}; break;
     case RK_MSG_PROFILE: m->profile = sample_profile (s); break;
@@ -194,6 +194,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
     case RK_MSG_LINK_ECHO: m->link_echo = (rk_link_echo_t) {mode & 1, N64, N64}; break;
     case RK_MSG_LINK_MEASURED: m->link_measured = (rk_link_measured_t) {N32, N32, N64, N64, N64}; break;
     case RK_MSG_KEYS: m->keys = sample_endpoints (s); break;
+    case RK_MSG_RETIRE: m->retire = sample_endpoints (s); break;
     case RK_MSG_ENROL: m->enrol = (rk_enrol_t) {sample_text (s, 64)}; break;
     case RK_MSG_ENROLLED: m->enrolled = (rk_enrolled_t) {sample_text (s, 255)}; break;
     case RK_MSG_STOP: m->stop = (rk_stop_t) {sample_below (s, 256), sample_text (s, 1023)}; break;
