@@ -111,9 +111,9 @@ static size_t s_donors (const rk_node_t *self, uint32_t node, rk_stage_donor_t d
     const size_t n_tied = rk_model_n_tied (self->model, (int) stage->first, (int) stage->last);
     if (!self->plan->first_round)
         return 0;
-    donors[0] = (rk_stage_donor_t){rk_address (RK_ACTOR_CHECKPOINTER, 0), cluster, stage->flat_lo, stage->flat_hi};
+    donors[0] = (rk_stage_donor_t){rk_address (RK_ACTOR_CHECKPOINTER, 0), cluster, stage->flat_lo, stage->flat_hi, false};
     if (n_tied)
-        donors[1] = (rk_stage_donor_t){rk_address (RK_ACTOR_CHECKPOINTER, 0), cluster, tie->offset, tie->offset + n_tied};
+        donors[1] = (rk_stage_donor_t){rk_address (RK_ACTOR_CHECKPOINTER, 0), cluster, tie->offset, tie->offset + n_tied, false};
     return n_tied ? 2 : 1;
 }
 
@@ -145,8 +145,9 @@ static rk_err_t s_build_stage (rk_node_t *self, uint32_t node, rk_error_t *err)
     else if (self->config->fails_late)
         config.corrupt = RK_CORRUPT_FAILS_LATE;
     rk_actor_t *actor = NULL;
-    rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &config.n_donors, err);
+    rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), true, &donors, &config.n_donors, err);
     config.donors = donors;
+    config.half = rk_node_half (self, node);
     if (!rc && !self->base) {
         config.n_donors = s_donors (self, node, resumed);
         config.donors = resumed;
@@ -372,10 +373,12 @@ static rk_err_t s_connect_donors (rk_node_t *self, const rk_endpoints_t *peers, 
 {
     rk_stage_donor_t *donors = NULL;
     size_t n = 0;
-    rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), &donors, &n, err);
+    rk_err_t rc = rk_node_donors (self, rk_plan_stage_of_node (self->plan, node, NULL, NULL), false, &donors, &n, err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = s_connect (self, peers, rk_address (RK_ACTOR_STAGE, node), donors[i].address, err);
     free (donors);
+    if (!rc && rk_node_half (self, node))
+        rc = s_connect (self, peers, rk_address (RK_ACTOR_STAGE, node), rk_node_half (self, node), err);
     return rc;
 }
 

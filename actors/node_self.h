@@ -142,8 +142,10 @@ rk_err_t rk_node_retire (rk_node_t *self, rk_packet_t *packet, rk_error_t *err) 
 /* The base of a new plan: retired stages of any other are stopped. bytes NULL: none. */
 rk_err_t rk_node_take_base (rk_node_t *self, const rk_plan_msg_t *msg, const uint8_t *bytes, size_t size, rk_error_t *err) RK_MUST_CHECK;
 void rk_node_drop_retired (rk_node_t *self, uint64_t but_view); /* 0: all */
-/* Who gives a stage of self->plan its state. owner: the caller frees *list; NULL with *n 0: nobody, it starts with first values. */
-rk_err_t rk_node_donors (rk_node_t *self, uint32_t stage, rk_stage_donor_t **list, size_t *n, rk_error_t *err) RK_MUST_CHECK;
+/* Who gives a stage of self->plan its state. tell: what is not its own is logged. owner: the caller frees *list; NULL with *n 0: nobody, it starts with first values. */
+rk_err_t rk_node_donors (rk_node_t *self, uint32_t stage, bool tell, rk_stage_donor_t **list, size_t *n, rk_error_t *err) RK_MUST_CHECK;
+/* A stage of this node that was taking over from the same base when its view ended; 0: none. */
+uint32_t rk_node_half (const rk_node_t *self, uint32_t node);
 rk_err_t rk_node_lead (rk_node_t *self, rk_error_t *err) RK_MUST_CHECK; /* this process leads from now on */
 
 /* ---- node.c */

@@ -18,10 +18,31 @@ static void s_remove (rk_node_t *self, size_t i)
     self->actors[i] = self->actors[--self->n_actors];
 }
 
+/* The base stays what it was when a view ends before its first commit: its stages were taking over, and what has come to
+ * them is kept for those that try again. One of a node: a retired stage of the base itself, else the latest.  */
+static bool s_is_half (const rk_node_t *self, const rk_node_actor_t *a, uint64_t base)
+{
+    for (size_t i = 0; i < self->n_actors; i++) {
+        const rk_node_actor_t *other = &self->actors[i];
+        if (other != a && other->address == a->address && (other->view == base || other->view > a->view))
+            return false;
+    }
+    return base && a->view > base;
+}
+
+uint32_t rk_node_half (const rk_node_t *self, uint32_t node)
+{
+    for (size_t i = 0; i < self->n_actors; i++)
+        if (self->base && self->actors[i].address == rk_address (RK_ACTOR_KEEPER, node) && self->actors[i].view > self->base->view)
+            return self->actors[i].address;
+    return 0;
+}
+
 void rk_node_drop_retired (rk_node_t *self, uint64_t but_view)
 {
     for (size_t i = self->n_actors; i-- > 0;)
-        if (rk_address_kind (self->actors[i].address) == RK_ACTOR_KEEPER && (!but_view || self->actors[i].view != but_view))
+        if (rk_address_kind (self->actors[i].address) == RK_ACTOR_KEEPER && (!but_view || self->actors[i].view != but_view) &&
+            !s_is_half (self, &self->actors[i], but_view))
             s_remove (self, i);
 }
 
@@ -81,6 +102,24 @@ rk_err_t rk_node_take_base (rk_node_t *self, const rk_plan_msg_t *msg, const uin
     return RK_OK;
 }
 
+static bool s_are_alike (const rk_plan_t *base)
+{
+    return strcmp (base->settings.average_graph, "complete") == 0;
+}
+
+static void s_tell (const rk_node_t *self, const rk_handover_range_t *ranges, size_t n)
+{
+    for (const rk_handover_range_t *r = ranges; r < ranges + n; r++) {
+        const bool nobody = r->from == RK_FROM_CHECKPOINT;
+        if (!r->exact && !nobody)
+            rk_log (RK_LOG_INFO, "TAKES-OTHER", "node=%u floats=%llu-%llu of=replica %u, not its own", self->node, (unsigned long long) r->lo,
+                    (unsigned long long) r->hi, r->replica);
+        if (r->of != r->from && !nobody)
+            rk_log (RK_LOG_INFO, "TAKES-WARM", "node=%u floats=%llu-%llu of=node %u, kept by node %u", self->node, (unsigned long long) r->lo,
+                    (unsigned long long) r->hi, self->base->stages[r->of].node, self->base->stages[r->from].node);
+    }
+}
+
 static rk_err_t s_add (rk_node_t *self, const rk_handover_range_t *ranges, size_t n_ranges, rk_stage_donor_t *list, size_t *n, rk_error_t *err)
 {
     for (size_t i = 0; i < n_ranges; i++) {
@@ -89,13 +128,8 @@ static rk_err_t s_add (rk_node_t *self, const rk_handover_range_t *ranges, size_
             return rk_error_set (err, RK_EPEER, "nobody has floats %llu to %llu after round %llu", (unsigned long long) r->lo,
                                  (unsigned long long) r->hi, (unsigned long long) self->plan->first_round);
         const uint32_t node = self->base->stages[r->from].node;
-        if (!r->exact)
-            rk_log (RK_LOG_INFO, "TAKES-OTHER", "node=%u floats=%llu-%llu of=replica %u, not its own", self->node, (unsigned long long) r->lo,
-                    (unsigned long long) r->hi, r->replica);
-        if (r->of != r->from)
-            rk_log (RK_LOG_INFO, "TAKES-WARM", "node=%u floats=%llu-%llu of=node %u, kept by node %u", self->node, (unsigned long long) r->lo,
-                    (unsigned long long) r->hi, self->base->stages[r->of].node, node);
-        list[(*n)++] = (rk_stage_donor_t){.address = rk_address (RK_ACTOR_KEEPER, node), .replica = r->replica, .lo = r->lo, .hi = r->hi};
+        list[(*n)++] = (rk_stage_donor_t){.address = rk_address (RK_ACTOR_KEEPER, node), .replica = r->replica, .lo = r->lo, .hi = r->hi,
+                                          .alike = !r->exact && s_are_alike (self->base)};
     }
     return RK_OK;
 }
@@ -112,7 +146,7 @@ static void s_add_numbers (rk_node_t *self, uint64_t at, rk_stage_donor_t *list,
         }
 }
 
-rk_err_t rk_node_donors (rk_node_t *self, uint32_t stage, rk_stage_donor_t **list, size_t *n, rk_error_t *err)
+rk_err_t rk_node_donors (rk_node_t *self, uint32_t stage, bool tell, rk_stage_donor_t **list, size_t *n, rk_error_t *err)
 {
     *list = NULL;
     *n = 0;
@@ -123,19 +157,22 @@ rk_err_t rk_node_donors (rk_node_t *self, uint32_t stage, rk_stage_donor_t **lis
     uint32_t replicas[RK_MAX_CLUSTERS], cluster = 0, at;
     rk_plan_stage_of_node (plan, own->node, &cluster, &at);
     rk_handover_replicas (base, plan, replicas);
-    const bool alike = strcmp (base->settings.average_graph, "complete") == 0;
+    const bool alike = s_are_alike (base);
     const size_t most = 2 * (size_t) base->n_segments * base->n_clusters + 1;
     const rk_tie_t *tie = rk_model_tie (self->model);
     const size_t n_tied = rk_model_n_tied (self->model, (int) own->first, (int) own->last);
-    rk_handover_range_t *ranges = calloc (most, sizeof *ranges);
+    rk_handover_range_t *ranges = calloc (2 * most, sizeof *ranges);
+    size_t n_ranges = 0;
     *list = calloc (2 * most, sizeof **list);
     rk_err_t rc = ranges && *list ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory for %zu donors", most);
     if (!rc)
-        rc = s_add (self, ranges, rk_handover_sources (base, self->alive, alike, replicas[cluster], own->flat_lo, own->flat_hi, ranges, most),
-                    *list, n, err);
+        n_ranges = rk_handover_sources (base, self->alive, alike, replicas[cluster], own->flat_lo, own->flat_hi, ranges, most);
     if (!rc && n_tied)
-        rc = s_add (self, ranges, rk_handover_sources (base, self->alive, alike, replicas[cluster], tie->offset, tie->offset + n_tied, ranges, most),
-                    *list, n, err);
+        n_ranges += rk_handover_sources (base, self->alive, alike, replicas[cluster], tie->offset, tie->offset + n_tied, ranges + n_ranges, most);
+    if (tell)
+        s_tell (self, ranges, n_ranges);
+    if (!rc)
+        rc = s_add (self, ranges, n_ranges, *list, n, err);
     if (!rc && !*n)
         s_add_numbers (self, own->flat_lo, *list, n);
     free (ranges);

@@ -21,7 +21,7 @@ static rk_handler_fn *const s_on[RK_N_MSG] = {
     [RK_MSG_STOP] = rk_stage_on_stop,
 };
 
-static const rk_command_t s_commands[] = {{"RETIRE", rk_stage_retire}, {"INSTEAD", rk_stage_take_instead}, {NULL, NULL}};
+static const rk_command_t s_commands[] = {{"RETIRE", rk_stage_retire}, {NULL, NULL}};
 
 static const rk_actor_class_t s_class = {
     .kind = RK_ACTOR_STAGE,

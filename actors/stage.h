@@ -27,6 +27,7 @@ typedef struct {
     uint32_t address; /* a stage, or the checkpointer */
     uint32_t replica; /* whose state it is asked for: a cluster of the plan it was trained with */
     uint64_t lo, hi;
+    bool alike;       /* another replica's would do as well: all are alike, and it is not the one that is continued */
 } rk_stage_donor_t;
 
 typedef struct {
@@ -38,6 +39,8 @@ typedef struct {
     const char *initial;        /* safetensors file with the parameters to start from; NULL: by seed */
     const rk_stage_donor_t *donors; /* copied: who has the state after the plan's first_round rounds; none: first values */
     size_t n_donors;
+    uint32_t half;              /* a stage of this process that was taking over the same state when its view ended: what has come
+                                   is asked of it first; 0: none */
     bool tells;                 /* its reports go to the coordinator too */
     uint32_t corrupt;           /* tests only: fault to inject, 0 none (see RK_CORRUPT_*) */
 } rk_stage_config_t;
@@ -52,7 +55,7 @@ enum { RK_CORRUPT_NONE = 0, RK_CORRUPT_STALE_VERSION, RK_CORRUPT_DROPPED_PIECE, 
 uint32_t rk_tied_partner (const rk_plan_t *plan, const rk_model_t *model, uint32_t cluster, uint32_t stage);
 
 /* Commands: RETIRE: another plan has taken over; this stage computes no more, but gives its states under the address
- * (keeper, node) until it is stopped. INSTEAD "LOST OTHER REPLICA": while it takes over, a donor is replaced (stage_keep.h). */
+ * (keeper, node) until it is stopped.                                                                     */
 rk_err_t rk_stage_new (rk_actor_t **actor_p, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 
 #endif

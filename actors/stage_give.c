@@ -60,15 +60,41 @@ static int s_give_warm (const rk_stage_t *self, const rk_stage_ward_t *ward, con
     return s_warm_frames (self, ward, copy, want, frames);
 }
 
+/* Retired before its plan committed anything: it has what it was taking over, all of it or some. Once all is here it is not
+ * known any more whose it was: it is given to those who do not mind.                                      */
+static bool s_was_taking (const rk_stage_t *self, uint64_t rounds)
+{
+    return self->stopped && (self->keep.take.on || (self->keep.taken && rounds == self->plan->first_round));
+}
+
+static int s_give_taken (rk_stage_t *self, const rk_handover_request_t *want, rk_handover_t *h, rk_frame_t *frames)
+{
+    const rk_stage_take_t *take = &self->keep.take;
+    const rk_plan_stage_t *own = &self->plan->stages[self->index];
+    if (!take->on && want->replica == RK_NO_NODE && want->flat_lo >= own->flat_lo && want->flat_lo + want->n_floats <= own->flat_hi)
+        return s_give_own (self, want, h, frames);
+    const int n = rk_stage_take_give (self, want, frames);
+    if (n < 0) {
+        h->rounds = UINT64_MAX;
+        return 0;
+    }
+    h->steps = take->steps; /* the greatest that has come; donors of the rest say theirs */
+    h->n_good = take->n_good;
+    h->loss_scale = take->loss_scale;
+    h->frozen = take->frozen;
+    return n;
+}
+
 rk_err_t rk_stage_on_handover_request (void *self_, rk_packet_t *packet, rk_error_t *err)
 {
     rk_stage_t *self = self_;
     const rk_handover_request_t *want = &packet->msg.handover_request;
     const rk_plan_stage_t *own = &self->plan->stages[self->index];
     const uint32_t asker = packet->msg.sender;
-    const bool is_own = want->replica == self->cluster && want->flat_lo >= own->flat_lo && want->flat_lo + want->n_floats <= own->flat_hi;
-    const rk_stage_ward_t *ward = is_own ? NULL : rk_stage_warm_ward (self, want->replica, want->flat_lo, want->n_floats);
-    if (!is_own && !ward)
+    const bool was_taking = s_was_taking (self, want->rounds);
+    const bool is_own = !was_taking && want->replica == self->cluster && want->flat_lo >= own->flat_lo && want->flat_lo + want->n_floats <= own->flat_hi;
+    const rk_stage_ward_t *ward = is_own || was_taking ? NULL : rk_stage_warm_ward (self, want->replica, want->flat_lo, want->n_floats);
+    if (!is_own && !ward && !was_taking)
         return rk_error_set (err, RK_EFORMAT, "floats %llu + %llu of replica %u are wanted, here are %llu to %llu of %u",
                              (unsigned long long) want->flat_lo, (unsigned long long) want->n_floats, want->replica,
                              (unsigned long long) own->flat_lo, (unsigned long long) own->flat_hi, self->cluster);
@@ -81,7 +107,9 @@ rk_err_t rk_stage_on_handover_request (void *self_, rk_packet_t *packet, rk_erro
                     .handover = {.rounds = want->rounds, .replica = want->replica, .flat_lo = want->flat_lo,
                                  .n_floats = want->n_floats, .state_only = want->state_only, .source = RK_HANDOVER_STAGE,
                                  .exact = true, .loss_scale = 1}};
-    const int n = is_own ? s_give_own (self, want, &msg.handover, frames) : s_give_warm (self, ward, want, &msg.handover, frames);
+    const int n = is_own ? s_give_own (self, want, &msg.handover, frames)
+                : ward   ? s_give_warm (self, ward, want, &msg.handover, frames)
+                         : s_give_taken (self, want, &msg.handover, frames);
     msg.handover.n_planes = (uint32_t) n;
     rk_err_t code = rk_loop_send (self->loop, asker, &msg, frames, n, err);
     if (code == RK_EPEER) /* whoever asked has gone: not our concern */

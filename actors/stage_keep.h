@@ -25,10 +25,13 @@ typedef struct {
     bool frozen;
 } rk_stage_kept_t;
 
+#define RK_STAGE_PART 65536 /* floats that are asked for at once: at most so much of each donor's is lost with a view that ends */
+
 /* A part of what is taken over. */
 typedef struct {
     uint32_t donor; /* index */
     uint64_t lo, n;
+    bool half;      /* it may be had from take.half; where it is not, the donor is asked */
     enum { RK_PART_WANTED = 0, RK_PART_ASKED, RK_PART_HERE } state;
 } rk_stage_part_t;
 
@@ -40,6 +43,8 @@ typedef struct {
     size_t n_donors;
     rk_stage_part_t *parts;
     size_t n_parts, n_missing;
+    uint32_t half, n_half;           /* who may have some of it already; parts under way from there */
+    uint64_t half_bytes;             /* of planes that have come from there */
     int64_t began_ns;                /* when the first part was asked for; 0: none yet */
     uint64_t bytes;                  /* of planes that have come */
     rk_buffer_t *params, *mixture;   /* being filled */
@@ -55,6 +60,7 @@ typedef struct {
     uint64_t committed;              /* rounds: what is older than that is needed no more */
     rk_stage_kept_t *begun;          /* what is copied already of the state that the round leads to; NULL: nothing */
     rk_stage_take_t take;
+    bool taken;                      /* the state it began with is another plan's */
 } rk_stage_keep_t;
 
 /* ---- stage_keep.c */
@@ -88,9 +94,8 @@ void rk_stage_linger (void *self);
 rk_err_t rk_stage_take_begin (rk_stage_t *self, const rk_stage_config_t *config, rk_error_t *err) RK_MUST_CHECK;
 void rk_stage_take_close (rk_stage_t *self);
 rk_err_t rk_stage_take_ask (rk_stage_t *self, rk_error_t *err) RK_MUST_CHECK; /* what may be asked for now */
-/* The command INSTEAD, one word "LOST OTHER REPLICA" (two addresses, a number): what a lost donor still owes is asked of
- * another that has the same ranges; it is to be connected first. What has come stays.                     */
-rk_err_t rk_stage_take_instead (void *self, char **words, rk_error_t *err);
+/* Frames of a range of what has come of a state that is not complete; -1: not all of the range is here. replica: RK_NO_NODE: of any. */
+int rk_stage_take_give (const rk_stage_t *self, const rk_handover_request_t *want, rk_frame_t *frames);
 rk_err_t rk_stage_on_handover (void *self, rk_packet_t *packet, rk_error_t *err);         /* as taker */
 rk_err_t rk_stage_on_handover_request (void *self, rk_packet_t *packet, rk_error_t *err); /* as donor: stage_give.c */
 

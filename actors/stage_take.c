@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
- * Taking over a state from those who have it, part by part, some parts under way from each donor at once. What a lost
- * donor owed is asked of another, and nothing twice.                                                       */
+ * Taking over a state from those who have it, part by part, some parts under way from each donor at once. When a donor is
+ * lost a next view begins, whose stage asks this one first: only parts that were not here yet are lost with it. */
 #include "actors/stage_parts.h"
 
-#include <inttypes.h>
-
-#define WINDOW 4 /* parts under way from one donor */
+#define WINDOW 8 /* parts under way from one donor */
 
 /* ---- what is to come */
 
@@ -26,7 +24,7 @@ static bool s_place (const rk_stage_t *self, uint64_t lo, uint64_t n, size_t *at
 
 static size_t s_count_parts (const rk_stage_donor_t *donor)
 {
-    return donor->hi > donor->lo ? (donor->hi - donor->lo + RK_HANDOVER_PART - 1) / RK_HANDOVER_PART : 1;
+    return donor->hi > donor->lo ? (donor->hi - donor->lo + RK_STAGE_PART - 1) / RK_STAGE_PART : 1;
 }
 
 /* One with nothing in it comes for the numbers alone. */
@@ -35,8 +33,9 @@ static void s_cut (rk_stage_take_t *take, uint32_t donor)
     const rk_stage_donor_t *d = &take->donors[donor];
     size_t n = s_count_parts (d);
     for (size_t i = 0; i < n; i++) {
-        uint64_t lo = d->lo + i * RK_HANDOVER_PART, left = d->hi - lo;
-        take->parts[take->n_parts++] = (rk_stage_part_t){.donor = donor, .lo = lo, .n = left < RK_HANDOVER_PART ? left : RK_HANDOVER_PART};
+        uint64_t lo = d->lo + i * RK_STAGE_PART, left = d->hi - lo;
+        take->parts[take->n_parts++] = (rk_stage_part_t){.donor = donor, .lo = lo, .half = take->half != 0,
+                                                         .n = left < RK_STAGE_PART ? left : RK_STAGE_PART};
     }
 }
 
@@ -86,12 +85,13 @@ rk_err_t rk_stage_take_begin (rk_stage_t *self, const rk_stage_config_t *config,
     code = s_allocate (self, config, n_parts);
     if (code != RK_OK)
         return rk_error_set (err, code, "no memory to take over %zu parameters", self->n_flat);
+    take->half = config->half;
     for (size_t i = 0; i < take->n_donors; i++)
         s_cut (take, (uint32_t) i);
     take->n_missing = take->n_parts;
     take->rounds = self->plan->first_round;
     take->loss_scale = 1;
-    take->on = true;
+    take->on = self->keep.taken = true;
     return RK_OK;
 }
 
@@ -111,52 +111,70 @@ static rk_err_t s_ask (rk_stage_t *self, rk_stage_part_t *part, rk_error_t *err)
 {
     rk_stage_take_t *take = &self->keep.take;
     const rk_stage_donor_t *donor = &take->donors[part->donor];
+    const uint32_t address = part->half ? take->half : donor->address;
     rk_msg_t msg = {.kind = RK_MSG_HANDOVER_REQUEST,
-                    .handover_request = {.rounds = take->rounds, .replica = donor->replica, .flat_lo = part->lo, .n_floats = part->n}};
+                    .handover_request = {.rounds = take->rounds, .flat_lo = part->lo, .n_floats = part->n,
+                                         .replica = part->half && donor->alike ? RK_NO_NODE : donor->replica}};
+    rk_err_t code = rk_loop_listen (self->loop, address, err);
+    if (code != RK_OK)
+        return code;
     take->began_ns = take->began_ns ? take->began_ns : rk_now_ns ();
     part->state = RK_PART_ASKED;
-    take->n_asked[part->donor]++;
-    return rk_loop_send (self->loop, donor->address, &msg, NULL, 0, err);
+    ++*(part->half ? &take->n_half : &take->n_asked[part->donor]);
+    return rk_loop_send (self->loop, address, &msg, NULL, 0, err);
+}
+
+static bool s_may_ask (const rk_stage_t *self, const rk_stage_part_t *part)
+{
+    const rk_stage_take_t *take = &self->keep.take;
+    if (part->state != RK_PART_WANTED)
+        return false;
+    return part->half ? take->n_half < WINDOW && rk_loop_connected (self->loop, take->half)
+                      : take->n_asked[part->donor] < WINDOW && rk_loop_connected (self->loop, take->donors[part->donor].address);
 }
 
 rk_err_t rk_stage_take_ask (rk_stage_t *self, rk_error_t *err)
 {
     rk_stage_take_t *take = &self->keep.take;
     rk_err_t code = RK_OK;
-    for (size_t i = 0; i < take->n_parts && code == RK_OK; i++) {
-        rk_stage_part_t *part = &take->parts[i];
-        const uint32_t address = take->donors[part->donor].address;
-        if (part->state != RK_PART_WANTED || take->n_asked[part->donor] >= WINDOW || !rk_loop_connected (self->loop, address))
-            continue;
-        code = rk_loop_listen (self->loop, address, err);
-        if (code == RK_OK)
-            code = s_ask (self, part, err);
-    }
+    for (size_t i = 0; i < take->n_parts && code == RK_OK; i++)
+        if (s_may_ask (self, &take->parts[i]))
+            code = s_ask (self, &take->parts[i], err);
     return code;
 }
 
-static void s_ask_again (rk_stage_take_t *take, size_t donor)
+/* ---- giving what has come */
+static bool s_has_come (const rk_stage_take_t *take, uint32_t replica, uint64_t lo, uint64_t n)
 {
-    take->n_asked[donor] = 0;
-    for (size_t i = 0; i < take->n_parts; i++)
-        if (take->parts[i].donor == donor && take->parts[i].state == RK_PART_ASKED)
-            take->parts[i].state = RK_PART_WANTED;
+    const uint64_t end = lo + n;
+    for (bool more = true; more && lo < end;) { /* parts of one donor ascend, donors' ranges are in any order */
+        more = false;
+        for (size_t i = 0; i < take->n_parts && lo < end; i++) {
+            const rk_stage_part_t *part = &take->parts[i];
+            if (part->state == RK_PART_HERE && part->lo <= lo && lo < part->lo + part->n &&
+                (replica == RK_NO_NODE || replica == take->donors[part->donor].replica)) {
+                lo = part->lo + part->n;
+                more = true;
+            }
+        }
+    }
+    return lo >= end;
 }
 
-rk_err_t rk_stage_take_instead (void *self_, char **words, rk_error_t *err)
+int rk_stage_take_give (const rk_stage_t *self, const rk_handover_request_t *want, rk_frame_t *frames)
 {
-    rk_stage_t *self = self_;
-    rk_stage_take_t *take = &self->keep.take;
-    uint32_t lost, other, replica;
-    if (!words[0] || sscanf (words[0], "%" SCNu32 " %" SCNu32 " %" SCNu32, &lost, &other, &replica) != 3)
-        return rk_error_set (err, RK_EINVAL, "INSTEAD wants two addresses and a replica");
-    for (size_t d = 0; d < take->n_donors && take->on; d++)
-        if (take->donors[d].address == lost) {
-            take->donors[d].address = other;
-            take->donors[d].replica = replica;
-            s_ask_again (take, d);
-        }
-    return take->on ? rk_stage_take_ask (self, err) : RK_OK;
+    const rk_stage_take_t *take = &self->keep.take;
+    size_t at;
+    if (!take->on || want->rounds != take->rounds || want->state_only || !want->n_floats || !s_place (self, want->flat_lo, want->n_floats, &at) ||
+        at >= self->n_flat || !s_has_come (take, want->replica, want->flat_lo, want->n_floats))
+        return -1;
+    for (uint32_t i = 0; i < self->keep.n_planes; i++) {
+        const rk_plane_t plane = self->keep.planes[i];
+        rk_buffer_t *version = plane == RK_PLANE_PARAMS ? take->params : plane == RK_PLANE_MIXTURE ? take->mixture : NULL;
+        const float *from = version ? rk_buffer_floats (version) : rk_stage_plane (self, plane);
+        frames[i] = (rk_frame_t){.bytes = from + at, .size = want->n_floats * sizeof (float)}; /* copied: small next to what it saves */
+    }
+    return (int) self->keep.n_planes;
 }
 
 /* ---- what comes */
@@ -167,8 +185,9 @@ static rk_stage_part_t *s_find (rk_stage_t *self, const rk_packet_t *packet)
     for (size_t i = 0; take->on && i < take->n_parts; i++) {
         rk_stage_part_t *part = &take->parts[i];
         const rk_stage_donor_t *donor = &take->donors[part->donor];
-        if (part->state == RK_PART_ASKED && part->lo == h->flat_lo && part->n == h->n_floats && donor->address == packet->msg.sender &&
-            donor->replica == h->replica)
+        const bool of_half = part->half && packet->msg.sender == take->half;
+        const bool of_donor = !part->half && donor->address == packet->msg.sender && donor->replica == h->replica;
+        if (part->state == RK_PART_ASKED && part->lo == h->flat_lo && part->n == h->n_floats && (of_half || of_donor))
             return part;
     }
     return NULL;
@@ -204,15 +223,15 @@ static rk_err_t s_finish (rk_stage_t *self, rk_error_t *err)
                                      .loss_scale = take->loss_scale, .frozen = take->frozen};
     rk_buffer_t *params = take->params, *mixture = take->mixture;
     const size_t n_donors = take->n_donors;
-    const uint64_t bytes = take->bytes;
+    const uint64_t bytes = take->bytes, before = take->half_bytes;
     const int64_t took_ns = rk_now_ns () - take->began_ns;
     take->params = take->mixture = NULL;
     rk_stage_take_close (self);
     rk_stage_adopt (self, params, mixture, &numbers); /* its round has begun already: minibatches may have come */
     rk_err_t code = rk_stage_keep_end (self, numbers.rounds, err);
-    rk_log (RK_LOG_INFO, "TAKEN-OVER", "cluster=%u stage=%u rounds=%llu steps=%llu donors=%zu bytes=%llu ms=%lld", self->cluster, self->stage,
+    rk_log (RK_LOG_INFO, "TAKEN-OVER", "cluster=%u stage=%u rounds=%llu steps=%llu donors=%zu bytes=%llu before=%llu ms=%lld", self->cluster, self->stage,
             (unsigned long long) numbers.rounds, (unsigned long long) numbers.steps, n_donors, (unsigned long long) bytes,
-            (long long) (took_ns / 1000000));
+            (unsigned long long) before, (long long) (took_ns / 1000000));
     return code == RK_OK ? rk_stage_check_round (self, err) : code;
 }
 
@@ -228,6 +247,12 @@ rk_err_t rk_stage_on_handover (void *self_, rk_packet_t *packet, rk_error_t *err
     if (!part || self->stopped)
         return self->stopped ? RK_OK : rk_error_set (err, RK_ESTALE, "floats %llu + %llu of replica %u, which nobody here waits for",
                                                      (unsigned long long) h->flat_lo, (unsigned long long) h->n_floats, h->replica);
+    if (part->half && !h->n_planes) { /* not all of it has come there */
+        part->half = false;
+        part->state = RK_PART_WANTED;
+        take->n_half--;
+        return rk_stage_take_ask (self, err);
+    }
     if (h->rounds != take->rounds)
         return rk_error_set (err, RK_EPEER, "the state after %llu rounds is not to be had from %s %u, which has that after %llu",
                              (unsigned long long) take->rounds, rk_actor_kind_name (rk_address_kind (packet->msg.sender)),
@@ -237,6 +262,8 @@ rk_err_t rk_stage_on_handover (void *self_, rk_packet_t *packet, rk_error_t *err
                              self->keep.n_planes);
     s_take_frames (self, packet);
     part->state = RK_PART_HERE;
-    take->n_asked[part->donor]--;
+    if (part->half)
+        take->half_bytes += part->n * self->keep.n_planes * sizeof (float);
+    --*(part->half ? &take->n_half : &take->n_asked[part->donor]);
     return --take->n_missing ? rk_stage_take_ask (self, err) : s_finish (self, err);
 }

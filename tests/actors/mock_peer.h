@@ -19,13 +19,20 @@ typedef struct {
     uint32_t sender;
 } mock_peer_t;
 
-static inline void mock_open (mock_peer_t *peer, uint32_t sender, uint64_t view)
+static inline void mock_open_at (mock_peer_t *peer, uint32_t sender, uint64_t view, const char *bind)
 {
     *peer = (mock_peer_t){.sender = sender, .view = view};
-    rk_endpoint_unique (peer->endpoint, sizeof peer->endpoint, "inproc", NULL);
     peer->inbox = zsock_new (ZMQ_ROUTER);
-    assert_true (zsock_bind (peer->inbox, "%s", peer->endpoint) >= 0);
+    assert_true (zsock_bind (peer->inbox, "%s", bind) >= 0);
+    snprintf (peer->endpoint, sizeof peer->endpoint, "%s", zsock_endpoint (peer->inbox)); /* with the port it got */
     assert_int_equal (rk_packet_new (&peer->packet), RK_OK);
+}
+
+static inline void mock_open (mock_peer_t *peer, uint32_t sender, uint64_t view)
+{
+    char bind[128];
+    rk_endpoint_unique (bind, sizeof bind, "inproc", NULL);
+    mock_open_at (peer, sender, view, bind);
 }
 
 static inline void mock_connect (mock_peer_t *peer, const rk_actor_t *actor)

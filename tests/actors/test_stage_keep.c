@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  * A stage gives its state away part by part and takes one over part by part: the same bits come out of any cut. */
+#include "actors/stage_keep.h"
 #include "tests/actors/mock_peer.h"
 #include "tests/support/rig.h"
 
-#define WIDTH 1024 /* a layer of it has more than four parts */
+#define WIDTH 512 /* a layer of it has more than four parts */
 #define ROUNDS 5
 #define PLANES 3   /* adam */
 
@@ -12,6 +13,7 @@ typedef struct {
     rk_plan_t *plan;
     rk_actor_t *stage;
     uint64_t lo, hi;
+    bool tcp; /* between all of them; else inproc */
     mock_peer_t coordinator, asker, donor[3];
 } scene_t;
 
@@ -46,7 +48,37 @@ static void s_plan (scene_t *s)
     s->plan = rig_plan (&config);
     s->lo = s->plan->stages[1].flat_lo;
     s->hi = s->plan->stages[1].flat_hi;
-    assert_true (s->hi - s->lo > 4 * RK_HANDOVER_PART);
+    assert_true (s->hi - s->lo > 4 * RK_STAGE_PART);
+}
+
+static void s_mock (const scene_t *s, mock_peer_t *peer, uint32_t sender)
+{
+    if (s->tcp)
+        mock_open_at (peer, sender, s->plan->view, "tcp://127.0.0.1:*");
+    else
+        mock_open (peer, sender, s->plan->view);
+}
+
+/* One more stage of that place. half: who may have some of it already. */
+static void s_start_stage (scene_t *s, const rk_stage_donor_t *donors, size_t n_donors, uint32_t half)
+{
+    rk_error_t err;
+    const rk_stage_config_t config = {.plan = s->plan, .node = 1, .model = s->model, .coordinator = s->coordinator.endpoint,
+                                      .bind = s->tcp ? "tcp://127.0.0.1:*" : NULL, .identity = s->tcp ? &rk_identity_plain : NULL,
+                                      .donors = donors, .n_donors = n_donors, .half = half};
+    s_ok (rk_stage_new (&s->stage, &config, &err), &err);
+    s_mock (s, &s->asker, rk_address (RK_ACTOR_CHECKPOINTER, 0));
+    mock_connect (&s->asker, s->stage);
+    s_ok (rk_actor_connect (s->stage, s->asker.sender, s->asker.endpoint, &err), &err);
+}
+
+/* A donor that stage can ask. */
+static void s_donor (scene_t *s, mock_peer_t *donor, uint32_t address)
+{
+    rk_error_t err;
+    s_mock (s, donor, address);
+    mock_connect (donor, s->stage);
+    s_ok (rk_actor_connect (s->stage, donor->sender, donor->endpoint, &err), &err);
 }
 
 /* The second of two stages; donors: it takes over from mocks. */
@@ -55,15 +87,10 @@ static void s_open (scene_t *s, const rk_stage_donor_t *donors, size_t n_donors)
     rk_error_t err;
     if (n_donors)
         s_ok (rk_plan_set_cursor (s->plan, ROUNDS, 4 * ROUNDS, 0, &err), &err);
-    mock_open (&s->coordinator, rk_address (RK_ACTOR_COORDINATOR, 0), s->plan->view);
-    const rk_stage_config_t config = {.plan = s->plan, .node = 1, .model = s->model, .coordinator = s->coordinator.endpoint,
-                                      .donors = donors, .n_donors = n_donors};
-    s_ok (rk_stage_new (&s->stage, &config, &err), &err);
+    s_mock (s, &s->coordinator, rk_address (RK_ACTOR_COORDINATOR, 0));
+    s_start_stage (s, donors, n_donors, 0);
     mock_connect (&s->coordinator, s->stage);
     mock_receive (&s->coordinator, RK_MSG_READY);
-    mock_open (&s->asker, rk_address (RK_ACTOR_CHECKPOINTER, 0), s->plan->view);
-    mock_connect (&s->asker, s->stage);
-    s_ok (rk_actor_connect (s->stage, s->asker.sender, s->asker.endpoint, &err), &err);
 }
 
 static void s_close (scene_t *s)
@@ -124,7 +151,7 @@ static void gives_any_range (void **state)
 
 static void s_answer (mock_peer_t *donor, const rk_handover_request_t *want)
 {
-    static float planes[PLANES][RK_HANDOVER_PART];
+    static float planes[PLANES][RK_STAGE_PART];
     rk_frame_t frames[PLANES];
     for (uint32_t p = 0; p < PLANES; p++) {
         for (uint64_t i = 0; i < want->n_floats; i++)
@@ -137,45 +164,37 @@ static void s_answer (mock_peer_t *donor, const rk_handover_request_t *want)
     mock_send (donor, msg, frames, PLANES);
 }
 
-/* Three donors; the last one dies with its answers owed, the first gives the rest, once. */
+/* Three donors give at once, each its own; an answer that another owes is dropped. */
 static void takes_over_from_several (void **state)
 {
     (void) state;
     scene_t s;
-    rk_error_t err;
     s_plan (&s);
-    uint64_t a = s.lo + 70001, b = a + 3 * RK_HANDOVER_PART + 5;
+    uint64_t a = s.lo + 50001, b = a + 3 * RK_STAGE_PART + 5;
     rk_stage_donor_t donors[3] = {{.lo = b, .hi = s.hi}, {.lo = s.lo, .hi = a}, {.lo = a, .hi = b, .replica = 0}};
     for (uint32_t i = 0; i < 3; i++)
         donors[i].address = rk_address (RK_ACTOR_STAGE, 10 + i);
     s_open (&s, donors, 3);
-    for (uint32_t i = 0; i < 3; i++) {
-        mock_open (&s.donor[i], donors[i].address, s.plan->view);
-        mock_connect (&s.donor[i], s.stage);
-        s_ok (rk_actor_connect (s.stage, s.donor[i].sender, s.donor[i].endpoint, &err), &err);
-    }
+    for (uint32_t i = 0; i < 3; i++)
+        s_donor (&s, &s.donor[i], donors[i].address);
     assert_true (s_ask (&s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = s.lo, .n_floats = 1})->n_planes == 0); /* not yet */
     rk_handover_request_t want[4];
-    for (int i = 0; i < 4; i++) /* all it may have under way */
+    for (int i = 0; i < 4; i++) /* all of its range */
         want[i] = mock_receive (&s.donor[2], RK_MSG_HANDOVER_REQUEST)->handover_request;
     assert_true (want[0].flat_lo == a && want[0].rounds == ROUNDS && want[3].n_floats == 5);
     s_answer (&s.donor[2], &want[0]);
     s_answer (&s.donor[1], &mock_receive (&s.donor[1], RK_MSG_HANDOVER_REQUEST)->handover_request);
     s_answer (&s.donor[1], &want[3]); /* not its own: dropped */
     mock_receive (&s.donor[0], RK_MSG_HANDOVER_REQUEST);
-    want[0] = s.donor[0].packet->msg.handover_request;
-    char word[64];
-    snprintf (word, sizeof word, "%u %u 0", donors[2].address, donors[0].address);
-    s_ok (rk_actor_command (s.stage, "INSTEAD", word, &err), &err);
-    s_answer (&s.donor[0], &want[0]);
-    /* The word and the lost donor's last answer come over different sockets: either may be first. */
-    zmq_pollitem_t item = {.socket = zsock_resolve (s.donor[0].inbox), .events = ZMQ_POLLIN};
-    while (s_ask (&s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = s.lo, .n_floats = 1})->rounds != ROUNDS)
-        if (zmq_poll (&item, 1, 0) > 0)
-            s_answer (&s.donor[0], &mock_receive (&s.donor[0], RK_MSG_HANDOVER_REQUEST)->handover_request);
+    s_answer (&s.donor[0], &s.donor[0].packet->msg.handover_request);
+    for (int i = 3; i > 0; i--) /* in any order */
+        s_answer (&s.donor[2], &want[i]);
+    uint64_t left = s.hi - b - s.donor[0].packet->msg.handover_request.n_floats;
+    for (; left; left -= s.donor[0].packet->msg.handover_request.n_floats)
+        s_answer (&s.donor[0], &mock_receive (&s.donor[0], RK_MSG_HANDOVER_REQUEST)->handover_request);
     s_wait_taken (&s);
-    for (uint64_t lo = s.lo; lo < s.hi; lo += RK_HANDOVER_PART / 3) {
-        uint64_t n = s.hi - lo < RK_HANDOVER_PART / 3 ? s.hi - lo : RK_HANDOVER_PART / 3;
+    for (uint64_t lo = s.lo; lo < s.hi; lo += RK_STAGE_PART / 3) {
+        uint64_t n = s.hi - lo < RK_STAGE_PART / 3 ? s.hi - lo : RK_STAGE_PART / 3;
         const rk_handover_t *h = s_ask (&s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = lo, .n_floats = n});
         assert_true (h->rounds == ROUNDS && h->n_planes == PLANES && h->steps == 42);
         for (uint32_t p = 0; p < PLANES; p++) {
@@ -229,6 +248,106 @@ static void a_donor_without_it_is_named (void **state)
         assert_non_null (strstr (failed->text, wrong ? "0 vectors, 3 are needed" : "not to be had from checkpointer 0, which has that after 3"));
         s_close (&s);
     }
+}
+
+/* Two of the first donor's parts come and one of the other's, which is gone then, for ever. */
+static void s_comes_half (scene_t *s, const rk_stage_donor_t donors[2])
+{
+    s_open (s, donors, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        s_donor (s, &s->donor[i], donors[i].address);
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t k = 0; k < 2 - i; k++)
+            s_answer (&s->donor[i], &mock_receive (&s->donor[i], RK_MSG_HANDOVER_REQUEST)->handover_request);
+    for (uint32_t i = 0; i < 2; i++) { /* what comes behind an answer is answered after it was taken */
+        mock_send (&s->donor[i], (rk_msg_t){.kind = RK_MSG_HANDOVER_REQUEST, .handover_request = {.flat_lo = s->lo, .n_floats = 1}}, NULL, 0);
+        mock_receive (&s->donor[i], RK_MSG_HANDOVER);
+    }
+}
+
+/* The third donor is asked for nothing below `from`. Returns how many floats it is asked for until all is there. */
+static uint64_t s_comes_rest (scene_t *s, uint64_t from)
+{
+    zmq_pollitem_t item = {.socket = zsock_resolve (s->donor[2].inbox), .events = ZMQ_POLLIN};
+    uint64_t asked = 0;
+    const int64_t end_ns = rk_now_ns () + MOCK_WAIT_MS * INT64_C (1000000);
+    while (s_ask (s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = s->lo, .n_floats = 1})->rounds != ROUNDS) {
+        if (rk_now_ns () > end_ns)
+            fail_msg ("nothing was taken over");
+        if (zmq_poll (&item, 1, 0) <= 0)
+            continue;
+        const rk_handover_request_t want = mock_receive (&s->donor[2], RK_MSG_HANDOVER_REQUEST)->handover_request;
+        assert_true (want.flat_lo >= from && want.rounds == ROUNDS && want.replica == 0);
+        asked += want.n_floats;
+        s_answer (&s->donor[2], &want);
+    }
+    return asked;
+}
+
+static void s_check_values (scene_t *s)
+{
+    for (uint64_t lo = s->lo; lo < s->hi; lo += RK_STAGE_PART) {
+        const uint64_t n = s->hi - lo < RK_STAGE_PART ? s->hi - lo : RK_STAGE_PART;
+        assert_int_equal (s_ask (s, (rk_handover_request_t){.rounds = ROUNDS, .flat_lo = lo, .n_floats = n})->steps, 42);
+        for (uint32_t p = 0; p < PLANES; p++)
+            for (uint64_t i = 0; i < n; i++) {
+                float value;
+                memcpy (&value, (char *) zmq_msg_data (&s->asker.packet->frame[p]) + i * sizeof value, sizeof value);
+                if (value != s_value (p, lo + i))
+                    fail_msg ("plane %u, float %llu: %g", p, (unsigned long long) (lo + i), (double) value);
+            }
+    }
+}
+
+/* A view ends while a stage takes over. The next stage has what had come, and asks its donors for the rest alone. */
+static void goes_on_with_what_has_come (void **state)
+{
+    (void) state;
+    for (int tcp = 0; tcp < 2; tcp++) {
+        scene_t s;
+        rk_error_t err;
+        s_plan (&s);
+        s.tcp = tcp;
+        const uint64_t half = s.lo + 2 * RK_STAGE_PART;
+        const rk_stage_donor_t donors[2] = {{.address = rk_address (RK_ACTOR_KEEPER, 10), .lo = s.lo, .hi = half, .alike = true},
+                                            {.address = rk_address (RK_ACTOR_KEEPER, 11), .lo = half, .hi = s.hi, .alike = true, .replica = 1}};
+        s_comes_half (&s, donors);
+        s_ok (rk_actor_command (s.stage, "RETIRE", NULL, &err), &err);
+        scene_t next = s;
+        const rk_stage_donor_t other = {.address = rk_address (RK_ACTOR_KEEPER, 12), .lo = s.lo, .hi = s.hi, .alike = true};
+        s_start_stage (&next, &other, 1, rk_address (RK_ACTOR_KEEPER, 1));
+        s_ok (rk_actor_connect (next.stage, rk_address (RK_ACTOR_KEEPER, 1), rk_actor_endpoint (s.stage), &err), &err);
+        s_donor (&next, &next.donor[2], other.address);
+        assert_int_equal (s_comes_rest (&next, half + RK_STAGE_PART), s.hi - half - RK_STAGE_PART);
+        s_check_values (&next);
+        rk_actor_stop (&next.stage);
+        mock_close (&next.asker);
+        mock_close (&next.donor[2]);
+        s_close (&s);
+    }
+}
+
+/* Where replicas differ, what has come of one is not mixed with what another gives. */
+static void takes_no_mixture (void **state)
+{
+    (void) state;
+    scene_t s;
+    rk_error_t err;
+    s_plan (&s);
+    const rk_stage_donor_t donors[2] = {{.address = rk_address (RK_ACTOR_KEEPER, 10), .lo = s.lo, .hi = s.lo + 2 * RK_STAGE_PART, .replica = 1},
+                                        {.address = rk_address (RK_ACTOR_KEEPER, 11), .lo = s.lo + 2 * RK_STAGE_PART, .hi = s.hi, .replica = 1}};
+    s_comes_half (&s, donors);
+    s_ok (rk_actor_command (s.stage, "RETIRE", NULL, &err), &err);
+    scene_t next = s;
+    const rk_stage_donor_t other = {.address = rk_address (RK_ACTOR_KEEPER, 12), .lo = s.lo, .hi = s.hi};
+    s_start_stage (&next, &other, 1, rk_address (RK_ACTOR_KEEPER, 1));
+    s_ok (rk_actor_connect (next.stage, rk_address (RK_ACTOR_KEEPER, 1), rk_actor_endpoint (s.stage), &err), &err);
+    s_donor (&next, &next.donor[2], other.address);
+    assert_int_equal (s_comes_rest (&next, s.lo), s.hi - s.lo);
+    rk_actor_stop (&next.stage);
+    mock_close (&next.asker);
+    mock_close (&next.donor[2]);
+    s_close (&s);
 }
 
 /* ---- net.warm: the copy that this stage keeps of the one before it */
@@ -365,6 +484,8 @@ int main (void)
         cmocka_unit_test (takes_over_from_several),
         cmocka_unit_test (bad_donors_are_refused),
         cmocka_unit_test (a_donor_without_it_is_named),
+        cmocka_unit_test (goes_on_with_what_has_come),
+        cmocka_unit_test (takes_no_mixture),
         cmocka_unit_test (keeps_a_copy_of_its_ward),
         cmocka_unit_test (gives_the_copy_when_retired),
     };
