@@ -173,7 +173,8 @@ bool rk_coordinator_waits_for_state (const rk_coordinator_t *self)
     for (uint32_t i = 0; i < self->view->n_members; i++) {
         const uint32_t id = self->view->members[i].id;
         size_t size;
-        if (!rk_membership_answer (self->membership, id, &size) && !rk_membership_is_dead (self->membership, id))
+        if ((!rk_membership_answer (self->membership, id, &size) || !rk_membership_is_alive (self->membership, id, rk_coordinator_now_ms ())) &&
+            !rk_membership_is_dead (self->membership, id))
             return true;
     }
     return false;

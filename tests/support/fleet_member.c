@@ -3,11 +3,8 @@
  * it, joining, and, where it leads, leases and rounds.                                                    */
 #include "tests/support/fleet_parts.h"
 
-#include "cluster/bytes.h"
-
 #define BEAT_MS    200
 #define HELLO_MS   400
-#define GIVE_UP_MS 15000 /* waiting for state that only silent members have */
 
 /* ---- in and out of views */
 void fleet_member_open (fleet_t *w, uint32_t i, const rk_view_t *view, const uint8_t *decision, size_t size,
@@ -46,6 +43,7 @@ void fleet_member_open (fleet_t *w, uint32_t i, const rk_view_t *view, const uin
     p->decision_size = size;
     p->joined = m;
     p->sits_ms = 0;
+    p->committed = p->committed < view->round ? p->committed : view->round; /* less than before: it was lost */
     if (view->plan_size && rk_plan_decode (&p->plan, view->plan, view->plan_size, &err))
         fleet_broken (w, "view %llu has no plan: %s", (unsigned long long) view->number, err.text);
     if (!m)
@@ -80,69 +78,6 @@ static void s_join_again (fleet_t *w, uint32_t i)
     p->committed = 0;
     p->n_waiting = 0;
     p->hello_ms = w->now_ms;
-}
-
-/* ---- standings */
-static void s_stand (fleet_t *w, uint32_t i)
-{
-    proc_t *p = &w->procs[i];
-    uint8_t bytes[KEPT * 24 + 8];
-    rk_writer_t out = {.bytes = bytes, .size = sizeof bytes};
-    rk_put (&out, p->committed, 8);
-    for (uint32_t k = 0; k < KEPT; k++)
-        if (p->kept[k].known) {
-            rk_put (&out, p->kept[k].round, 8);
-            rk_put (&out, p->kept[k].lo, 8);
-            rk_put (&out, p->kept[k].hi, 8);
-        }
-    if (rk_membership_standing (p->m, bytes, out.n, w->now_ms))
-        abort ();
-}
-
-/* The state before round `round` can be put together from what those who answered keep. */
-static bool s_covered (proc_t *p, uint64_t round)
-{
-    bool have[FLOATS] = {false};
-    for (uint32_t k = 0; k < p->view->n_members; k++) {
-        rk_reader_t in = {.ok = true};
-        in.bytes = rk_membership_answer (p->m, p->view->members[k].id, &in.size);
-        in.at = 8;
-        while (in.bytes && in.at + 24 <= in.size) {
-            const uint64_t at = rk_take (&in, 8), lo = rk_take (&in, 8), hi = rk_take (&in, 8);
-            for (uint64_t x = lo; at == round && x < hi; x++)
-                have[x] = true;
-        }
-    }
-    for (uint32_t x = 0; x < FLOATS; x++)
-        if (!have[x])
-            return false;
-    return true;
-}
-
-/* The latest round that the living can go on from. */
-static uint64_t s_round_to_go_on (fleet_t *w, proc_t *p)
-{
-    const uint64_t least = p->plan ? p->plan->first_round : 0;
-    for (uint64_t round = least + ROUNDS; round > least; round--)
-        if (s_covered (p, round))
-            return w->config->corrupt & FLEET_CORRUPT_BACK ? round - 1 : round;
-    return s_covered (p, least) ? least : 0; /* the beginning can be made again from the seed */
-}
-
-/* What is committed is not kept by anybody who has answered: those who are only silent may have it. */
-static bool s_waits_for_state (fleet_t *w, proc_t *p)
-{
-    uint64_t committed = p->committed;
-    bool silent = false;
-    for (uint32_t k = 0; k < p->view->n_members; k++) {
-        rk_reader_t in = {.ok = true};
-        const uint32_t id = p->view->members[k].id;
-        in.bytes = rk_membership_answer (p->m, id, &in.size);
-        const uint64_t told = in.bytes ? rk_take (&in, 8) : 0;
-        committed = told > committed ? told : committed;
-        silent |= !in.bytes && !rk_membership_is_dead (p->m, id);
-    }
-    return silent && s_round_to_go_on (w, p) < committed && w->now_ms - rk_membership_since_ms (p->m) < GIVE_UP_MS;
 }
 
 /* ---- the next view */
@@ -197,8 +132,7 @@ static rk_plan_t *s_plan (fleet_t *w, const proc_t *p, const rk_view_member_t *l
     const rk_fleet_t fleet = {.nodes = nodes, .n_nodes = n_nodes};
     rk_err_t rc = rk_plan_make (&plan, number, &fleet, &w->model, &s, "", &err);
     if (!rc)
-        rc = rk_plan_set_cursor (
-            plan, round, p->plan && round >= p->plan->first_round ? rk_round_cursor (p->plan, round) : 0, 0, &err);
+        rc = rk_plan_set_cursor (plan, round, fleet_truth_cursor (w, number, round), 0, &err);
     if (rc)
         fleet_broken (w, "no plan for %u nodes: %s", n_nodes, err.text);
     return plan;
@@ -217,7 +151,7 @@ static void s_propose (fleet_t *w, uint32_t i)
     proc_t *p = &w->procs[i];
     rk_view_member_t list[PROCS];
     uint32_t next_id = p->view->next_id, next_node = p->view->next_node;
-    const uint64_t round = s_round_to_go_on (w, p), number = p->view->number + 1;
+    const uint64_t round = fleet_round_to_go_on (w, p), number = p->view->number + 1;
     const uint32_t n = s_members (w, p, list, &next_id, &next_node);
     rk_plan_t *plan = s_plan (w, p, list, n, number, round);
     size_t size = plan ? rk_plan_encode (plan, NULL, 0) : 0;
@@ -363,11 +297,11 @@ void fleet_member_tick (fleet_t *w, uint32_t i)
         if (!p->sits_ms)
             p->sits_ms = w->now_ms + (int64_t) noise_between (&w->noise, 1, 60);
         if (w->now_ms >= p->sits_ms)
-            s_stand (w, i);
+            fleet_stand (w, i);
     }
     if (fleet_leader (p) == i)
         fleet_lead_tick (w, i);
-    if (rk_membership_state (p->m) == RK_MEMBERSHIP_PROPOSE && !s_waits_for_state (w, p))
+    if (rk_membership_state (p->m) == RK_MEMBERSHIP_PROPOSE && !fleet_waits_for_state (w, p))
         s_propose (w, i);
     s_send (w, i);
     fleet_stage_tick (w, i);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a simulated fleet, shared by its files: fleet.c (time, faults), fleet_net.c (letters),
- * fleet_member.c (a process's coordinator), fleet_lead.c (a leader's part), fleet_stage.c, fleet_truth.c.     */
+ * fleet_member.c (a process's coordinator), fleet_stand.c, fleet_lead.c (a leader's part), fleet_stage.c, fleet_truth.c.     */
 #ifndef RK_TESTS_SUPPORT_FLEET_PARTS_H
 #define RK_TESTS_SUPPORT_FLEET_PARTS_H
 #include <stdio.h>
@@ -183,6 +183,11 @@ void fleet_member_close (proc_t *p);
 void fleet_member_take (fleet_t *w, letter_t *letter);
 void fleet_member_tick (fleet_t *w, uint32_t p);
 
+/* ---- fleet_stand.c */
+void fleet_stand (fleet_t *w, uint32_t p);
+uint64_t fleet_round_to_go_on (const fleet_t *w, const proc_t *p);
+bool fleet_waits_for_state (const fleet_t *w, const proc_t *p);
+
 /* ---- fleet_lead.c */
 void fleet_lead (fleet_t *w, proc_t *p); /* a view begins */
 void fleet_lead_tick (fleet_t *w, uint32_t p);
@@ -202,6 +207,8 @@ uint32_t fleet_leader (const proc_t *p);                                     /* 
 
 /* ---- fleet_truth.c */
 void fleet_truth_view (fleet_t *w, uint32_t p);
+/* Of the plan that the round belongs to, for view `number`: a view's bytes carry the plan whose state it takes over. */
+uint64_t fleet_truth_cursor (fleet_t *w, uint64_t number, uint64_t round);
 void fleet_truth_list (fleet_t *w, uint32_t p);
 void fleet_truth_applied (fleet_t *w, uint32_t p, uint64_t round, const float *x);
 void fleet_truth_committed (fleet_t *w, uint32_t p, uint64_t round);

@@ -39,10 +39,26 @@ static bool s_kept (fleet_t *w, const rk_view_t *view, uint64_t round)
     return true;
 }
 
+/* The newest view before `number` that begins no later than with `round`: the one before, unless it began with a round that
+ * was not committed and whose state is lost since.                                                        */
+static truth_view_t *s_view_of (fleet_t *w, uint64_t number, uint64_t round)
+{
+    truth_view_t *v = s_view (w, number - 1);
+    while (v && v->round > round)
+        v = s_view (w, v->number - 1);
+    return v;
+}
+
+uint64_t fleet_truth_cursor (fleet_t *w, uint64_t number, uint64_t round)
+{
+    const truth_view_t *v = round ? s_view_of (w, number, round) : NULL;
+    return v && v->plan ? rk_round_cursor (v->plan, round) : 0;
+}
+
 /* The state that a view begins with, from the view before. */
 static void s_begin (fleet_t *w, truth_view_t *v, const rk_view_t *view)
 {
-    truth_view_t *before = s_view (w, v->number - 1);
+    truth_view_t *before = s_view_of (w, v->number, v->round);
     const unsigned long long number = v->number, round = v->round;
     if (v->round < w->committed) {
         if (v->round || s_kept (w, view, w->committed))
