@@ -23,6 +23,9 @@ void rk_coordinator_send_table (rk_coordinator_t *self, bool to_parent)
                                        .team_ppm = p->team_ppm,
                                        .crowd_ppm = p->crowd_ppm,
                                        .settled_ppm = p->settled_ppm,
+                                       .dispatch_ns = p->dispatch_ns,
+                                       .feed_ns = p->feed_ns,
+                                       .copy_bytes_per_s = p->copy_bytes_per_s,
                                        .n_layers = self->profiles.n_layers,
                                        .forward_ns = p->forward_ns,
                                        .backward_ns = p->backward_ns};

@@ -13,6 +13,8 @@
 #define SPARE_BUFFERS 5 /* one built ahead, and some on their way back from the I/O thread */
 #define RETRY_NS 50000  /* until the I/O thread gives a buffer back */
 #define LINE 64
+#define KNOWN 8         /* credits after which their period is known */
+#define SLOWLY 4        /* of a change counts at a time */
 
 typedef struct {
     uint64_t f, round;
@@ -31,6 +33,10 @@ typedef struct {
     lease_t *leases;                     /* ring of those granted and not built */
     uint32_t capacity, first, waiting;
     bool asked;                          /* one LeaseRequest is under way */
+    int64_t asked_ns, lease_ns;          /* when; what the quickest answers take */
+    int64_t build_ns;                    /* what making a minibatch took last */
+    int64_t credit_ns, period_ns;        /* the last credit; from one to the next, smoothed */
+    uint32_t n_credits;
     int64_t waits_ns;                    /* since when there is nothing to do; 0: there is */
 
     rk_buffers_t *buffers;               /* x, then labels */
@@ -104,11 +110,21 @@ static rk_err_t s_inject (self_t *self, rk_error_t *err)
     return rk_loop_send (self->loop, self->stage0, &msg, frames, 2, err);
 }
 
-static rk_err_t s_ask (self_t *self, rk_error_t *err)
+/* How many are missing. */
+static uint32_t s_missing (const self_t *self)
 {
-    rk_msg_t msg = {.kind = RK_MSG_LEASE_REQUEST,
-                    .lease_request = {.cluster = self->cluster, .n = self->in_flight - self->waiting}};
+    if (self->n_credits < KNOWN)
+        return self->waiting < self->in_flight ? self->in_flight - self->waiting : 0;
+    const uint32_t ahead = rk_lease_ahead (self->lease_ns + self->build_ns, self->period_ns, self->in_flight);
+    const uint32_t wanted = ahead + self->in_flight - self->outstanding, held = self->waiting + (self->built != NULL);
+    return wanted > held ? wanted - held : 0;
+}
+
+static rk_err_t s_ask (self_t *self, uint32_t n, rk_error_t *err)
+{
+    rk_msg_t msg = {.kind = RK_MSG_LEASE_REQUEST, .lease_request = {.cluster = self->cluster, .n = n}};
     self->asked = true;
+    self->asked_ns = rk_now_ns ();
     return rk_loop_send (self->loop, RK_TO_COORDINATOR, &msg, NULL, 0, err);
 }
 
@@ -116,8 +132,9 @@ static int64_t s_feed (self_t *self, int64_t now_ns, rk_err_t *code, rk_error_t 
 {
     if (self->stopped || !rk_loop_connected (self->loop, self->stage0))
         return RK_FOREVER;
-    if (!self->asked && self->waiting < self->in_flight && rk_loop_connected (self->loop, RK_TO_COORDINATOR))
-        *code = s_ask (self, err);
+    const uint32_t missing = self->asked ? 0 : s_missing (self);
+    if (missing && rk_loop_connected (self->loop, RK_TO_COORDINATOR))
+        *code = s_ask (self, missing, err);
     if (*code != RK_OK)
         return 0;
     if (self->built && self->outstanding < self->in_flight) {
@@ -130,7 +147,9 @@ static int64_t s_feed (self_t *self, int64_t now_ns, rk_err_t *code, rk_error_t 
     if (!self->built)
         return RETRY_NS;
     self->n_late += self->outstanding < self->in_flight && self->n_sent >= self->in_flight; /* the window's first ones have nobody to wait for */
+    const int64_t start_ns = rk_now_ns ();
     *code = s_build (self, err);
+    self->build_ns = rk_now_ns () - start_ns;
     return 0;
 }
 
@@ -140,6 +159,24 @@ static int64_t s_work (void *self_, int64_t now_ns, rk_err_t *code, rk_error_t *
     const int64_t wait_ns = s_feed (self, now_ns, code, err);
     self->waits_ns = wait_ns != RK_FOREVER ? 0 : self->waits_ns ? self->waits_ns : now_ns;
     return wait_ns;
+}
+
+/* ---- what leases are asked for by */
+
+/* An answer may wait for a round to open: only those that do not tell how long it takes. */
+static void s_learn_answer (self_t *self, int64_t took_ns)
+{
+    const int64_t most_ns = self->lease_ns ? self->lease_ns + self->lease_ns / SLOWLY + 1 : took_ns;
+    self->lease_ns = took_ns < most_ns ? took_ns : most_ns;
+}
+
+static void s_learn_credit (self_t *self, int64_t now_ns)
+{
+    const int64_t ns = now_ns - self->credit_ns;
+    if (self->n_credits)
+        self->period_ns += self->n_credits > 1 ? (ns - self->period_ns) / SLOWLY : ns;
+    self->credit_ns = now_ns;
+    self->n_credits += self->n_credits < KNOWN;
 }
 
 /* ---- messages */
@@ -173,6 +210,7 @@ static rk_err_t s_on_lease_grant (void *self_, rk_packet_t *packet, rk_error_t *
             return rk_error_set (err, RK_EFORMAT, "lease of minibatch %llu, which is not of round %llu",
                                  (unsigned long long) grant->f[i], (unsigned long long) grant->round);
     self->asked = false;
+    s_learn_answer (self, rk_now_ns () - self->asked_ns);
     for (size_t i = 0; i < grant->n; i++)
         self->leases[(self->first + self->waiting++) % self->capacity] =
             (lease_t){.f = grant->f[i], .round = grant->round, .mode = grant->mode};
@@ -188,6 +226,7 @@ static rk_err_t s_on_credit (void *self_, rk_packet_t *packet, rk_error_t *err)
         return rk_error_set (err, RK_EFORMAT, "credit for minibatch %llu, but none is out",
                              (unsigned long long) packet->msg.credit.f);
     self->outstanding--;
+    s_learn_credit (self, rk_now_ns ());
     return RK_OK;
 }
 

@@ -19,6 +19,8 @@
 
 #define VALID_S (30 * 86400)
 #define MOST_PPM 1000000000
+#define MOST_BESIDE_NS INT64_C (60000000000)
+#define MOST_COPIED INT64_C (1000000000000)
 #define KEY_SIZE 1024
 #define PATH_SIZE 4096
 
@@ -104,11 +106,19 @@ static bool s_take (const json_t *root, const char *key, rk_layer_figures_t *fig
         return false;
     const json_int_t team = json_integer_value (json_object_get (root, "team_ppm"));
     const json_int_t crowd = json_integer_value (json_object_get (root, "crowd_ppm"));
+    const json_int_t dispatch = json_integer_value (json_object_get (root, "dispatch_ns"));
+    const json_int_t feed = json_integer_value (json_object_get (root, "feed_ns"));
+    const json_int_t copy = json_integer_value (json_object_get (root, "copy_bytes_per_s"));
     if (team < 1 || team > MOST_PPM || crowd < 1 || crowd > MOST_PPM)
+        return false;
+    if (dispatch < 1 || dispatch > MOST_BESIDE_NS || feed < 1 || feed > MOST_BESIDE_NS || copy < 1 || copy > MOST_COPIED)
         return false;
     figures->gemm_mflops = (uint64_t) mflops;
     figures->team_ppm = (uint32_t) team;
     figures->crowd_ppm = (uint32_t) crowd;
+    figures->dispatch_ns = (uint64_t) dispatch;
+    figures->feed_ns = (uint64_t) feed;
+    figures->copy_bytes_per_s = (uint64_t) copy;
     return s_times (json_object_get (root, "forward_ns"), 1, figures->times, figures->n_layers) &&
            s_times (json_object_get (root, "backward_ns"), 1, figures->times + figures->n_layers, figures->n_layers) &&
            s_times (json_object_get (root, "step_ns"), 0, figures->steps, figures->n_layers);
@@ -133,9 +143,10 @@ static json_t *s_list (const uint64_t *times, size_t n)
 
 static void s_write (const char *path, const char *key, const rk_layer_figures_t *figures)
 {
-    json_t *root = json_pack ("{s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "key", key, "measured", (json_int_t) time (NULL), "gemm_mflops",
+    json_t *root = json_pack ("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "key", key, "measured", (json_int_t) time (NULL), "gemm_mflops",
                               (json_int_t) figures->gemm_mflops, "team_ppm", (json_int_t) figures->team_ppm, "crowd_ppm",
-                              (json_int_t) figures->crowd_ppm, "step_ns", s_list (figures->steps, figures->n_layers), "forward_ns", s_list (figures->times, figures->n_layers),
+                              (json_int_t) figures->crowd_ppm, "dispatch_ns", (json_int_t) figures->dispatch_ns, "feed_ns",
+                              (json_int_t) figures->feed_ns, "copy_bytes_per_s", (json_int_t) figures->copy_bytes_per_s, "step_ns", s_list (figures->steps, figures->n_layers), "forward_ns", s_list (figures->times, figures->n_layers),
                               "backward_ns", s_list (figures->times + figures->n_layers, figures->n_layers));
     char *text = root ? json_dumps (root, JSON_INDENT (1)) : NULL;
     rk_file_t *file = NULL;

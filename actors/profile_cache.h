@@ -21,6 +21,7 @@ typedef struct {
     uint64_t *steps;  /* n_layers behind them: of the backward, the step */
     uint32_t team_ppm;  /* time with a thread on every core over time with one, in millionths */
     uint32_t crowd_ppm; /* time of one thread while every core does the same over time alone */
+    uint64_t dispatch_ns, feed_ns, copy_bytes_per_s; /* CPU time beside kernels, and memory copied: cluster/plan.h; 0: not measured */
     bool kept;        /* from the cache */
 } rk_layer_figures_t;
 void rk_layer_figures_clear (rk_layer_figures_t *figures);

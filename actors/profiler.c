@@ -32,7 +32,8 @@ rk_profile_t rk_profile_of_message (const rk_node_profile_t *p, const char *name
 {
     rk_profile_t profile = {.id = p->node, .host = p->host, .cores = p->cores, .speed_ppm = p->speed_ppm, .ram_bytes = p->ram_bytes,
                             .gemm_mflops = p->gemm_mflops, .team_ppm = p->team_ppm, .crowd_ppm = p->crowd_ppm,
-                            .settled_ppm = p->settled_ppm, .forward_ns = p->forward_ns, .backward_ns = p->backward_ns};
+                            .settled_ppm = p->settled_ppm, .dispatch_ns = p->dispatch_ns, .feed_ns = p->feed_ns,
+                            .copy_bytes_per_s = p->copy_bytes_per_s, .forward_ns = p->forward_ns, .backward_ns = p->backward_ns};
     snprintf (profile.name, sizeof profile.name, "%s", p->name[0] ? p->name : name);
     return profile;
 }
@@ -65,6 +66,9 @@ static void s_declare (const self_t *self, const figures_t *figures, const rk_pr
                                .gemm_mflops = figures->layers.gemm_mflops * ppm / 1000000,
                                .team_ppm = figures->layers.team_ppm,
                                .crowd_ppm = figures->layers.crowd_ppm,
+                               .dispatch_ns = figures->layers.dispatch_ns,
+                               .feed_ns = figures->layers.feed_ns,
+                               .copy_bytes_per_s = figures->layers.copy_bytes_per_s,
                                .n_layers = figures->layers.n_layers,
                                .forward_ns = times,
                                .backward_ns = times + figures->layers.n_layers,

@@ -125,6 +125,8 @@ rk_err_t rk_profile_layers (rk_layer_figures_t *out, const rk_model_t *model, co
     job.end_ns += budget_ns - budget_ns / 2;
     if (!rc)
         rc = rk_profile_together (&job, out, err);
+    if (!rc)
+        rk_profile_beside (&job, out);
     for (int l = 0; !rc && l < n; l++) /* a backward ends with the step */
         out->times[n + l] += out->steps[l];
     free (looks);

@@ -42,5 +42,7 @@ rk_err_t rk_profile_bench_once (rk_profile_bench_t *bench, rk_profile_times_t *o
 /* Layers of a run together against what they take alone; alone against as a team, and with company on every core. Sets
  * out->team_ppm and out->crowd_ppm and corrects out->times. errors: those of benches.                     */
 rk_err_t rk_profile_together (const rk_profile_job_t *job, rk_layer_figures_t *out, rk_error_t *err) RK_MUST_CHECK;
+/* Sets out->dispatch_ns, feed_ns and copy_bytes_per_s; what cannot be measured stays 0. */
+void rk_profile_beside (const rk_profile_job_t *job, rk_layer_figures_t *out);
 
 #endif

@@ -135,18 +135,20 @@ static uint64_t s_in_a_row (const s_run_t *run)
     return n < MOST_IN_A_ROW ? n : MOST_IN_A_ROW;
 }
 
-/* The best of some steps in a row. */
-static rk_err_t s_steps (const s_run_t *run, rk_profile_bench_t *bench, rk_profile_times_t *best, rk_error_t *err)
+/* The mean of some steps in a row. */
+static rk_err_t s_steps (const s_run_t *run, rk_profile_bench_t *bench, rk_profile_times_t *mean, rk_error_t *err)
 {
     const uint64_t n = s_in_a_row (run);
     rk_err_t rc = RK_OK;
-    *best = (rk_profile_times_t){0};
+    *mean = (rk_profile_times_t){0};
     for (uint64_t i = 0; !rc && i < n; i++) {
         rk_profile_times_t times;
         rc = rk_profile_bench_once (bench, &times, err);
-        if (i == 0 || s_sum (&times) < s_sum (best))
-            *best = times;
+        mean->forward_ns += times.forward_ns;
+        mean->backward_ns += times.backward_ns;
+        mean->step_ns += times.step_ns;
     }
+    *mean = (rk_profile_times_t){mean->forward_ns / n + 1, mean->backward_ns / n + 1, mean->step_ns / n + 1};
     return rc;
 }
 
@@ -172,8 +174,6 @@ static rk_err_t s_crowd (s_run_t *run, rk_profile_times_t *mean, rk_error_t *err
 }
 
 /* ---- figures */
-enum { S_ALONE, S_CROWD, S_WAYS };
-
 static int64_t s_process_cpu_ns (void)
 {
     struct timespec t;
@@ -196,24 +196,14 @@ static rk_err_t s_team (s_run_t *run, uint64_t *ns, rk_error_t *err)
     return rc;
 }
 
-static void s_better (const rk_profile_times_t *now, int round, rk_profile_times_t *best)
+/* One round: each way in turn; the first round is the warm-up. */
+static rk_err_t s_round (s_run_t *run, rk_profile_times_t *alone, rk_profile_times_t *crowd, uint64_t *team_ns, rk_error_t *err)
 {
-    if (round < 2 || s_sum (now) < s_sum (best)) /* the first round was the warm-up */
-        *best = *now;
-}
-
-/* One round: each way in turn. */
-static rk_err_t s_round (s_run_t *run, int round, rk_profile_times_t *best, uint64_t *team_ns, rk_error_t *err)
-{
-    rk_profile_times_t now = {0};
-    rk_err_t rc = s_steps (run, &run->copies[0], &now, err);
-    s_better (&now, round, &best[S_ALONE]);
+    rk_err_t rc = s_steps (run, &run->copies[0], alone, err);
     if (!rc && run->opened_team)
         rc = s_team (run, team_ns, err);
     if (!rc && run->n_copies > 1)
-        rc = s_crowd (run, &now, err);
-    if (run->n_copies > 1)
-        s_better (&now, round, &best[S_CROWD]);
+        rc = s_crowd (run, crowd, err);
     return rc;
 }
 
@@ -223,13 +213,27 @@ static int s_compare (const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of all rounds but the first, if there are more. */
+/* Of all rounds but the first, if there are more. What disturbs training disturbs a measurement, too: neither the best nor the worst. */
 static uint64_t s_median (uint64_t *ns, int n)
 {
     if (n < 2)
         return ns[0];
     qsort (ns + 1, (size_t) n - 1, sizeof *ns, s_compare);
     return ns[1 + (n - 1) / 2];
+}
+
+static int s_compare_sums (const void *a, const void *b)
+{
+    const uint64_t x = s_sum (a), y = s_sum (b);
+    return (x > y) - (x < y);
+}
+
+static rk_profile_times_t s_middle (rk_profile_times_t *times, int n)
+{
+    if (n < 2)
+        return times[0];
+    qsort (times + 1, (size_t) n - 1, sizeof *times, s_compare_sums);
+    return times[1 + (n - 1) / 2];
 }
 
 static uint32_t s_ppm (uint64_t ns, uint64_t of, uint32_t least)
@@ -248,7 +252,7 @@ static void s_scale (uint64_t *times, size_t n, uint64_t together, uint64_t apar
     }
 }
 
-static void s_tell (const s_run_t *run, const rk_profile_times_t *best, uint64_t team_ns, rk_layer_figures_t *out)
+static void s_tell (const s_run_t *run, const rk_profile_times_t *alone, const rk_profile_times_t *crowd, uint64_t team_ns, rk_layer_figures_t *out)
 {
     uint64_t forward = 0, backward = 0, step = 0;
     for (int l = run->first; l < run->last; l++) {
@@ -256,17 +260,17 @@ static void s_tell (const s_run_t *run, const rk_profile_times_t *best, uint64_t
         backward += out->times[out->n_layers + (size_t) l];
         step += out->steps[l];
     }
-    s_scale (out->times, out->n_layers, best[S_ALONE].forward_ns, forward);
-    s_scale (out->times + out->n_layers, out->n_layers, best[S_ALONE].backward_ns, backward);
-    s_scale (out->steps, out->n_layers, best[S_ALONE].step_ns, step);
-    out->team_ppm = s_ppm (team_ns, s_sum (&best[S_ALONE]), RK_ALONE_PPM / (run->n_team ? run->n_team : 1));
-    out->crowd_ppm = s_ppm (s_sum (&best[S_CROWD]), s_sum (&best[S_ALONE]), RK_ALONE_PPM);
+    s_scale (out->times, out->n_layers, alone->forward_ns, forward);
+    s_scale (out->times + out->n_layers, out->n_layers, alone->backward_ns, backward);
+    s_scale (out->steps, out->n_layers, alone->step_ns, step);
+    out->team_ppm = s_ppm (team_ns, s_sum (alone), RK_ALONE_PPM / (run->n_team ? run->n_team : 1));
+    out->crowd_ppm = s_ppm (s_sum (crowd), s_sum (alone), RK_ALONE_PPM);
 }
 
 rk_err_t rk_profile_together (const rk_profile_job_t *job, rk_layer_figures_t *out, rk_error_t *err)
 {
     rk_host_t host;
-    rk_profile_times_t best[S_WAYS] = {0};
+    rk_profile_times_t alone[MOST_ROUNDS] = {0}, crowd[MOST_ROUNDS] = {0};
     uint64_t team_ns[MOST_ROUNDS] = {0};
     const int64_t left = job->end_ns - rk_now_ns ();
     s_run_t *run = calloc (1, sizeof *run);
@@ -280,9 +284,11 @@ rk_err_t rk_profile_together (const rk_profile_job_t *job, rk_layer_figures_t *o
         rc = s_open (run, err);
     int n = 0;
     for (; !rc && run->n_copies && n < MOST_ROUNDS && (n == 0 || rk_now_ns () < job->end_ns); n++)
-        rc = s_round (run, n, best, &team_ns[n], err);
-    if (!rc && run->n_copies)
-        s_tell (run, best, s_median (team_ns, n), out);
+        rc = s_round (run, &alone[n], &crowd[n], &team_ns[n], err);
+    if (!rc && run->n_copies) {
+        const rk_profile_times_t usual = s_middle (alone, n), crowded = s_middle (crowd, n);
+        s_tell (run, &usual, &crowded, s_median (team_ns, n), out);
+    }
     s_close (run);
     free (run);
     return rc;

@@ -155,6 +155,16 @@ static s_round_t *s_enter (rk_lease_table_t *t, uint64_t round)
     return s_round (t, round);
 }
 
+#define MARGIN 2 /* times what it usually takes */
+
+uint32_t rk_lease_ahead (int64_t lead_ns, int64_t period_ns, uint32_t in_flight)
+{
+    if (period_ns <= 0 || lead_ns / period_ns >= in_flight)
+        return in_flight + 1;
+    const int64_t ahead = 1 + MARGIN * lead_ns / period_ns;
+    return ahead < in_flight + 1 ? (uint32_t) ahead : in_flight + 1;
+}
+
 /* From the first open round that has something for this cluster: with shards others may still be due there. */
 uint32_t rk_lease_grant (rk_lease_table_t *t, uint32_t cluster, uint32_t max, uint64_t *f, uint64_t *round)
 {

@@ -22,6 +22,11 @@ void rk_deal_quota (const rk_plan_t *plan, uint64_t round, uint64_t *quota /* n_
 /* clusters[i] = cluster of the i-th id of the round; length of the round. */
 void rk_deal_round (const rk_plan_t *plan, uint64_t round, uint32_t *clusters);
 
+/* Leases that a feeder holds beyond its window, the one whose minibatch it makes included. As few as keep stage 0 from waiting: what a
+ * slow cluster holds nobody else can train, and a round ends with its last lease. lead_ns: from asking for a lease to its minibatch;
+ * period_ns: from one credit to the next, 0: not known. 1 .. in_flight + 1.                                */
+uint32_t rk_lease_ahead (int64_t lead_ns, int64_t period_ns, uint32_t in_flight);
+
 /* ---- the leader's table */
 typedef struct rk_lease_table rk_lease_table_t;
 rk_err_t rk_lease_table_new (rk_lease_table_t **table_p, const rk_plan_t *plan, uint64_t first_round, rk_error_t *err) RK_MUST_CHECK;

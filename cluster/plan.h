@@ -27,6 +27,10 @@ typedef struct {
     /* In millionths, 0: not known. team: time with a thread on every core over time with one. crowd: time of one thread while
      * every core computes over time alone. settled: what the times below have been multiplied by (cluster/profiles.h). */
     uint32_t team_ppm, crowd_ppm, settled_ppm;
+    /* CPU time of a minibatch beside kernels: of each stage that it passes, for messages and what comes with them; and of its
+     * cluster's other actors on the first node, who read data and lead. Not slowed by declared speeds; 0: not known. */
+    uint64_t dispatch_ns, feed_ns;
+    uint64_t copy_bytes_per_s; /* within memory, by one thread; 0: not known */
     /* Time of each layer per minibatch on this node, declared speed already applied; length n_layers. */
     const uint64_t *forward_ns, *backward_ns;
 } rk_profile_t;
@@ -65,6 +69,7 @@ typedef struct {
     uint64_t flat_lo, flat_hi;  /* floats of the flat vector */
     uint64_t memory_bytes;      /* predicted */
     uint64_t busy_ns;           /* predicted time per minibatch */
+    uint64_t beside_ns;         /* CPU time per minibatch that others take of its host meanwhile, where nodes share it */
     bool recompute;             /* activations are not kept but made again */
 } rk_plan_stage_t;
 

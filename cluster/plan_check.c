@@ -71,7 +71,7 @@ static rk_err_t s_check_cluster (const rk_plan_t *p, uint32_t cluster, uint32_t 
     uint64_t flat = 0;
     for (uint32_t i = first_stage; i < first_stage + c->n_stages; i++) {
         const rk_plan_stage_t *s = &p->stages[i];
-        if (s->first != layer || s->last <= s->first || s->flat_lo != flat || s->flat_hi < s->flat_lo || s->busy_ns > RK_PLAN_MAX_BUSY_NS)
+        if (s->first != layer || s->last <= s->first || s->flat_lo != flat || s->flat_hi < s->flat_lo || s->busy_ns > RK_PLAN_MAX_BUSY_NS || s->beside_ns > RK_PLAN_MAX_BUSY_NS)
             return rk_error_set (err, RK_EFORMAT, "cluster %u: layers %u to %u follow layer %u", cluster, s->first, s->last,
                                  layer);
         layer = s->last;

@@ -11,7 +11,7 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-static const char s_magic[8] = "RKPLAN3";
+static const char s_magic[8] = "RKPLAN4";
 
 /* Room for the settings as text; 64 nodes with long names need about 5 KiB. */
 #define SETTINGS_TEXT 16384
@@ -61,6 +61,7 @@ static void s_put_parts (s_writer_t *w, const rk_plan_t *plan)
         s_put (w, s->flat_hi, 8);
         s_put (w, s->memory_bytes, 8);
         s_put (w, s->busy_ns, 8);
+        s_put (w, s->beside_ns, 8);
         s_put (w, s->recompute, 1);
     }
     for (uint32_t i = 0; i < plan->n_rings; i++) {
@@ -212,6 +213,7 @@ static void s_take_parts (rk_reader_t *r, rk_plan_t *plan)
         s->flat_hi = TAKE64 (r);
         s->memory_bytes = TAKE64 (r);
         s->busy_ns = TAKE64 (r);
+        s->beside_ns = TAKE64 (r);
         s->recompute = rk_take (r, 1);
     }
     for (uint32_t i = 0; i < plan->n_rings; i++) {

@@ -111,6 +111,7 @@ static rk_err_t s_fill_cluster (rk_plan_t *half, uint32_t cluster, rk_costs_t *c
             .flat_hi = costs->flat[end],
             .memory_bytes = cost.memory_bytes,
             .busy_ns = cost.busy_ns,
+            .beside_ns = cost.beside_ns,
             .recompute = cost.recompute,
         };
         if (!cost.fits)

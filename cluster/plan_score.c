@@ -55,7 +55,8 @@ static void s_fill_hosts (const rk_plan_t *plan, s_hosts_t *hosts)
         for (uint32_t i = 0; i < plan->clusters[c].n_stages; i++) {
             const rk_plan_stage_t *stage = rk_plan_stage (plan, c, i);
             const uint32_t n = s_find_node (plan, stage->node);
-            hosts->load[s_home (plan, n)] += (s_wide_t) plan->clusters[c].rate * stage->busy_ns / 1000000 * plan->node_speed_ppm[n];
+            hosts->load[s_home (plan, n)] += (s_wide_t) plan->clusters[c].rate * stage->busy_ns / 1000000 * plan->node_speed_ppm[n] +
+                                               (s_wide_t) plan->clusters[c].rate * stage->beside_ns;
         }
 }
 

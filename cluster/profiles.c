@@ -39,6 +39,9 @@ static rk_err_t s_check (const rk_profiles_t *table, const rk_profile_t *p, size
     for (size_t i = 0; i < n_layers; i++)
         if (p->forward_ns[i] > MOST_LAYER_NS || p->backward_ns[i] > MOST_LAYER_NS)
             return rk_error_set (err, RK_EFORMAT, "node %u: layer %zu takes longer than an hour", p->id, i);
+    if (p->dispatch_ns > MOST_LAYER_NS || p->feed_ns > MOST_LAYER_NS || p->copy_bytes_per_s > MOST_BYTES_PER_S)
+        return rk_error_set (err, RK_EFORMAT, "node %u: beside kernels a minibatch takes %llu and %llu ns, memory copies %llu bytes/s", p->id,
+                             (unsigned long long) p->dispatch_ns, (unsigned long long) p->feed_ns, (unsigned long long) p->copy_bytes_per_s);
     if (p->team_ppm > MOST_SETTLED || p->crowd_ppm > MOST_SETTLED || p->settled_ppm > MOST_SETTLED)
         return rk_error_set (err, RK_EFORMAT, "node %u: its cores together take %u, %u and %u millionths of the time of one", p->id,
                              p->team_ppm, p->crowd_ppm, p->settled_ppm);

@@ -15,7 +15,7 @@ typedef enum { S_IDLE = 0, S_FORWARD, S_INPUTS, S_PARAMS } s_act_t; /* a backwar
 
 typedef struct {
     uint32_t cluster, at, host, n_ready[2]; /* forward, backward */
-    uint32_t speed_ppm, cores;
+    uint32_t speed_ppm;
     s_act_t act;
     rk_hold_t hold;
     uint64_t cpu_ns, cpu_left, wait_until;  /* wait_until 0: computing */
@@ -34,8 +34,10 @@ typedef struct {
     s_transit_t *transits;
     uint32_t n_transits;
     uint32_t *active;                /* by host: stages that compute */
+    uint64_t *beside;                /* by host: CPU time that its other actors want */
     uint64_t *quota, *taken;         /* by cluster, drained: of this round */
     uint32_t *out;                   /* by cluster: minibatches in flight */
+    bool *ahead;                     /* by cluster: one more is made while the window is full */
     uint64_t now, every, n_taken, n_done, averaged, averaging_until;
     bool drained;
 } s_world_t;
@@ -58,6 +60,7 @@ static void s_begin (s_world_t *w, uint32_t i, s_act_t act)
     rk_hold_idle (&s->hold, (int64_t) (w->now - s->ended));
     s->begun = w->now;
     s->act = act;
+    w->beside[s->host] += act == S_FORWARD ? in->plan->stages[i].beside_ns : 0;
     w->active[s->host]++;
 }
 
@@ -89,7 +92,9 @@ static void s_end (s_world_t *w, uint32_t i)
     } else {
         s->n_backward++;
         if (s->at == 0) {
-            w->out[s->cluster]--;
+            s->n_ready[0] += w->ahead[s->cluster];
+            w->out[s->cluster] -= !w->ahead[s->cluster];
+            w->ahead[s->cluster] = false;
             w->n_done++;
         }
     }
@@ -111,7 +116,7 @@ static void s_choose (s_world_t *w, uint32_t i)
 static bool s_may_take (const s_world_t *w, uint32_t cluster)
 {
     const uint64_t of_round = w->every * w->in->plan->n_clusters;
-    if (w->out[cluster] >= w->in->plan->clusters[cluster].in_flight || w->n_taken >= w->in->rounds * of_round)
+    if (w->ahead[cluster] || w->n_taken >= w->in->rounds * of_round)
         return false;
     return w->drained ? w->averaging_until == 0 && w->taken[cluster] < w->quota[cluster] : w->n_taken / of_round <= w->averaged + 1;
 }
@@ -123,8 +128,10 @@ static void s_feed (s_world_t *w)
         fed = false;
         for (uint32_t c = 0; c < w->in->plan->n_clusters; c++)
             if (s_may_take (w, c)) {
-                w->stages[w->in->plan->clusters[c].first_stage].n_ready[0]++;
-                w->out[c]++;
+                const bool full = w->out[c] >= w->in->plan->clusters[c].in_flight;
+                w->stages[w->in->plan->clusters[c].first_stage].n_ready[0] += !full;
+                w->out[c] += !full;
+                w->ahead[c] = full;
                 w->taken[c]++;
                 w->n_taken++;
                 fed = true;
@@ -175,9 +182,17 @@ static void s_average (s_world_t *w)
 }
 
 /* ---- time */
-static uint64_t s_sharing (const s_world_t *w, const s_stage_t *s)
+/* Stages that compute, and the other actors like one more. */
+static uint64_t s_sharing (const s_world_t *w, uint32_t host)
 {
-    return w->active[s->host] > s->cores ? w->active[s->host] : s->cores;
+    const uint64_t want = w->active[host] + (w->beside[host] > 0), cores = w->in->plan->node_cores[host];
+    return want > cores ? want : cores;
+}
+
+static uint64_t s_takes (const s_world_t *w, uint32_t host, uint64_t cpu_ns)
+{
+    const uint64_t cores = w->in->plan->node_cores[host];
+    return (cpu_ns * s_sharing (w, host) + cores - 1) / cores;
 }
 
 static uint64_t s_next (const s_world_t *w)
@@ -189,21 +204,40 @@ static uint64_t s_next (const s_world_t *w)
         const s_stage_t *s = &w->stages[i];
         if (s->act == S_IDLE)
             continue;
-        const uint64_t at = s->wait_until ? s->wait_until : w->now + (s->cpu_left * s_sharing (w, s) + s->cores - 1) / s->cores;
+        const uint64_t at = s->wait_until ? s->wait_until : w->now + s_takes (w, s->host, s->cpu_left);
         next = at < next ? at : next;
     }
+    for (uint32_t h = 0; h < w->in->plan->n_nodes; h++)
+        if (w->beside[h] > 0 && w->now + s_takes (w, h, w->beside[h]) < next)
+            next = w->now + s_takes (w, h, w->beside[h]);
     return next;
 }
 
-static void s_advance (s_world_t *w, uint64_t to)
+/* What of the time until `to` each that computes on a host gets. */
+static uint64_t s_gets (const s_world_t *w, uint32_t host, uint64_t to)
+{
+    return (to - w->now) * w->in->plan->node_cores[host] / s_sharing (w, host);
+}
+
+static void s_compute (s_world_t *w, uint64_t to)
 {
     for (uint32_t i = 0; i < w->in->plan->n_stages; i++) {
         s_stage_t *s = &w->stages[i];
         if (s->act == S_IDLE || s->wait_until)
             continue;
-        const uint64_t done = (to - w->now) * s->cores / s_sharing (w, s);
+        const uint64_t done = s_gets (w, s->host, to);
         s->cpu_left -= done < s->cpu_left ? done : s->cpu_left;
     }
+    for (uint32_t h = 0; h < w->in->plan->n_nodes; h++)
+        if (w->beside[h] > 0) {
+            const uint64_t done = s_gets (w, h, to);
+            w->beside[h] -= done < w->beside[h] ? done : w->beside[h];
+        }
+}
+
+static void s_advance (s_world_t *w, uint64_t to)
+{
+    s_compute (w, to);
     w->now = to;
     for (uint32_t i = 0; i < w->n_transits;)
         if (w->transits[i].at <= to) {
@@ -252,7 +286,7 @@ static void s_place (s_world_t *w)
                 n++;
             while (plan->node_hosts[home] != plan->node_hosts[n])
                 home++;
-            *stage = (s_stage_t){.cluster = c, .at = s, .host = home, .speed_ppm = plan->node_speed_ppm[n], .cores = plan->node_cores[home],
+            *stage = (s_stage_t){.cluster = c, .at = s, .host = home, .speed_ppm = plan->node_speed_ppm[n],
                                 .hold.pace_ppm = rk_hold_pace (plan, plan->nodes[n])};
         }
 }
@@ -287,12 +321,14 @@ rk_err_t rk_simulate (const rk_simulation_t *in, rk_simulated_t *out, rk_error_t
     w.stages = calloc (plan->n_stages, sizeof *w.stages);
     w.transits = calloc (most, sizeof *w.transits);
     w.active = calloc (plan->n_nodes, sizeof *w.active);
+    w.beside = calloc (plan->n_nodes, sizeof *w.beside);
     w.quota = calloc (plan->n_clusters, sizeof *w.quota);
     w.taken = calloc (plan->n_clusters, sizeof *w.taken);
     w.out = calloc (plan->n_clusters, sizeof *w.out);
+    w.ahead = calloc (plan->n_clusters, sizeof *w.ahead);
     out->idle_ppm = calloc (plan->n_stages, sizeof *out->idle_ppm);
     rk_err_t code = RK_ENOMEM;
-    if (w.stages && w.transits && w.active && w.quota && w.taken && w.out && out->idle_ppm) {
+    if (w.stages && w.transits && w.active && w.beside && w.quota && w.taken && w.out && w.ahead && out->idle_ppm) {
         s_place (&w);
         s_deal (&w);
         code = s_run (&w, err);
@@ -307,8 +343,10 @@ rk_err_t rk_simulate (const rk_simulation_t *in, rk_simulated_t *out, rk_error_t
     free (w.stages);
     free (w.transits);
     free (w.active);
+    free (w.beside);
     free (w.quota);
     free (w.taken);
     free (w.out);
+    free (w.ahead);
     return code;
 }

@@ -86,7 +86,7 @@ typedef struct { const char *name, *control; uint64_t host; uint32_t cores, pid;
 typedef struct { uint32_t node; const char *settings; uint32_t leader; uint64_t host; uint32_t pid, process; uint64_t token; const char *listen; bool later; } rk_welcome_t;
 typedef struct { size_t n_dims; const uint64_t *dims; uint32_t n_classes; } rk_profile_request_t;
 typedef struct { uint32_t node; const char *name; uint64_t host; uint32_t cores, speed_ppm; uint64_t ram_bytes, gemm_mflops;
-                 uint32_t team_ppm, crowd_ppm, settled_ppm; size_t n_layers; const uint64_t *forward_ns, *backward_ns; const char *endpoint; } rk_node_profile_t;
+                 uint32_t team_ppm, crowd_ppm, settled_ppm; uint64_t dispatch_ns, feed_ns, copy_bytes_per_s; size_t n_layers; const uint64_t *forward_ns, *backward_ns; const char *endpoint; } rk_node_profile_t;
 typedef struct { size_t n_nodes; const rk_node_profile_t *nodes; uint32_t n_links; } rk_profile_msg_t;
 typedef struct { uint32_t from, to, address; const char *endpoint; } rk_link_request_t;
 typedef struct { uint32_t what; uint64_t seq, total; } rk_link_probe_t;

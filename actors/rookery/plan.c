@@ -58,6 +58,9 @@ static void s_declare (self_t *self, uint32_t i, const rk_host_t *host, rk_profi
     node->speed_ppm = virtual ? (uint32_t) (declared->speed * 1e6 + 0.5) : 1000000;
     node->team_ppm = self->measured.team_ppm;
     node->crowd_ppm = self->measured.crowd_ppm;
+    node->dispatch_ns = self->measured.dispatch_ns;
+    node->feed_ns = self->measured.feed_ns;
+    node->copy_bytes_per_s = self->measured.copy_bytes_per_s;
     node->ram_bytes = virtual && declared->ram_mb ? declared->ram_mb << 20 : host->ram_bytes / self->n_nodes;
     snprintf (node->name, sizeof node->name, "%s", virtual ? declared->name : "this-machine");
 }
@@ -74,6 +77,9 @@ static void s_machine (const self_t *self, uint32_t i, rk_profile_t *node)
         }
     node->cores = given->cores;
     node->speed_ppm = 1000000;
+    node->dispatch_ns = (uint64_t) ((double) self->measured.dispatch_ns / given->speed);
+    node->feed_ns = (uint64_t) ((double) self->measured.feed_ns / given->speed);
+    node->copy_bytes_per_s = (uint64_t) ((double) self->measured.copy_bytes_per_s * given->speed);
     node->ram_bytes = given->ram_mb << 20;
     snprintf (node->name, sizeof node->name, "%s", given->name);
 }

@@ -146,6 +146,9 @@ static void s_print_layers (const self_t *self)
     if (self->host.cores > 1)
         printf ("  %u cores: %.2f times as fast together; one each takes %.2f times as long\n", self->host.cores, 1e6 / self->layers.team_ppm,
                 self->layers.crowd_ppm / 1e6);
+    if (self->layers.dispatch_ns)
+        printf ("  beside layers a minibatch takes %.3f ms of a stage and %.3f ms of other actors; memory copies %.1f GB/s\n",
+                (double) self->layers.dispatch_ns / 1e6, (double) self->layers.feed_ns / 1e6, (double) self->layers.copy_bytes_per_s / 1e9);
 }
 
 static void s_print (const self_t *self)
@@ -193,13 +196,15 @@ static json_t *s_products_json (const self_t *self)
 
 static rk_err_t s_print_json (const self_t *self, rk_error_t *err)
 {
-    json_t *root = json_pack ("{s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:b,s:I,s:I,s:o,s:o}", "event", "machine", "cpu", self->cpu,
+    json_t *root = json_pack ("{s:s,s:s,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "event", "machine", "cpu", self->cpu,
                               "cores", (json_int_t) self->host.cores, "features", self->features, "kernels",
                               rk_blas_best (false), "kernels_bf16", rk_blas_best (true), "ram_free_bytes",
                               (json_int_t) self->host.ram_bytes, "ram_total_bytes", (json_int_t) self->ram_total,
                               "disc_bytes_per_s", (json_int_t) self->disc, "model", self->settings.model_name, "data",
                               self->settings.data_name, "batch", (json_int_t) self->settings.train_batch, "kept",
-                              (int) self->layers.kept, "team_ppm", (json_int_t) self->layers.team_ppm, "crowd_ppm", (json_int_t) self->layers.crowd_ppm, "products", s_products_json (self), "layers", s_layers_json (self));
+                              (int) self->layers.kept, "team_ppm", (json_int_t) self->layers.team_ppm, "crowd_ppm", (json_int_t) self->layers.crowd_ppm,
+                              "dispatch_ns", (json_int_t) self->layers.dispatch_ns, "feed_ns", (json_int_t) self->layers.feed_ns, "copy_bytes_per_s",
+                              (json_int_t) self->layers.copy_bytes_per_s, "products", s_products_json (self), "layers", s_layers_json (self));
     char *text = root ? json_dumps (root, JSON_COMPACT) : NULL;
     if (text)
         puts (text);

@@ -6,6 +6,9 @@
 #include "cluster/memory.h"
 #include "cluster/plan_parts.h"
 
+#define OTHERS 4     /* what is not kernels may want this part more of a host's cores */
+#define MIX_COPIES 6 /* of each float in a round, by stage and reducer: sums, the mean, what is added to the live parameters */
+
 /* Models of more layers are cut only where it is cheap: the layers are dealt to buckets of equal time, and
  * each bucket offers the cut with the fewest bytes.                                                      */
 static void s_choose_units (rk_costs_t *costs, const uint64_t *layer_ns)
@@ -36,8 +39,17 @@ static void s_choose_units (rk_costs_t *costs, const uint64_t *layer_ns)
     costs->n_units = n;
 }
 
+/* Copies of what a stage holds for each float, per minibatch of a round. */
+static uint64_t s_copies_ns (const rk_costs_t *costs, uint64_t rate, uint64_t floats, uint64_t copies)
+{
+    const uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
+    return rate ? (uint64_t) ((unsigned __int128) floats * copies * sizeof (float) * 1000000000 / rate / every) : 0;
+}
+
+/* After each round a stage keeps a copy of its optimiser's state. */
 static void s_fill_times (rk_costs_t *costs)
 {
+    const rk_model_info_t *model = costs->model;
     for (uint32_t node = 0; node < costs->n_nodes; node++) {
         const rk_profile_t *p = &costs->fleet->nodes[node];
         uint64_t *ns = costs->ns + (size_t) node * RK_UNITS_ROW, *again = costs->again_ns + (size_t) node * RK_UNITS_ROW;
@@ -45,10 +57,15 @@ static void s_fill_times (rk_costs_t *costs)
             ns[u + 1] = ns[u];
             again[u + 1] = again[u];
             for (uint32_t l = costs->at[u]; l < costs->at[u + 1]; l++) {
+                const uint64_t end = l + 1 < model->n_layers ? model->layers[l + 1].flat_at : model->n_flat;
                 ns[u + 1] += p->forward_ns[l] + p->backward_ns[l];
+                ns[u + 1] += s_copies_ns (costs, p->copy_bytes_per_s, end - model->layers[l].flat_at, model->optimizer_slots);
                 again[u + 1] += p->forward_ns[l];
             }
         }
+        const uint32_t h = costs->host[node];
+        costs->once_ns[node] = p->dispatch_ns;
+        costs->first_ns[node] = costs->guests[h] > 1 ? 0 : p->feed_ns / costs->cores[h]; /* its threads wait for one another */
     }
 }
 
@@ -58,10 +75,22 @@ static uint64_t s_cpu_ns (uint64_t bytes)
     return rk_pace_ns (&memory, bytes);
 }
 
+/* Of the slowest node that knows its own. */
+static uint64_t s_copy_rate (const rk_costs_t *costs)
+{
+    uint64_t rate = 0;
+    for (uint32_t i = 0; i < costs->n_nodes; i++) {
+        const uint64_t its = costs->fleet->nodes[i].copy_bytes_per_s;
+        rate = its && (!rate || its < rate) ? its : rate;
+    }
+    return rate;
+}
+
 static void s_fill_sizes (rk_costs_t *costs)
 {
     const rk_model_info_t *model = costs->model;
     const uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
+    const uint64_t rate = s_copy_rate (costs);
     bool halved = costs->settings->pipeline_wire == RK_WIRE_F16;
     for (uint32_t u = 0; u <= costs->n_units; u++) {
         bool inside = u > 0 && u < costs->n_units;
@@ -70,7 +99,7 @@ static void s_fill_sizes (rk_costs_t *costs)
         costs->copy_ns[u] = s_cpu_ns (costs->wire[u]);
         costs->flat[u] = u < costs->n_units ? model->layers[costs->at[u]].flat_at : model->n_flat;
         /* In a round each float goes out about twice; that is spread over the minibatches of the round. */
-        costs->mix_ns[u] = s_cpu_ns (8 * costs->flat[u] / every);
+        costs->mix_ns[u] = rate ? s_copies_ns (costs, rate, costs->flat[u], MIX_COPIES) : s_cpu_ns (8 * costs->flat[u] / every);
     }
 }
 
@@ -144,6 +173,7 @@ static bool s_fill_hosts (rk_costs_t *costs)
         homes[i] = (s_home_t){costs->fleet->nodes[i].host, i};
     qsort (homes, costs->n_nodes, sizeof *homes, s_by_host);
     uint64_t wanted = 0;
+    bool others = false;
     for (uint32_t i = 0; i < costs->n_nodes; i++) {
         const rk_profile_t *p = &costs->fleet->nodes[homes[i].node];
         bool fresh = i == 0 || homes[i].host != homes[i - 1].host;
@@ -154,7 +184,8 @@ static bool s_fill_hosts (rk_costs_t *costs)
         costs->guests[h]++;
         costs->cores[h] = fresh || p->cores < costs->cores[h] ? p->cores : costs->cores[h];
         costs->n_tight -= costs->is_tight[h];
-        costs->is_tight[h] = wanted > costs->cores[h] * 1000000;
+        others = (fresh ? false : others) || p->feed_ns || p->dispatch_ns;
+        costs->is_tight[h] = wanted + (others && costs->guests[h] > 1 ? wanted / OTHERS : 0) > costs->cores[h] * 1000000;
         costs->n_tight += costs->is_tight[h];
     }
     free (homes);
@@ -213,6 +244,8 @@ rk_err_t rk_costs_init (rk_costs_t *costs, const rk_fleet_t *fleet, const rk_mod
                           .pass_minibatches = (model->train_samples + batch - 1) / batch};
     costs->ns = calloc ((size_t) fleet->n_nodes * RK_UNITS_ROW, sizeof *costs->ns);
     costs->again_ns = calloc ((size_t) fleet->n_nodes * RK_UNITS_ROW, sizeof *costs->again_ns);
+    costs->once_ns = calloc (2 * (size_t) fleet->n_nodes, sizeof *costs->once_ns);
+    costs->first_ns = costs->once_ns ? costs->once_ns + fleet->n_nodes : NULL;
     costs->host = calloc (fleet->n_nodes, sizeof *costs->host);
     costs->cores = calloc (fleet->n_nodes, sizeof *costs->cores);
     costs->is_tight = calloc (fleet->n_nodes, sizeof *costs->is_tight);
@@ -221,7 +254,7 @@ rk_err_t rk_costs_init (rk_costs_t *costs, const rk_fleet_t *fleet, const rk_mod
     costs->load = calloc (fleet->n_nodes, sizeof *costs->load);
     costs->mixing = calloc (fleet->n_nodes + 1, sizeof *costs->mixing);
     uint64_t *layer_ns = calloc (model->n_layers, sizeof *layer_ns);
-    bool ok = costs->ns && costs->again_ns && costs->host && costs->guests && costs->uplink && costs->cores && costs->is_tight && costs->load && costs->mixing && layer_ns;
+    bool ok = costs->ns && costs->again_ns && costs->once_ns && costs->host && costs->guests && costs->uplink && costs->cores && costs->is_tight && costs->load && costs->mixing && layer_ns;
     if (ok && (ok = s_fill_hosts (costs))) {
         for (uint32_t l = 0; l < model->n_layers; l++)
             layer_ns[l] = fleet->nodes[0].forward_ns[l] + fleet->nodes[0].backward_ns[l];
@@ -240,6 +273,7 @@ void rk_costs_clear (rk_costs_t *costs)
 {
     free (costs->ns);
     free (costs->again_ns);
+    free (costs->once_ns);
     free (costs->host);
     free (costs->cores);
     free (costs->is_tight);
@@ -287,7 +321,10 @@ rk_stage_cost_t rk_costs_stage (rk_costs_t *costs, const uint16_t *order, uint32
     cost.recompute = s_must_recompute (costs) || (s_may_recompute (costs) && ram && needs->plain[at] > ram);
     cost.memory_bytes = cost.recompute ? needs->lean[at] : needs->plain[at];
     cost.fits = ram == 0 || cost.memory_bytes <= ram;
-    cost.busy_ns = costs->ns[row + last] - costs->ns[row + first];
+    const rk_profile_t *p = &costs->fleet->nodes[order[s]];
+    cost.busy_ns = costs->once_ns[order[s]] + (s > 0 ? 0 : costs->first_ns[order[s]]) + costs->ns[row + last] - costs->ns[row + first];
+    if (costs->guests[costs->host[order[s]]] > 1) /* messages at full speed */
+        cost.beside_ns = (s > 0 ? 0 : p->feed_ns) + p->dispatch_ns * (1000000 - p->speed_ppm) / 1000000;
     if (cost.recompute)
         cost.busy_ns += costs->again_ns[row + last] - costs->again_ns[row + first];
     if (costs->averaging)

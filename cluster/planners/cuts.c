@@ -19,7 +19,7 @@ typedef struct {
     uint64_t limit;
     bool may_recompute, must_recompute;
     /* of the stage at hand */
-    uint64_t ram;
+    uint64_t ram, once_ns;
     const uint64_t *ns, *again_ns;
     uint64_t up_link_ns[RK_UNITS_ROW], down_link_ns[RK_UNITS_ROW]; /* sending gradients and activations across a cut */
     uint64_t up_rtt_ns, down_rtt_ns;                               /* half a round trip; 0 where there is no neighbour */
@@ -44,6 +44,7 @@ static void s_fill_stage (s_chain_t *c, const uint16_t *order, uint32_t k, uint3
         c->down_link_ns[u] = c->has_down ? rk_pace_ns (&down, costs->wire[u]) : 0;
     }
     c->ram = costs->fleet->nodes[order[s]].ram_bytes;
+    c->once_ns = costs->once_ns[order[s]] + (s > 0 ? 0 : costs->first_ns[order[s]]);
     c->ns = costs->ns + (size_t) order[s] * RK_UNITS_ROW;
     c->again_ns = costs->again_ns + (size_t) order[s] * RK_UNITS_ROW;
 }
@@ -69,7 +70,7 @@ static inline uint64_t s_figure (const s_chain_t *c, uint32_t first, uint32_t la
     if (c->ram > 0 && lean > c->ram)
         return UINT64_MAX;
     const rk_costs_t *costs = c->costs;
-    uint64_t busy = c->ns[last] - c->ns[first] + (c->has_up ? costs->copy_ns[first] : 0) + (c->has_down ? costs->copy_ns[last] : 0);
+    uint64_t busy = c->once_ns + c->ns[last] - c->ns[first] + (c->has_up ? costs->copy_ns[first] : 0) + (c->has_down ? costs->copy_ns[last] : 0);
     if (c->must_recompute || (c->may_recompute && c->ram > 0 && c->needs->plain[at] > c->ram))
         busy += c->again_ns[last] - c->again_ns[first];
     if (costs->averaging)
@@ -189,7 +190,7 @@ void rk_chain_appraise (rk_costs_t *costs, rk_chain_t *chain)
         const uint64_t busiest = cost.busy_ns > cost.link_ns ? cost.busy_ns : cost.link_ns;
         slowest = busiest > slowest ? busiest : slowest;
         chain->turn_ns += cost.busy_ns + cost.hop_ns;
-        cpu_ns[s] = (uint64_t) ((unsigned __int128) cost.busy_ns * costs->fleet->nodes[chain->node[s]].speed_ppm / 1000000);
+        cpu_ns[s] = (uint64_t) ((unsigned __int128) cost.busy_ns * costs->fleet->nodes[chain->node[s]].speed_ppm / 1000000) + cost.beside_ns;
         const rk_pace_t *uplink = &costs->uplink[chain->node[s]];
         const uint64_t spread = rk_pace_ns (uplink, 4 * (costs->flat[last] - costs->flat[chain->first[s]]));
         chain->far_ns = uplink->half_rtt_ns > chain->far_ns ? uplink->half_rtt_ns : chain->far_ns;

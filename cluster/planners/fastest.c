@@ -30,7 +30,7 @@ static uint64_t s_stage_ns (const s_fastest_t *f, uint32_t node, uint32_t first,
     const rk_recompute_t recompute = costs->settings->pipeline_recompute;
     if (ram && f->needs->lean[at] > ram)
         return UINT64_MAX;
-    uint64_t ns = costs->ns[row + last] - costs->ns[row + first] + costs->copy_ns[first] + costs->copy_ns[last];
+    uint64_t ns = costs->once_ns[node] + costs->ns[row + last] - costs->ns[row + first] + costs->copy_ns[first] + costs->copy_ns[last];
     if (recompute == RK_RECOMPUTE_ON || (recompute != RK_RECOMPUTE_OFF && ram && f->needs->plain[at] > ram))
         ns += costs->again_ns[row + last] - costs->again_ns[row + first];
     return ns;

@@ -18,7 +18,7 @@ static void s_add_load (rk_costs_t *costs, const rk_chain_t *c)
             continue;
         const uint32_t last = s + 1 < c->k ? c->first[s + 1] : costs->n_units;
         const rk_stage_cost_t cost = rk_costs_stage (costs, c->node, c->k, s, c->first[s], last);
-        costs->load[h] += (s_wide_t) c->rate * cost.busy_ns / 1000000 * costs->fleet->nodes[c->node[s]].speed_ppm;
+        costs->load[h] += (s_wide_t) c->rate * cost.busy_ns / 1000000 * costs->fleet->nodes[c->node[s]].speed_ppm + (s_wide_t) c->rate * cost.beside_ns;
     }
 }
 

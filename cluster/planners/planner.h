@@ -39,6 +39,7 @@ typedef struct {
     uint64_t mix_ns[RK_UNITS_ROW];   /* CPU time of averaging all units before, per minibatch of a round */
     uint64_t *ns;                    /* n_nodes x RK_UNITS_ROW: forward and backward of all units before, per minibatch */
     uint64_t *again_ns;              /* likewise: a second forward */
+    uint64_t *once_ns, *first_ns;    /* of each node, per minibatch: of any stage beside its units; of a first one besides */
     rk_needs_t needs[RK_COSTS_WINDOWS];
     uint32_t *host;                  /* of each node, 0 .. n_hosts - 1 */
     uint32_t *guests;                /* nodes of each host */
@@ -80,7 +81,8 @@ static inline uint64_t rk_pace_ns (const rk_pace_t *link, uint64_t bytes)
 
 /* Stage s of a chain with units [first, last). */
 typedef struct {
-    uint64_t busy_ns;        /* per minibatch: compute, recompute, copies, averaging */
+    uint64_t busy_ns;        /* per minibatch: compute, recompute, copies, averaging, messages */
+    uint64_t beside_ns;      /* CPU time of others on its host, shared with more nodes */
     uint64_t link_ns;        /* the busier of its two outgoing links, per minibatch */
     uint64_t hop_ns;         /* what it sends takes to arrive, both ways */
     uint64_t memory_bytes;

@@ -48,6 +48,7 @@ static void test_every_layer (void **state)
         for (size_t l = 0; l < f.n_layers; l++)
             assert_true (f.times[l] >= 1 && f.times[f.n_layers + l] > f.steps[l] && f.times[l] < 60000000000u);
         assert_true (f.team_ppm > 0 && f.crowd_ppm >= RK_ALONE_PPM);
+        assert_true (f.dispatch_ns > 0 && f.feed_ns > 0 && f.copy_bytes_per_s > 0);
         rk_layer_figures_clear (&f);
         assert_true (rk_profile_gemm (model, 8, 1000000) > 0);
         rk_model_destroy (&model);

@@ -433,10 +433,23 @@ static void test_resume (void **state)
     rk_plan_destroy (&plan);
 }
 
+/* One where asking is quick, more where minibatches are quicker, never more than a window and the one that is made. */
+static void test_ahead (void **state)
+{
+    (void) state;
+    assert_int_equal (rk_lease_ahead (100000, 7000000, 1), 1);
+    assert_int_equal (rk_lease_ahead (100000, 7000000, 8), 1);
+    assert_int_equal (rk_lease_ahead (0, 1, 8), 1);
+    assert_int_equal (rk_lease_ahead (3000000, 2000000, 8), 4);
+    assert_int_equal (rk_lease_ahead (3000000, 2000000, 2), 3);
+    assert_int_equal (rk_lease_ahead (INT64_MAX, 1, 4), 5);
+    assert_int_equal (rk_lease_ahead (5000, 0, 4), 5); /* nothing is known */
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_rounds_tile_the_run), cmocka_unit_test (test_short_rounds_by_hand),
+        cmocka_unit_test (test_ahead), cmocka_unit_test (test_rounds_tile_the_run), cmocka_unit_test (test_short_rounds_by_hand),
         cmocka_unit_test (test_quotas),              cmocka_unit_test (test_largest_remainder),
         cmocka_unit_test (test_deal_order),          cmocka_unit_test (test_deal_example),
         cmocka_unit_test (test_random_requests),     cmocka_unit_test (test_overlapped_window),

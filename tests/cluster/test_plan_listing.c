@@ -54,7 +54,7 @@ static void test_digest_notices (void **state)
     assert_int_equal (rk_plan_check (other, NULL), RK_EFORMAT); /* one bit more anywhere is noticed */
     size_t size;
     uint8_t *bytes = s_encode (plan, &size);
-    assert_memory_equal (bytes, "RKPLAN3", 8);
+    assert_memory_equal (bytes, "RKPLAN4", 8);
     free (bytes);
     rk_plan_destroy (&other);
     rk_plan_destroy (&same);

@@ -51,6 +51,7 @@ static inline void list_profile (listing_t *out, const rk_profile_msg_t *p)
         const rk_node_profile_t *b = &p->nodes[i];
         U (node) T (name) U (host) U (cores) U (speed_ppm) U (ram_bytes) U (gemm_mflops) T (endpoint)
         U (team_ppm) U (crowd_ppm) U (settled_ppm)
+        U (dispatch_ns) U (feed_ns) U (copy_bytes_per_s)
         list_numbers (out, "forward_ns", b->forward_ns, b->n_layers);
         list_numbers (out, "backward_ns", b->backward_ns, b->n_layers);
     }

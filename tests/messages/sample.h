@@ -97,8 +97,8 @@ static inline rk_profile_msg_t sample_profile (sample_t *s)
     for (size_t i = 0; i < n; i++)
         s->nodes[i] = (rk_node_profile_t) {
             sample_u32 (s), sample_text (s, 31), sample_u64 (s), sample_u32 (s), sample_u32 (s), sample_u64 (s),
-            sample_u64 (s), sample_u32 (s), sample_u32 (s), sample_u32 (s), n_layers, sample_numbers (s, n_layers),
-            sample_numbers (s, n_layers), sample_text (s, 200)};
+            sample_u64 (s), sample_u32 (s), sample_u32 (s), sample_u32 (s), sample_u64 (s), sample_u64 (s), sample_u64 (s), n_layers,
+            sample_numbers (s, n_layers), sample_numbers (s, n_layers), sample_text (s, 200)};
     return (rk_profile_msg_t) {n, s->nodes, sample_below (s, 3) * 7};
 }
 
