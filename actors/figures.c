@@ -75,8 +75,9 @@ void rk_figures_evaluated (rk_figures_t *f, const rk_evaluated_t *sum, int64_t n
     if (f->held_since_ns)
         f->held_ns += now_ns - f->held_since_ns;
     f->held_since_ns = 0;
-    const uint64_t passes = f->plan ? sum->f / f->plan->minibatches_per_pass : 0; /* whoever was started again has not counted them all */
-    f->passes = passes > f->passes ? passes : f->passes + 1;
+    /* the one before a run goes on may be evaluated again, and whoever was started again has not counted them all */
+    const uint64_t passes = f->plan ? sum->f / f->plan->minibatches_per_pass : 0;
+    f->passes = passes ? passes : f->passes + 1;
     f->test_n = sum->n;
     f->n_replicas = sum->n_replicas;
     f->replica_mean = sum->replica_mean;

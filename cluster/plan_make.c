@@ -157,6 +157,18 @@ static const rk_planner_t *s_planner (const rk_settings_t *settings)
     return NULL;
 }
 
+/* Some planners divide as somebody published it. */
+static rk_err_t s_check_obeyed (const rk_settings_t *settings, const rk_assignment_t *a, rk_error_t *err)
+{
+    bool obeyed = settings->n_layout == 0 || settings->n_layout == a->n_clusters;
+    for (uint32_t c = 0; obeyed && c < settings->n_layout; c++)
+        obeyed = a->counts[c] == settings->fleet_layout[c];
+    if (obeyed)
+        return RK_OK;
+    return rk_error_set (err, RK_EPLAN, "the %s planner has a layout of its own, not that of fleet.layout (plan.planner = auto takes any)",
+                         settings->plan_planner);
+}
+
 static rk_err_t s_plan (rk_plan_t **plan_p, rk_plan_t *half, const rk_fleet_t *fleet, const rk_model_info_t *model,
                         const rk_settings_t *settings, rk_error_t *err)
 {
@@ -170,6 +182,8 @@ static rk_err_t s_plan (rk_plan_t **plan_p, rk_plan_t *half, const rk_fleet_t *f
     rk_err_t code = rk_costs_init (&costs, fleet, model, settings);
     if (code == RK_OK) {
         code = planner->assign (&costs, assignment, err);
+        if (code == RK_OK)
+            code = s_check_obeyed (settings, assignment, err);
         if (code == RK_OK)
             code = s_build (plan_p, half, &costs, assignment, err);
         rk_costs_clear (&costs);

@@ -106,7 +106,10 @@ void rk_start_mixed (rk_search_t *q, uint32_t n_groups, uint16_t *group_of)
     s_ranked_t *ranked = s_rank (q, q->room);
     uint32_t sizes[RK_PLAN_MAX_NODES] = {0};
     for (uint32_t i = 0; ranked && i < q->n_nodes; i++) {
-        const uint32_t at = i % (2 * n_groups), g = at < n_groups ? at : 2 * n_groups - 1 - at;
+        const uint32_t at = i % (2 * n_groups);
+        uint32_t g = at < n_groups ? at : 2 * n_groups - 1 - at;
+        for (uint32_t tried = 0; q->layout && tried < n_groups && sizes[g] >= s_most (q, g); tried++) /* sizes are given: nobody is left */
+            g = (g + 1) % n_groups;
         group_of[ranked[i].node] = sizes[g] < s_most (q, g) ? (uint16_t) g : LEFT;
         sizes[g]++;
     }

@@ -166,7 +166,30 @@ static void test_forced_layouts (void **state)
         s_check_plan (plan, &f, &m);
         rk_plan_destroy (&plan);
     }
+    /* alike, quick, on one machine whose cores are too few for all: nodes would rather be left out, and nobody may be */
+    for (uint32_t i = 0; i < 20; i++) {
+        const uint32_t sizes[] = {1 + i % 3, 2, 1 + i / 3 % 2}, n = 2 + i % 2;
+        fixture_fleet (&f, &x, sizes[0] + 2 + (n > 2 ? sizes[2] : 0), 1, 12, 500, false);
+        for (uint32_t node = 0; node < f.fleet.n_nodes; node++) {
+            f.nodes[node].ram_bytes = UINT64_C (2000000000);
+            for (uint32_t l = 0; l < 12; l++)
+                f.forward[node][l] = 2000, f.backward[node][l] = 4000;
+        }
+        rk_settings_t s = fixture_settings ();
+        s.n_layout = n;
+        memcpy (s.fleet_layout, sizes, sizeof sizes);
+        rk_plan_t *plan = fixture_make (&f, &m, &s);
+        assert_non_null (plan);
+        assert_int_equal (plan->n_clusters, n);
+        for (uint32_t c = 0; c < n; c++)
+            assert_int_equal (plan->clusters[c].n_stages, sizes[c]);
+        rk_plan_destroy (&plan);
+    }
     rk_settings_t s = fixture_settings ();
+    snprintf (s.plan_planner, sizeof s.plan_planner, "ravnest");
+    s.n_layout = 1, s.fleet_layout[0] = 1;
+    assert_null (fixture_make (&f, &m, &s)); /* it has two clusters, whatever it is told */
+    s = fixture_settings ();
     s.n_layout = 2, s.fleet_layout[0] = 4, s.fleet_layout[1] = 4;
     assert_null (fixture_make (&f, &m, &s)); /* 8 nodes of 6 */
     s.n_layout = 1, s.fleet_layout[0] = 13;

@@ -14,7 +14,7 @@
 
 #define TOLERANCE 0.01 /* of accuracy */
 #define PASSES 2
-#define SEEDS 3
+#define SEEDS 2
 #define RATE 0.05
 
 typedef struct {

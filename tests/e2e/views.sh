@@ -40,7 +40,7 @@ end_of () {
 }
 
 a_follower_dies () {
-    start 4 "${small[@]}" --passes 80 --set fleet.layout=2,2
+    start 4 "${small[@]}" --passes 40 --set fleet.layout=2,2
     passed leader.out 3
     kill -9 "${node[2]}"
     local i
@@ -48,14 +48,14 @@ a_follower_dies () {
     for i in 0 1 3; do
         end_of "${node[i]}" "node $i"
     done
-    whole 80
+    whole 40
     [ "$(field views leader.out)" = 2 ] || fail "$(field views leader.out) views"
     grep -q "VIEW view=2 members=4" leader.err || fail "the view is not told"
     [ "$(field redone leader.out)" -le 64 ] || fail "$(field redone leader.out) minibatches trained again" # 16 a round, few are open
 }
 
 the_leader_dies () {
-    start 4 "${small[@]}" --passes 80 --set fleet.layout=2,2 --set average.mode=drained
+    start 4 "${small[@]}" --passes 40 --set fleet.layout=2,2 --set average.mode=drained
     passed leader.out 3
     kill -9 "$leader"
     wait "$leader" 2>/dev/null || true
@@ -63,13 +63,13 @@ the_leader_dies () {
     for i in 0 1 2 3; do
         end_of "${node[i]}" "node $i"
     done
-    whole 80
+    whole 40
     [ "$(cat node*.err | grep -c 'which leads now')" = 4 ] || fail "not everybody says who leads"
 }
 
 # The leader, then whoever leads after it, until one process is left, which ends the run alone.
 all_but_one_die () {
-    start 3 "${small[@]}" --passes 160
+    start 3 "${small[@]}" --passes 80
     passed leader.out 3
     kill -9 "$leader"
     wait "$leader" 2>/dev/null || true
@@ -90,13 +90,13 @@ all_but_one_die () {
     for i in "${!node[@]}"; do
         end_of "${node[i]}" "node $i"
     done
-    whole 160
+    whole 80
 }
 
 # The only one that has the parameters: others take them over first, between two rounds, so nothing is trained again.
 a_follower_leaves () {
     local i pid
-    start 3 "${small[@]}" --passes 80 --set fleet.layout=2 --set average.mode=drained --set train.lr=0.02
+    start 3 "${small[@]}" --passes 40 --set fleet.layout=2 --set average.mode=drained --set train.lr=0.02
     passed leader.out 3
     pid=$(sed -n 's/.* JOINED node=0 .* pid=\([0-9]*\) .*/\1/p' leader.err)
     kill -INT "$pid"
@@ -106,7 +106,7 @@ a_follower_leaves () {
     for i in 0 1 2; do
         [ "${node[i]}" = "$pid" ] || end_of "${node[i]}" "node $i"
     done
-    whole 80
+    whole 40
     ! grep -q STATE-LOST leader.err || fail "its state was lost"
     [ "$(field redone leader.out)" = 0 ] || fail "$(field redone leader.out) minibatches trained again"
     [ "$(field views leader.out)" = 3 ] || fail "$(field views leader.out) views"
@@ -160,7 +160,8 @@ a_replica_of_a_loop_dies () {
         end_of "${node[i]}" "node $i"
     done
     whole 24
-    grep -q " CONTROL view=2 .* no control from here on" leader.err || { cat leader.err >&2; fail "it is not told that control ends"; }
+    # where all else is slow, one replica may be the best plan for those who are left: then there is nothing to control
+    [[ "$(field stages leader.out)" != *,* ]] || grep -q " CONTROL view=2 .* no control from here on" leader.err || { cat leader.err >&2; fail "it is not told that control ends"; }
     [ "$(field views leader.out)" = 2 ] || fail "$(field views leader.out) views"
 }
 
