@@ -7,6 +7,7 @@
 
 #define BURST 64                    /* messages taken from one socket before work gets its turn */
 #define LOUD_DROPS 8                /* dropped messages that are logged; the rest is only counted */
+#define LOUD_PEERS 8                /* of errors of others; then the 16th, 32nd, ... with their number */
 
 /* ---- sorting of codes */
 
@@ -18,6 +19,16 @@ static void s_tell_coordinator (rk_loop_t *loop, rk_err_t code, const char *text
                                                       .final = code == RK_ENONFINITE}};
     if (rk_loop_send (loop, RK_TO_COORDINATOR, &msg, NULL, 0, NULL) != RK_OK)
         rk_log (RK_LOG_ERROR, "COORDINATOR-GONE", "%s", text);
+}
+
+/* An actor whose peer is gone may fail to reach it thousands of times before somebody acts. */
+static void s_log_peer (rk_loop_t *loop, const char *who, uint32_t node, const char *text)
+{
+    const uint64_t n = ++loop->n_peer_errors;
+    if (n <= LOUD_PEERS)
+        rk_log (RK_LOG_WARNING, "PEER", "actor=%s node=%u %s", who, node, text);
+    else if ((n & (n - 1)) == 0)
+        rk_log (RK_LOG_WARNING, "PEER", "actor=%s node=%u times=%llu %s", who, node, (unsigned long long) n, text);
 }
 
 static void s_sort (rk_loop_t *loop, rk_err_t code, const rk_error_t *err)
@@ -35,7 +46,7 @@ static void s_sort (rk_loop_t *loop, rk_err_t code, const rk_error_t *err)
         break;
     case RK_EPEER:
     case RK_ETIMEDOUT:
-        rk_log (RK_LOG_WARNING, "PEER", "actor=%s node=%u %s", who, node, text);
+        s_log_peer (loop, who, node, text);
         s_tell_coordinator (loop, code, text);
         break;
     case RK_ECANCELED:

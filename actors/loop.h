@@ -66,7 +66,7 @@ struct rk_loop {
     rk_loop_tether_t *tethers;
     size_t n_tethers;
     bool ended;
-    uint64_t bytes_sent, dropped;
+    uint64_t bytes_sent, dropped, n_peer_errors;
     int64_t idle_ns;
 };
 
