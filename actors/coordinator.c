@@ -63,8 +63,8 @@ static bool s_has_deadline (const rk_coordinator_t *self)
 /* A heartbeat that finds no connection, to a process of this machine that is no more: nothing to wait for. */
 static void s_beat_process (rk_coordinator_t *self, uint32_t process)
 {
-    const bool hears = !self->membership || rk_membership_is_alive (self->membership, process, self->now_ms);
-    rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms, self->token, hears}};
+    const bool hears = !self->membership || rk_membership_hears (self->membership, process, self->now_ms);
+    rk_msg_t beat = {.kind = RK_MSG_HEARTBEAT, .heartbeat = {self->now_ms, self->token, hears, self->n_missed, self->missed}};
     rk_error_t err;
     rk_err_t rc = rk_loop_send (self->loop, rk_address (RK_ACTOR_COORDINATOR, process), &beat, NULL, 0, &err);
     const rk_roster_entry_t *e = process < self->roster.n ? &self->roster.list[process] : NULL;
@@ -84,6 +84,7 @@ static void s_beat_leader (rk_coordinator_t *self)
 /* In a view everybody hears everybody; before it, and where a loss ends the run, the leader and each of the others. */
 static void s_beat (rk_coordinator_t *self)
 {
+    self->n_missed = self->membership ? rk_membership_missed (self->membership, self->now_ms, self->missed, RK_MISSED) : 0;
     if (!self->leads && !self->membership)
         s_beat_leader (self);
     for (uint32_t p = 0; (self->leads || self->membership) && p < self->roster.n; p++)

@@ -223,6 +223,7 @@ rk_err_t rk_coordinator_on_heartbeat (void *arg, rk_packet_t *packet, rk_error_t
     if (!self->membership)
         return RK_OK;
     rk_membership_heard (self->membership, origin.process, packet->msg.heartbeat.hears, now_ms);
+    rk_membership_misses (self->membership, origin.process, packet->msg.heartbeat.misses, packet->msg.heartbeat.n_misses, now_ms);
     rk_coordinator_joiner_heard (self, origin.process, now_ms);
     if (packet->msg.view)
         rk_membership_other_view (self->membership, origin.process, packet->msg.view, now_ms);

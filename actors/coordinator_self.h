@@ -43,6 +43,7 @@ typedef struct {
 typedef struct rk_coordinator_control rk_coordinator_control_t;
 typedef struct rk_coordinator_status rk_coordinator_status_t;
 
+#define RK_MISSED 8  /* members that are told to be missed */
 #define RK_COMMITS 8 /* rounds that a rate is told of */
 
 /* What stages and links do while they train and, of the leader, whether another plan is better. */
@@ -130,6 +131,8 @@ typedef struct rk_coordinator {
     bool retiring;             /* the parent ends the actors of the plan */
     bool wants_view;           /* at the next commit */
     uint64_t *dead;            /* n_members of the view: scratch */
+    uint64_t missed[RK_MISSED]; /* members that are not heard, as heartbeats say it */
+    uint32_t n_missed;
     char parked[256];          /* what was said last */
     int64_t next_tell_ms;      /* follower, WIRING: Wired or Ready is told again */
     bool told_wired, has_peers, told_ready;
@@ -164,6 +167,7 @@ typedef struct rk_coordinator {
     bool unsaved;              /* trained to its end, but the last checkpoint was not written */
     int64_t leave_by_ms;       /* this process has asked to leave; later than this it goes. 0: it has not */
     bool leaving, left, rejoins; /* this process goes: announced; the others have gone on; as a new member it may come back */
+    bool apart;                /* ... after a while: it and another member do not hear one another */
     rk_restart_t restart;      /* of actors of this process */
     int64_t restart_ms;        /* when a view is wished for in which they are started again; 0: none failed; INT64_MAX: it was */
     char restart_why[200];

@@ -55,7 +55,12 @@ static size_t s_why (const rk_coordinator_t *self, uint32_t id, int64_t now_ms, 
     char name[96];
     rk_view_name (self->view, id, name, sizeof name);
     int n;
-    if (rk_membership_is_dead (self->membership, id))
+    uint32_t from;
+    if (rk_membership_is_cut (self->membership, id, &from)) {
+        char other[96];
+        rk_view_name (self->view, from, other, sizeof other);
+        n = snprintf (text, size, "%s and %s did not hear one another", name, other);
+    } else if (rk_membership_is_dead (self->membership, id))
         n = snprintf (text, size, "%s has ended", name);
     else if (rk_membership_is_alive (self->membership, id, now_ms))
         n = snprintf (text, size, "%s has left", name);
@@ -182,6 +187,11 @@ static void s_describe_self (rk_coordinator_t *self)
         snprintf (m->state, sizeof m->state, "%s", rk_coordinator_doing (self));
         if (self->leads || self->state != RK_STATE_RUN)
             rk_coordinator_missing (self, m->waits_for, sizeof m->waits_for);
+        char rift[sizeof m->waits_for] = "";
+        if (self->membership && self->state < RK_STATE_STOPPING)
+            rk_membership_rift (self->membership, now_ms, rift, sizeof rift);
+        if (rift[0])
+            memcpy (m->waits_for, rift, sizeof rift);
     }
     m->m.state_ms = now_ms > since_ms ? (uint64_t) (now_ms - since_ms) : 0;
     m->answered = true;

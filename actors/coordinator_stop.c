@@ -28,7 +28,7 @@ static void s_finish (rk_coordinator_t *self)
         rk_coordinator_send (self, rk_address (RK_ACTOR_COORDINATOR, self->leader), &stopped, NULL, 0);
     }
     rk_coordinator_enter (self, RK_STATE_ENDED);
-    rk_loop_say (self->loop, self->rejoins ? "REJOIN" : self->end_code == RK_OK ? "DONE" : "FAILED", self->end_code, self->end_text);
+    rk_loop_say (self->loop, self->rejoins ? (self->apart ? "LATER" : "REJOIN") : self->end_code == RK_OK ? "DONE" : "FAILED", self->end_code, self->end_text);
 }
 
 /* Stages answer Stop with Stopped, after their last report; nobody else does. */
@@ -171,6 +171,35 @@ void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *wh
     rk_coordinator_drive (self);
 }
 
+/* The leader is heard, and some other member has not been for a while: that is why. */
+static bool s_is_apart (const rk_coordinator_t *self, char *text, size_t size)
+{
+    const int64_t now_ms = rk_coordinator_now_ms ();
+    int64_t longest_ms = 0;
+    uint32_t id = self->process;
+    uint8_t key[RK_KEY_BYTES];
+    bool has_key;
+    rk_error_t unused;
+    for (uint32_t i = 0; self->view && self->membership && i < self->view->n_members; i++) {
+        const uint32_t other = self->view->members[i].id;
+        const int64_t silent_ms = other == self->process || rk_membership_is_dead (self->membership, other)
+                                      ? 0 : rk_membership_silent_ms (self->membership, other, now_ms);
+        id = silent_ms > longest_ms ? other : id;
+        longest_ms = silent_ms > longest_ms ? silent_ms : longest_ms;
+    }
+    if (id == self->process || longest_ms < RK_MEMBER_LEAST_MS / 2 ||
+        rk_membership_silent_ms (self->membership, self->leader, now_ms) > longest_ms / 2)
+        return false;
+    const rk_view_member_t *m = rk_view_find (self->view, id);
+    char name[96], plain[RK_VIEW_CONTROL] = "";
+    rk_view_name (self->view, id, name, sizeof name);
+    if (m && rk_endpoint_split (m->control, plain, sizeof plain, key, &has_key, &unused))
+        plain[0] = '\0';
+    snprintf (text, size, "the others have gone on without it: it does not hear %.60s at %.40s; open tcp between these two machines, or start both with --reach relay",
+              name, plain);
+    return true;
+}
+
 void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view)
 {
     if (!self->leaving && self->leave_by_ms) { /* as it wished */
@@ -186,6 +215,8 @@ void rk_coordinator_left_out (rk_coordinator_t *self, const rk_view_t *view)
     self->rejoins = !self->leaving;
     if (self->leaving)
         rk_coordinator_end (self, self->end_code, "%s", why);
+    else if ((self->apart = s_is_apart (self, why, sizeof why)))
+        rk_coordinator_end (self, RK_EPEER, "%s", why);
     else
         rk_coordinator_end (self, RK_EPEER, "the others have gone on without this process");
 }

@@ -196,7 +196,8 @@ static void s_take_word (rk_node_t *self, rk_node_actor_t *a)
         a->ended = !failed || rk_address_kind (a->address) != RK_ACTOR_STAGE; /* that one still has its states to give */
         if (coordinator) {
             self->over = true;
-            self->rejoins = strcmp (word, "REJOIN") == 0;
+            self->apart = strcmp (word, "LATER") == 0;
+            self->rejoins = self->apart || strcmp (word, "REJOIN") == 0;
             if (!err.code) /* what failed was started again */
                 self->first = err;
             else if (!self->first.code)
@@ -309,7 +310,7 @@ static void s_fill_result (rk_node_t *self)
 }
 
 typedef struct {
-    bool rejoins, trained;
+    bool rejoins, trained, apart;
 } s_life_t;
 
 /* From joining to the end, or until the run has gone on without this process. */
@@ -332,12 +333,15 @@ static rk_err_t s_live (const rk_node_config_t *config, rk_node_places_t *places
     }
     life->rejoins = self.over && self.rejoins && !self.told && places->n;
     life->trained = self.plan != NULL;
+    life->apart = self.apart;
     s_close (&self);
     return rc ? rk_error_set (err, rc, "%s", first.text[0] ? first.text : rk_strerror (rc)) : RK_OK;
 }
 
 #define MOST_VISITS 50  /* one after the other without taking part */
 #define VISIT_EVERY_MS 200
+#define APART_MS 5000        /* before one that does not hear another member comes again; doubles */
+#define MOST_APART_MS 300000
 
 /* Whoever led comes again as a node. */
 static void s_come_again (rk_node_config_t *config, const rk_node_places_t *places, const s_life_t *life, const char *why)
@@ -349,13 +353,26 @@ static void s_come_again (rk_node_config_t *config, const rk_node_places_t *plac
         rk_log (RK_LOG_WARNING, "REJOINS", "at=%s %s", places->list[0], why);
 }
 
+/* Those two are as before unless something has changed between them: it does not cost the others a view every few seconds. What one
+ * of them can do by itself it does: others reach it by a relay from now on.                                */
+static void s_stay_apart (rk_node_config_t *config, int64_t *pause_ms, const volatile bool *interrupted, const char *why)
+{
+    *pause_ms = !*pause_ms ? APART_MS : 2 * *pause_ms < MOST_APART_MS ? 2 * *pause_ms : MOST_APART_MS;
+    rk_log (RK_LOG_WARNING, "APART", "again_in_ms=%lld %s", (long long) *pause_ms, why);
+    for (int64_t left_ms = *pause_ms; left_ms > 0 && !(interrupted && *interrupted); left_ms -= LOOK_MS)
+        zmq_poll (NULL, 0, LOOK_MS);
+    if (config->reach == RK_REACH_AUTO)
+        config->reach = RK_REACH_RELAY;
+}
+
 rk_err_t rk_node_run (const rk_node_config_t *given, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err)
 {
     rk_node_config_t config = *given;
     rk_node_places_t places = {.n = 0};
+    int64_t pause_ms = 0;
     for (int visits = 0;; visits++) {
         rk_node_result_t unused = {0};
-        s_life_t life = {false, false};
+        s_life_t life = {false, false, false};
         rk_error_t why = {RK_OK, ""};
         rk_err_t rc = s_live (&config, &places, interrupted, &unused, &life, &why);
         visits = life.trained ? 0 : visits;
@@ -367,7 +384,9 @@ rk_err_t rk_node_run (const rk_node_config_t *given, const volatile bool *interr
             return rc ? rk_error_set (err, rc, "%s", why.text) : RK_OK;
         }
         s_come_again (&config, &places, &life, why.text);
-        if (visits)
+        if (life.apart)
+            s_stay_apart (&config, &pause_ms, interrupted, why.text);
+        else if (visits)
             zmq_poll (NULL, 0, VISIT_EVERY_MS);
     }
 }

@@ -8,6 +8,9 @@
 
 /* Is it an address at all? errors: RK_EINVAL. */
 rk_err_t rk_node_check_endpoint (const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
+/* Can this machine reach itself at the host of that endpoint (or at a host alone)? What does not resolve, and what is no tcp, is
+ * left to whoever binds it. Waits a second at most. errors: RK_EINVAL: no address of this machine; RK_EIO: it cannot. */
+rk_err_t rk_node_check_own (const char *endpoint, rk_error_t *err) RK_MUST_CHECK;
 /* The host part of "tcp://host:port"; "" for other transports. */
 void rk_node_host_of (const char *endpoint, char *host, size_t size);
 bool rk_node_is_loopback (const char *host);

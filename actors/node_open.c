@@ -218,6 +218,8 @@ static rk_err_t s_check_leader (const rk_node_t *self, rk_error_t *err)
         return rk_error_set (err, RK_EINVAL, "%u nodes are to join, but there is no address to listen on",
                              c->n_processes);
     rk_err_t rc = c->listen && c->n_processes ? rk_node_check_endpoint (c->listen, err) : RK_OK;
+    if (!rc && c->listen && c->n_processes)
+        rc = rk_node_check_own (c->listen, err);
     return rc ? rc : rk_settings_check (&self->settings, err);
 }
 
@@ -286,7 +288,9 @@ rk_err_t rk_node_open_follower (rk_node_t *self, rk_error_t *err)
         return rc;
     rk_node_host_of (self->join, self->leader_host, sizeof self->leader_host);
     rk_node_interface (self->leader_host, self->host, sizeof self->host);
-    rc = rk_node_reach (self, err);
+    rc = rk_node_check_own (self->host, err);
+    if (!rc)
+        rc = rk_node_reach (self, err);
     if (rc)
         return rc;
     rk_endpoint_unique (self->observer, sizeof self->observer, "inproc", NULL);

@@ -94,6 +94,7 @@ typedef struct {
     bool told;              /* of the interrupt */
     bool over;              /* the coordinator has said how it ended */
     bool rejoins;           /* ... and that this process may come back as a new member */
+    bool apart;             /* ... after a while: it and another member do not hear one another */
     int64_t start_ns, stop_ns;
     rk_error_t first;       /* the first error of this process */
 } rk_node_t;

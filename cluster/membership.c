@@ -172,7 +172,7 @@ static bool s_needs_change (const rk_membership_t *m, int64_t now_ms)
 {
     bool change = m->wants || m->stopped || m->must_stop;
     for (uint32_t i = 0; i < m->n && !change; i++)
-        change = m->peers[i].leaving || !rk_membership_alive (m, i, now_ms);
+        change = m->peers[i].leaving || m->peers[i].cut || !rk_membership_alive (m, i, now_ms);
     return change;
 }
 
@@ -295,6 +295,8 @@ void rk_membership_look (rk_membership_t *m, int64_t now_ms)
             rk_membership_give_way (m, now_ms);
         return;
     }
+    if (!m->surveys && m->state == RK_MEMBERSHIP_STEADY)
+        rk_membership_mend (m, now_ms);
     if (!m->surveys && s_needs_change (m, now_ms))
         rk_membership_begin_survey (m, now_ms);
     if (m->surveys && m->state == RK_MEMBERSHIP_AGREEING)
@@ -310,6 +312,7 @@ void rk_membership_heard (rk_membership_t *m, uint32_t id, bool hears_us, int64_
     if (i == m->n || i == m->self || m->peers[i].dead)
         return;
     m->peers[i].deaf = !hears_us;
+    m->peers[i].arrived_ms = now_ms;
     if (hears_us)
         rk_member_heard (m->clock, id, now_ms);
     rk_membership_look (m, now_ms);
@@ -426,7 +429,7 @@ bool rk_membership_must_stop (const rk_membership_t *m)
 bool rk_membership_goes_on (const rk_membership_t *m, uint32_t id, int64_t now_ms)
 {
     const uint32_t i = rk_membership_index (m, id);
-    return i < m->n && rk_membership_has_answered (m, i, now_ms) && !m->peers[i].leaving;
+    return i < m->n && rk_membership_has_answered (m, i, now_ms) && !m->peers[i].leaving && !m->peers[i].cut;
 }
 
 const uint8_t *rk_membership_answer (const rk_membership_t *m, uint32_t id, size_t *size)

@@ -19,7 +19,8 @@
  *
  * When a surveyor dies, the next in line surveys anew, with the same answers. One that is suspected wrongly takes over
  * again: only the lowest that is heard is answered. Two that survey at the same time are settled by Paxos. A link that
- * works one way only is no link: who is not heard by us, or does not hear us, is suspected by us.
+ * works one way only is no link: who is not heard by us, or does not hear us, is suspected by us. One that works
+ * between all but two ends the view as well: membership_rift.c.
  * Pure: messages go in and come out as values, time is an argument. thread: one at a time.               */
 #ifndef RK_CLUSTER_MEMBERSHIP_H
 #define RK_CLUSTER_MEMBERSHIP_H
@@ -73,6 +74,9 @@ void rk_membership_destroy (rk_membership_t **membership_p);
 /* A Heartbeat, or anything else, from it. hears_us: it said that it has heard us within its own deadline (true when it
  * said nothing about that).                                                                               */
 void rk_membership_heard (rk_membership_t *m, uint32_t id, bool hears_us, int64_t now_ms);
+/* It says whom it does not hear (those known to have ended are none of them). A pair that does not hear one another while the first
+ * of all hears both ends the view: after as long as either may be silent, the next one is without one of them. */
+void rk_membership_misses (rk_membership_t *m, uint32_t id, const uint64_t *ids, size_t n, int64_t now_ms);
 void rk_membership_dead (rk_membership_t *m, uint32_t id, int64_t now_ms);  /* its process is known to have ended */
 /* The connection to it ended: rk_membership_ask names it, now and again for a second. Its machine is to be asked whether
  * anybody listens at its address; if not (asked_ms: when the question went out), it is suspected at once. That is less
@@ -108,7 +112,16 @@ bool rk_membership_outgoing (rk_membership_t *m, uint32_t *to, rk_agree_msg_t *m
 /* In DECIDED: the next view's bytes. */
 const uint8_t *rk_membership_decided (const rk_membership_t *m, size_t *size);
 
+/* ---- to be said in heartbeats
+ * Something of it has arrived within its deadline, though it may not hear us. */
+bool rk_membership_hears (const rk_membership_t *m, uint32_t id, int64_t now_ms);
+/* Whom this member does not hear: at most `most` ids, their number. */
+uint32_t rk_membership_missed (const rk_membership_t *m, int64_t now_ms, uint64_t *ids, uint32_t most);
+
 /* ---- for people and programs */
+bool rk_membership_is_cut (const rk_membership_t *m, uint32_t id, uint32_t *from); /* left out: it and *from do not hear one another */
+/* Who does not hear whom, as what is waited for; "": all hear all. */
+void rk_membership_rift (const rk_membership_t *m, int64_t now_ms, char *text, size_t size);
 /* Who leads, or would survey: the lowest that is alive. */
 uint32_t rk_membership_first (const rk_membership_t *m, int64_t now_ms);
 bool rk_membership_is_alive (const rk_membership_t *m, uint32_t id, int64_t now_ms); /* neither dead nor suspected */

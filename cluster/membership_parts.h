@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * The inside of a membership, shared by its files: membership.c (life, states, events, time), membership_talk.c
- * (what is said), membership_words.c (what a person is told).                                             */
+ * (what is said), membership_rift.c (pairs that do not hear one another), membership_words.c (what a person is told). */
 #ifndef RK_CLUSTER_MEMBERSHIP_PARTS_H
 #define RK_CLUSTER_MEMBERSHIP_PARTS_H
 #include "cluster/member.h"
@@ -18,6 +18,11 @@ typedef struct {
 typedef struct {
     unsigned due;
     bool dead, leaving, deaf; /* deaf: does not hear us */
+    int64_t arrived_ms;       /* of its last heartbeat, whether it hears us or not */
+    bool cut;                 /* the next view is without it: it and cut_from do not hear one another */
+    uint32_t cut_from;        /* index */
+    uint32_t missed;          /* index + 1 of whom it does not hear although we do; 0: nobody */
+    int64_t missed_ms;        /* since */
     bool proposed;            /* it was to go on in what this member has proposed */
     rk_membership_value_t answer;           /* bytes NULL: none */
 } rk_membership_peer_t;
@@ -66,6 +71,7 @@ void rk_membership_begin_survey (rk_membership_t *m, int64_t now_ms);
 void rk_membership_obey (rk_membership_t *m, uint32_t from, int64_t now_ms); /* who asks is first */
 void rk_membership_give_way (rk_membership_t *m, int64_t now_ms);
 void rk_membership_stop (rk_membership_t *m, int64_t now_ms);
+void rk_membership_mend (rk_membership_t *m, int64_t now_ms); /* membership_rift.c: is somebody to be left out? */
 void rk_membership_look (rk_membership_t *m, int64_t now_ms); /* from state to state, after something has happened */
 
 #endif

@@ -69,7 +69,7 @@
             N (forward_ns) N (n_forward) N (backward_ns) N (n_backward) N (runnable_ns) N (view) N (kernel_wall_ns)
 #define SAVE_REQUEST(N, S, L) N (round) N (final) N (model) S (control)
 #define SAVED(N, S, L) N (round) N (digest) S (path) S (error)
-#define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears)
+#define HEARTBEAT(N, S, L) N (sent_ms) N (token) N (hears) L (misses, n_misses)
 #define FAILED(N, S, L) N (node) S (text) N (actor) N (final)
 #define STOP(N, S, L) N (code) S (reason)
 #define PROBE(N, S, L) N (round) N (cluster) N (stage) N (n_tensors) S (names) N (exact)

@@ -221,6 +221,11 @@ static rk_err_t s_endpoints (const rk_msg_t *msg, rk_error_t *err)
     return rc;
 }
 
+static rk_err_t s_heartbeat (const rk_msg_t *msg, rk_error_t *err)
+{
+    return s_list ("misses", msg->heartbeat.n_misses, err);
+}
+
 static rk_err_t s_enrol (const rk_msg_t *msg, rk_error_t *err)
 {
     return rk_text_check ("key", msg->enrol.key, MAX_KEY, false, err);
@@ -353,6 +358,7 @@ static rk_err_t (*const s_rules[RK_N_MSG]) (const rk_msg_t *, rk_error_t *) = {
     [RK_MSG_HANDOVER_REQUEST] = s_handover_request,
     [RK_MSG_HANDOVER] = s_handover,
     [RK_MSG_HELLO] = s_hello,
+    [RK_MSG_HEARTBEAT] = s_heartbeat,
     [RK_MSG_WELCOME] = s_welcome,
     [RK_MSG_PROFILE_REQUEST] = s_profile_request,
     [RK_MSG_PROFILE] = s_profile,

@@ -111,7 +111,7 @@ typedef struct {
 } rk_report_t;
 typedef struct { uint64_t round; bool final, model; const char *control; } rk_save_request_t;
 typedef struct { uint64_t round, digest; const char *path, *error; } rk_saved_t;
-typedef struct { int64_t sent_ms; uint64_t token; bool hears; } rk_heartbeat_t;
+typedef struct { int64_t sent_ms; uint64_t token; bool hears; size_t n_misses; const uint64_t *misses; } rk_heartbeat_t;
 typedef struct { uint32_t node; const char *text; uint32_t actor; bool final; } rk_failed_t;
 typedef struct { uint32_t code; const char *reason; } rk_stop_t;
 typedef struct { uint64_t round; uint32_t cluster, stage, n_tensors; const char *names; bool exact; } rk_probe_t;

@@ -320,7 +320,7 @@ static void ends_of_connections_are_told (void **state)
     }
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < 2; i++) {
-            mock_send (&peers[i], (rk_msg_t){.kind = RK_MSG_HEARTBEAT, .heartbeat = {1, 2, true}}, NULL, 0);
+            mock_send (&peers[i], (rk_msg_t){.kind = RK_MSG_HEARTBEAT, .heartbeat = {.sent_ms = 1, .token = 2, .hears = true}}, NULL, 0);
             zmq_pollitem_t item = {.socket = zsock_resolve (peers[i].dealer), .events = ZMQ_POLLIN};
             assert_true (zmq_poll (&item, 1, MOCK_WAIT_MS) > 0); /* handled: the connection is known */
             assert_int_equal (rk_wire_receive (item.socket, false, peers[i].packet, NULL), RK_OK);
@@ -329,7 +329,7 @@ static void ends_of_connections_are_told (void **state)
     s_expect_said (actor, "HUNG-UP", RK_OK, "7");
     assert_int_equal (rk_actor_command (actor, "ECHO", "still here", NULL), RK_OK);
     s_expect_said (actor, "ECHO", RK_OK, "still here");
-    mock_send (&peers[2], (rk_msg_t){.kind = RK_MSG_HEARTBEAT, .heartbeat = {1, 2, true}}, NULL, 0);
+    mock_send (&peers[2], (rk_msg_t){.kind = RK_MSG_HEARTBEAT, .heartbeat = {.sent_ms = 1, .token = 2, .hears = true}}, NULL, 0);
     zmq_pollitem_t item = {.socket = zsock_resolve (peers[2].dealer), .events = ZMQ_POLLIN};
     assert_true (zmq_poll (&item, 1, MOCK_WAIT_MS) > 0);
     zsock_destroy (&peers[1].dealer);

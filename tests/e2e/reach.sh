@@ -61,26 +61,23 @@ digest () {
     echo "$found"
 }
 
-# Both nodes have the same private address, and neither can be dialed: two stages of one cluster, or two clusters.
+# Both nodes have the same private address, and neither can be dialed: two stages of one cluster.
 behind_nat () {
-    local i layout
+    local i
     make_spaces
-    for layout in 2 1,1; do
-        rm -f leader.err
-        RK_LOG=info ip netns exec "${spaces[0]}" timeout 200 "$rookery" train "${small[@]}" --set fleet.layout="$layout" --listen tcp://10.78.0.1:5600 --nodes 2 \
-            --set run.dir="far-$layout" --json >far.out 2>leader.err &
-        pids=($!)
-        for i in 1 2; do
-            RK_LOG=info ip netns exec "${spaces[i + 2]}" timeout 200 "$rookery" node --join tcp://10.78.0.1:5600 --name "n$i" >"n$i.out" 2>"n$i.err" &
-            pids+=($!)
-        done
-        wait "${pids[0]}" || fail "$(cat leader.err n*.err)"
-        wait "${pids[@]:1}" || fail "$(cat n*.err)"
-        "$rookery" train --json --quiet --set run.plan="far-$layout/plan.json" --set run.dir="near-$layout" >near.out 2>near.err || fail "$(cat near.err)"
-        [ "$(digest far.out)" = "$(digest near.out)" ] || fail "layout $layout: other bits than on one machine"
-        for i in 1 2; do
-            grep -q "RELAYED host=192.168.7.2" "n$i.err" || fail "it is not relayed: $(cat "n$i.err")"
-        done
+    RK_LOG=info ip netns exec "${spaces[0]}" timeout 200 "$rookery" train "${small[@]}" --set fleet.layout=2 --listen tcp://10.78.0.1:5600 --nodes 2 \
+        --set run.dir=far --json >far.out 2>leader.err &
+    pids=($!)
+    for i in 1 2; do
+        RK_LOG=info ip netns exec "${spaces[i + 2]}" timeout 200 "$rookery" node --join tcp://10.78.0.1:5600 --name "n$i" >"n$i.out" 2>"n$i.err" &
+        pids+=($!)
+    done
+    wait "${pids[0]}" || fail "$(cat leader.err n*.err)"
+    wait "${pids[@]:1}" || fail "$(cat n*.err)"
+    "$rookery" train --json --quiet --set run.plan=far/plan.json --set run.dir=near >near.out 2>near.err || fail "$(cat near.err)"
+    [ "$(digest far.out)" = "$(digest near.out)" ] || fail "other bits than on one machine"
+    for i in 1 2; do
+        grep -q "RELAYED host=192.168.7.2" "n$i.err" || fail "it is not relayed: $(cat "n$i.err")"
     done
 }
 
@@ -100,7 +97,7 @@ relay_lost () {
             sleep 0.02
         done
     done
-    until [ "$(grep -c '"event":"pass"' leader.out)" -ge 3 ]; do
+    until [ "$(cat leader.out 2>/dev/null | grep -c '"event":"pass"')" -ge 3 ]; do
         kill -0 "${pids[0]}" 2>/dev/null || fail "$(cat leader.err n*.err)"
         sleep 0.02
     done
@@ -127,7 +124,7 @@ lead () {
 
 # Two machines on one network: runs of anna, who has the node, and of eve, who is a stranger until she gives a ticket.
 beacons () {
-    local ticket anna eve bob
+    local i ticket anna eve bob
     pids=()
     ip netns add "${spaces[0]}" 2>/dev/null || exit 77
     trap no_spaces EXIT
@@ -135,14 +132,18 @@ beacons () {
     ip -n "${spaces[0]}" link add eth type veth peer name eth netns "${spaces[3]}" 2>/dev/null || exit 77
     ip -n "${spaces[0]}" addr add 10.79.0.1/24 dev eth
     ip -n "${spaces[3]}" addr add 10.79.0.2/24 dev eth
-    ip -n "${spaces[0]}" link set eth up
-    ip -n "${spaces[3]}" link set eth up
+    for i in 0 3; do
+        ip -n "${spaces[i]}" link set eth up
+        ip -n "${spaces[i]}" link set lo up
+    done
     anna=(ip netns exec "${spaces[3]}" "$rookery" node --quiet --keys anna --join)
     bob=(ip netns exec "${spaces[3]}" "$rookery" node --quiet --keys bob --join)
     eve=(ip netns exec "${spaces[0]}" "$rookery" invite --quiet --keys eve --expires 5m)
 
     ip netns add "${spaces[1]}" # with nothing but a loopback interface
     expect 1 "no network with broadcasts" ip netns exec "${spaces[1]}" "$rookery" node --keys anna --join lan
+    expect 1 "cannot use 10.79.0.1: no interface of this machine has that address" ip netns exec "${spaces[1]}" "$rookery" train "${small[@]}" --keys anna --listen tcp://10.79.0.1:5600 --nodes 1
+    expect 1 "cannot use 127.0.0.1: .* is its loopback interface up" ip netns exec "${spaces[1]}" "$rookery" train "${small[@]}" --keys anna --listen tcp://0.0.0.0:5600 --nodes 1
     expect 1 "for an address beyond this machine" "$rookery" train "${small[@]}" --keys anna --listen "tcp://127.0.0.1:$(free_port)" --beacon --nodes 1 --set run.dir=near
     lead eve 5601 hers
     expect 1 "no run for this node.*heard: hers at 10.79.0.1:5601" "${anna[@]}" lan
@@ -206,7 +207,53 @@ two_networks () {
     [ "$(digest far.out)" = "$(digest near.out)" ] || fail "other bits than on one machine"
 }
 
+# Three nodes; two of them cannot reach one another any more, the leader reaches both. Everybody can be asked who is meant, and the
+# view that comes goes on without one of them, which says why.
+a_pair_is_cut () {
+    local i at
+    pids=()
+    ip netns add "${spaces[0]}" 2>/dev/null || exit 77
+    trap no_spaces EXIT
+    ip -n "${spaces[0]}" link add sw type bridge 2>/dev/null || exit 77
+    ip -n "${spaces[0]}" addr add 10.83.0.1/24 dev sw
+    ip -n "${spaces[0]}" link set sw up
+    ip -n "${spaces[0]}" link set lo up
+    for i in 1 2 3; do
+        ip netns add "${spaces[i]}"
+        ip -n "${spaces[0]}" link add "p$i" type veth peer name eth netns "${spaces[i]}" 2>/dev/null || exit 77
+        ip -n "${spaces[0]}" link set "p$i" master sw up
+        ip -n "${spaces[i]}" addr add "10.83.0.1$i/24" dev eth
+        ip -n "${spaces[i]}" link set eth up
+        ip -n "${spaces[i]}" link set lo up
+    done
+    ip netns exec "${spaces[2]}" nft add table ip cut 2>/dev/null || exit 77
+    ip netns exec "${spaces[0]}" timeout 60 "$rookery" train "${small[@]}" --passes 12 --set fleet.layout=1,1,1 --listen tcp://10.83.0.1:5600 --nodes 3 \
+        --set run.dir=run --json >leader.out 2>leader.err &
+    pids=($!)
+    for i in 1 2 3; do
+        ip netns exec "${spaces[i]}" timeout 60 "$rookery" node --join tcp://10.83.0.1:5600 --reach direct --name "n$i" >"n$i.out" 2>"n$i.err" &
+        pids+=($!)
+    done
+    until [ "$(cat leader.out 2>/dev/null | grep -c '"event":"pass"')" -ge 3 ]; do
+        kill -0 "${pids[0]}" 2>/dev/null || fail "$(cat leader.err n*.err)"
+        sleep 0.02
+    done
+    ip netns exec "${spaces[2]}" nft "add chain ip cut in { type filter hook input priority 0; }; add rule ip cut in ip saddr 10.83.0.13 drop"
+    for ((i = 0; i < 200; i++)); do
+        ip netns exec "${spaces[0]}" "$rookery" status tcp://10.83.0.1:5600 >status.txt 2>&1 || true
+        tr -s ' \n' ' ' <status.txt | grep -Eq "waits for node [0-9] \(n[23], pid [0-9]+\), which does not hear node [0-9] \(n[23], pid" && break
+        [ "$i" -lt 199 ] || fail "status does not name them: $(cat status.txt leader.err n*.err)"
+        sleep 0.05
+    done
+    wait "${pids[0]}" || fail "$(cat leader.err n*.err)"
+    wait "${pids[1]}" || fail "$(cat n1.err)"
+    [ "$(field samples leader.out)" = $((12 * 4096)) ] || fail "$(field samples leader.out) samples"
+    cat n2.err n3.err | grep -Eq "APART again_in_ms=5000 the others have gone on without it: it does not hear node [0-9] \(n[23], pid [0-9]+\) at tcp://10.83.0.1[23]:[0-9]+; open tcp" \
+        || fail "it does not say why: $(cat leader.err n*.err)"
+}
+
 run_case behind_nat behind_nat
+run_case a_pair_is_cut a_pair_is_cut
 run_case relay_lost relay_lost
 run_case beacons beacons
 run_case two_networks two_networks

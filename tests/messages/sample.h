@@ -178,7 +178,7 @@ static inline void sample_body (sample_t *s, rk_msg_t *m)
         break;
     case RK_MSG_SAVE_REQUEST: m->save_request = (rk_save_request_t) {N64, mode & 1, mode == 2, sample_text (s, 900)}; break;
     case RK_MSG_SAVED: m->saved = (rk_saved_t) {N64, N64, sample_text (s, 1100), sample_text (s, 1000)}; break;
-    case RK_MSG_HEARTBEAT: m->heartbeat = (rk_heartbeat_t) {(int64_t) N64, N64, mode & 1}; break;
+    case RK_MSG_HEARTBEAT: m->heartbeat = (rk_heartbeat_t) {(int64_t) N64, N64, mode & 1, n, sample_numbers (s, n)}; break;
     case RK_MSG_FAILED: m->failed = (rk_failed_t) {N32, sample_text (s, 1023), N32, mode == 1}; break;
     case RK_MSG_PROBE: m->probe = (rk_probe_t) {N64, N32, N32, 1 + sample_below (s, 9), sample_text (s, 60), mode == 1}; break;
     case RK_MSG_CONTROL: m->control = (rk_control_msg_t) {N64, N32}; break;
