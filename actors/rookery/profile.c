@@ -147,7 +147,7 @@ static void s_print_layers (const self_t *self)
         printf ("  %u cores: %.2f times as fast together; one each takes %.2f times as long\n", self->host.cores, 1e6 / self->layers.team_ppm,
                 self->layers.crowd_ppm / 1e6);
     if (self->layers.dispatch_ns)
-        printf ("  beside layers a minibatch takes %.3f ms of a stage and %.3f ms of other actors; memory copies %.1f GB/s\n",
+        printf ("  beside layers a minibatch takes %.3f ms of a stage,\n    %.3f ms of other actors; memory copies %.1f GB/s\n",
                 (double) self->layers.dispatch_ns / 1e6, (double) self->layers.feed_ns / 1e6, (double) self->layers.copy_bytes_per_s / 1e9);
 }
 

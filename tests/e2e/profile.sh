@@ -87,26 +87,9 @@ no_spaces () {
     local s
     for s in "${spaces[@]}"; do ip netns del "$s" 2>/dev/null || true; done
 }
-shaped () {
-    local rates=(40 80 200) delays=(0 5 10) i j leader pids=()
-    ip netns add "${spaces[3]}" 2>/dev/null || exit 77
-    trap no_spaces EXIT
-    ip -n "${spaces[3]}" link add sw type bridge 2>/dev/null || exit 77
-    ip -n "${spaces[3]}" link set sw up
-    ip -n "${spaces[3]}" addr add 10.77.0.1/24 dev sw
-    for i in 0 1 2; do
-        ip netns add "${spaces[i]}"
-        ip -n "${spaces[3]}" link add "p$i" type veth peer name eth netns "${spaces[i]}"
-        ip -n "${spaces[3]}" link set "p$i" master sw up
-        ip -n "${spaces[i]}" addr add "10.77.0.1$i/24" dev eth
-        ip -n "${spaces[i]}" link set eth up
-        ip -n "${spaces[i]}" link set lo up
-        # out of the machine: its rate, then its delay; into it: its rate
-        tc -n "${spaces[i]}" qdisc add dev eth root handle 1: tbf rate "${rates[i]}mbit" burst 16kb latency 400ms 2>/dev/null || exit 77
-        # a kernel without netem has no delays to be measured
-        tc -n "${spaces[i]}" qdisc add dev eth parent 1:1 handle 10: netem delay "${delays[i]}ms" limit 5000 2>/dev/null || delays[i]=0
-        tc -n "${spaces[3]}" qdisc add dev "p$i" root tbf rate "${rates[i]}mbit" burst 16kb latency 400ms 2>/dev/null || exit 77
-    done
+# json: what a fleet on them says of itself; links: a line for each, good or bad. rates, delays: of the caller
+measure_shaped () {
+    local i leader pids=()
     ip netns exec "${spaces[3]}" timeout 200 "$rookery" profile --listen tcp://10.77.0.1:5600 --nodes 3 --insecure --insecure "${small[@]}" --json >json 2>err &
     leader=$!
     for i in 0 1 2; do
@@ -124,7 +107,35 @@ shaped () {
         (.bytes_per_s * 8e-6 / ([$r[$a], $r[$b]] | min) / 1448 * 1514) as $share | (.rtt_ns / 1e6 - $d[$a] - $d[$b]) as $late |
         "m\($a) to m\($b): \($share) of the rate, \($late) ms late \(if $share >= 0.4 and $share <= 1.1 and $late >= 0 and $late <= 40 then "good" else "bad" end)"' json >links
     cat links
-    [ "$(grep -c ' good$' links)" = 6 ] || fail "$(cat json)"
+}
+shaped () {
+    local rates=(40 80 200) delays=(0 5 10) i
+    ip netns add "${spaces[3]}" 2>/dev/null || exit 77
+    trap no_spaces EXIT
+    ip -n "${spaces[3]}" link add sw type bridge 2>/dev/null || exit 77
+    ip -n "${spaces[3]}" link set sw up
+    ip -n "${spaces[3]}" link set lo up
+    ip -n "${spaces[3]}" addr add 10.77.0.1/24 dev sw
+    for i in 0 1 2; do
+        ip netns add "${spaces[i]}"
+        ip -n "${spaces[3]}" link add "p$i" type veth peer name eth netns "${spaces[i]}"
+        ip -n "${spaces[3]}" link set "p$i" master sw up
+        ip -n "${spaces[i]}" addr add "10.77.0.1$i/24" dev eth
+        ip -n "${spaces[i]}" link set eth up
+        ip -n "${spaces[i]}" link set lo up
+        # out of the machine: its rate, then its delay; into it: its rate
+        tc -n "${spaces[i]}" qdisc add dev eth root handle 1: tbf rate "${rates[i]}mbit" burst 16kb latency 400ms 2>/dev/null || exit 77
+        # a kernel without netem has no delays to be measured
+        tc -n "${spaces[i]}" qdisc add dev eth parent 1:1 handle 10: netem delay "${delays[i]}ms" limit 5000 2>/dev/null || delays[i]=0
+        tc -n "${spaces[3]}" qdisc add dev "p$i" root tbf rate "${rates[i]}mbit" burst 16kb latency 400ms 2>/dev/null || exit 77
+    done
+    local try
+    for try in 1 2 3; do # other programs may have taken the cores for that long
+        measure_shaped
+        echo "measured $try times"
+        [ "$(grep -c ' good$' links)" != 6 ] || return 0
+    done
+    fail "$(cat json)"
 }
 
 run_case this_machine this_machine
