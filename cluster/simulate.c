@@ -113,12 +113,34 @@ static void s_choose (s_world_t *w, uint32_t i)
 }
 
 /* ---- leases and rounds */
+static uint64_t s_of_pass (const s_world_t *w)
+{
+    const uint64_t n = w->in->plan->minibatches_per_pass;
+    return n ? n : w->in->rounds * w->every * w->in->plan->n_clusters;
+}
+
+/* Minibatches until the end of a round, which a pass may cut short. */
+static uint64_t s_end_of (const s_world_t *w, uint64_t round)
+{
+    const uint64_t of_round = w->every * w->in->plan->n_clusters, of_pass = s_of_pass (w);
+    const uint64_t rounds = (of_pass + of_round - 1) / of_round, end = (round % rounds + 1) * of_round;
+    return round / rounds * of_pass + (end < of_pass ? end : of_pass);
+}
+
+/* The next pass begins when all of this one is averaged: it is evaluated then, which is not simulated. */
+static uint64_t s_open_until (const s_world_t *w)
+{
+    const uint64_t of_pass = s_of_pass (w), first = w->averaged ? s_end_of (w, w->averaged - 1) : 0;
+    const uint64_t last = w->averaged + 1 < w->in->rounds ? w->averaged + 1 : w->in->rounds - 1;
+    const uint64_t end = s_end_of (w, last), pass_end = (first / of_pass + 1) * of_pass;
+    return end < pass_end ? end : pass_end;
+}
+
 static bool s_may_take (const s_world_t *w, uint32_t cluster)
 {
-    const uint64_t of_round = w->every * w->in->plan->n_clusters;
-    if (w->ahead[cluster] || w->n_taken >= w->in->rounds * of_round)
+    if (w->ahead[cluster] || w->n_taken >= s_open_until (w))
         return false;
-    return w->drained ? w->averaging_until == 0 && w->taken[cluster] < w->quota[cluster] : w->n_taken / of_round <= w->averaged + 1;
+    return !w->drained || (w->averaging_until == 0 && w->taken[cluster] < w->quota[cluster]);
 }
 
 static void s_feed (s_world_t *w)
@@ -143,7 +165,7 @@ static void s_feed (s_world_t *w)
 static void s_deal (s_world_t *w)
 {
     const rk_plan_t *plan = w->in->plan;
-    const uint64_t of_round = w->every * plan->n_clusters;
+    const uint64_t of_round = s_end_of (w, w->averaged) - (w->averaged ? s_end_of (w, w->averaged - 1) : 0);
     unsigned __int128 rates = 0;
     uint64_t dealt = 0;
     for (uint32_t c = 0; c < plan->n_clusters; c++)
@@ -161,7 +183,7 @@ static void s_deal (s_world_t *w)
 
 static bool s_round_is_done (const s_world_t *w)
 {
-    if (w->n_done < (w->averaged + 1) * w->every * w->in->plan->n_clusters)
+    if (w->n_done < s_end_of (w, w->averaged))
         return false;
     for (uint32_t i = 0; w->drained && i < w->in->plan->n_stages; i++)
         if (w->stages[i].act != S_IDLE)

@@ -3,7 +3,7 @@
  * stragglers. No sockets, no clock; the same inputs give the same answer. Stages choose as running stages do
  * (cluster/schedule.h); nodes of one host share its cores equally; a node of declared speed computes for that part of
  * its time and waits for the rest. Averaging takes as long as the plan says and, overlapped, lets clusters be one round
- * ahead. Pure. thread: any.                                                                               */
+ * ahead within a pass; a pass ends with an empty pipeline. Pure. thread: any.                              */
 #ifndef RK_CLUSTER_SIMULATE_H
 #define RK_CLUSTER_SIMULATE_H
 #include "cluster/plan.h"

@@ -155,8 +155,38 @@ static void test_figures_of_a_plan (void **state)
     assert_true (n > 20);
 }
 
+/* 30 ms a minibatch, 7 in a pass, 4 in a round: rounds of 4, 3, 4, 3; a second node on another host with a third of the speed takes
+ * what it can, and at the end of each pass the first one waits for it. */
+static void test_passes (void **state)
+{
+    (void) state;
+    static const uint32_t one[] = {1}, two[] = {1, 1};
+    const rk_simulated_stage_t stages[2] = {{10 * MS, 20 * MS, 0, 0}, {30 * MS, 60 * MS, 0, 0}};
+    rk_simulated_t out;
+    rk_plan_t *plan = s_hand (1, one, RK_AVERAGE_OVERLAPPED, 4);
+    plan->minibatches_per_pass = 7;
+    rk_simulation_t in = {.plan = plan, .stages = stages, .rounds = 4, .seed = 1, .straggler = RK_NO_NODE};
+    s_run (&in, &out);
+    s_near ((double) out.total_ns, 14 * 30 * (double) MS, 0.001);
+    free (out.idle_ppm);
+    rk_plan_destroy (&plan);
+    plan = s_hand (2, two, RK_AVERAGE_OVERLAPPED, 4);
+    plan->minibatches_per_pass = 8; /* a round each: the slow node has one and the next, at 90 ms a third; the fast one has had 5 by 150 ms */
+    in.plan = plan;
+    s_run (&in, &out);
+    s_near ((double) out.total_ns, 4 * 270 * (double) MS, 0.001);
+    free (out.idle_ppm);
+    plan->minibatches_per_pass = 800;
+    in.rounds = 100;
+    s_run (&in, &out);
+    s_near (s_minibatches_per_s (plan, &out), 1000.0 / 30 + 1000.0 / 90, 0.02);
+    free (out.idle_ppm);
+    rk_plan_destroy (&plan);
+}
+
 int main (void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test (test_by_hand), cmocka_unit_test (test_uneven), cmocka_unit_test (test_figures_of_a_plan)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test (test_by_hand), cmocka_unit_test (test_uneven), cmocka_unit_test (test_passes),
+                                       cmocka_unit_test (test_figures_of_a_plan)};
     return cmocka_run_group_tests_name ("cluster/simulate", tests, NULL, NULL);
 }
