@@ -7,7 +7,6 @@
 #include "cluster/plan_parts.h"
 
 #define OTHERS 4     /* what is not kernels may want this part more of a host's cores */
-#define MIX_COPIES 6 /* of each float in a round, by stage and reducer: sums, the mean, what is added to the live parameters */
 
 /* Models of more layers are cut only where it is cheap: the layers are dealt to buckets of equal time, and
  * each bucket offers the cut with the fewest bytes.                                                      */
@@ -75,22 +74,10 @@ static uint64_t s_cpu_ns (uint64_t bytes)
     return rk_pace_ns (&memory, bytes);
 }
 
-/* Of the slowest node that knows its own. */
-static uint64_t s_copy_rate (const rk_costs_t *costs)
-{
-    uint64_t rate = 0;
-    for (uint32_t i = 0; i < costs->n_nodes; i++) {
-        const uint64_t its = costs->fleet->nodes[i].copy_bytes_per_s;
-        rate = its && (!rate || its < rate) ? its : rate;
-    }
-    return rate;
-}
-
 static void s_fill_sizes (rk_costs_t *costs)
 {
     const rk_model_info_t *model = costs->model;
     const uint64_t every = rk_score_every (costs->settings, costs->pass_minibatches, 1);
-    const uint64_t rate = s_copy_rate (costs);
     bool halved = costs->settings->pipeline_wire == RK_WIRE_F16;
     for (uint32_t u = 0; u <= costs->n_units; u++) {
         bool inside = u > 0 && u < costs->n_units;
@@ -98,8 +85,9 @@ static void s_fill_sizes (rk_costs_t *costs)
         costs->wire[u] = halved ? bytes / 2 : bytes;
         costs->copy_ns[u] = s_cpu_ns (costs->wire[u]);
         costs->flat[u] = u < costs->n_units ? model->layers[costs->at[u]].flat_at : model->n_flat;
-        /* In a round each float goes out about twice; that is spread over the minibatches of the round. */
-        costs->mix_ns[u] = rate ? s_copies_ns (costs, rate, costs->flat[u], MIX_COPIES) : s_cpu_ns (8 * costs->flat[u] / every);
+        /* In a round each float goes out about twice; that is spread over the minibatches of the round. Not by the rate of
+         * copying, which a thread measured alone: sums and means come from other threads' caches. */
+        costs->mix_ns[u] = s_cpu_ns (8 * costs->flat[u] / every);
     }
 }
 
