@@ -171,6 +171,12 @@ void rk_coordinator_leave (rk_coordinator_t *self, rk_err_t code, const char *wh
     rk_coordinator_drive (self);
 }
 
+/* A heartbeat is overdue: this process was not running, and it heard nobody for that reason. */
+static bool s_has_slept (const rk_coordinator_t *self, int64_t now_ms)
+{
+    return now_ms >= self->next_beat_ms + RK_HEARTBEAT_MS;
+}
+
 /* The leader is heard, and some other member has not been for a while: that is why. */
 static bool s_is_apart (const rk_coordinator_t *self, char *text, size_t size)
 {
@@ -187,7 +193,7 @@ static bool s_is_apart (const rk_coordinator_t *self, char *text, size_t size)
         id = silent_ms > longest_ms ? other : id;
         longest_ms = silent_ms > longest_ms ? silent_ms : longest_ms;
     }
-    if (id == self->process || longest_ms < RK_MEMBER_LEAST_MS / 2 ||
+    if (id == self->process || s_has_slept (self, now_ms) || longest_ms < RK_MEMBER_LEAST_MS / 2 ||
         rk_membership_silent_ms (self->membership, self->leader, now_ms) > longest_ms / 2)
         return false;
     const rk_view_member_t *m = rk_view_find (self->view, id);

@@ -362,7 +362,7 @@ static void s_stay_apart (rk_node_config_t *config, int64_t *pause_ms, const vol
     for (int64_t left_ms = *pause_ms; left_ms > 0 && !(interrupted && *interrupted); left_ms -= LOOK_MS)
         zmq_poll (NULL, 0, LOOK_MS);
     if (config->reach == RK_REACH_AUTO)
-        config->reach = RK_REACH_RELAY;
+        config->reach = RK_REACH_RATHER_RELAY;
 }
 
 rk_err_t rk_node_run (const rk_node_config_t *given, const volatile bool *interrupted, rk_node_result_t *result, rk_error_t *err)

@@ -19,7 +19,7 @@
 #include "compute/model.h"
 
 /* AUTO: directly if the leader's machine can dial this one, else through the leader's relay. */
-typedef enum { RK_REACH_AUTO = 0, RK_REACH_DIRECT, RK_REACH_RELAY } rk_reach_t;
+typedef enum { RK_REACH_AUTO = 0, RK_REACH_DIRECT, RK_REACH_RELAY, RK_REACH_RATHER_RELAY /* if there is one */ } rk_reach_t;
 
 typedef struct {
     rk_settings_t settings;     /* leader */

@@ -218,8 +218,6 @@ static rk_err_t s_check_leader (const rk_node_t *self, rk_error_t *err)
         return rk_error_set (err, RK_EINVAL, "%u nodes are to join, but there is no address to listen on",
                              c->n_processes);
     rk_err_t rc = c->listen && c->n_processes ? rk_node_check_endpoint (c->listen, err) : RK_OK;
-    if (!rc && c->listen && c->n_processes)
-        rc = rk_node_check_own (c->listen, err);
     return rc ? rc : rk_settings_check (&self->settings, err);
 }
 
@@ -250,6 +248,8 @@ rk_err_t rk_node_open_leader (rk_node_t *self, rk_error_t *err)
     uint64_t batch = self->settings.train_batch;
     self->n_forward_only = c->kind == RK_RUN_TRAIN || c->kind == RK_RUN_PROFILE ? 0 : (rk_data_n (self->data, RK_SPLIT_TEST) + batch - 1) / batch;
     rc = rk_node_secure_leader (self, err);
+    if (!rc && c->listen && c->n_processes)
+        rc = rk_node_check_own (c->listen, err);
     if (!rc)
         rk_node_open_relay (self);
     if (!rc)

@@ -110,7 +110,7 @@ static rk_err_t s_try (rk_node_t *self, rk_error_t *err)
     rk_err_t rc = s_dig (self, self->leader_relay, &self->tunnel, err);
     if (rc)
         return rc;
-    self->relayed = reach == RK_REACH_RELAY || !(s_is_reached (self, &reached) || reached);
+    self->relayed = reach == RK_REACH_RELAY || reach == RK_REACH_RATHER_RELAY || !(s_is_reached (self, &reached) || reached);
     if (self->relayed)
         return RK_OK;
     rk_tunnel_stop (&self->tunnel);

@@ -44,7 +44,7 @@ static uint8_t s_bytes[1 << 16];
 /* Everything said once per minibatch or more often, and the rest without lists of structs. */
 static bool s_is_frequent (int kind)
 {
-    return kind != RK_MSG_PROFILE && kind != RK_MSG_WIRED && kind != RK_MSG_PEERS && kind != RK_MSG_KEYS && kind != RK_MSG_STATUS;
+    return kind != RK_MSG_PROFILE && kind != RK_MSG_WIRED && kind != RK_MSG_PEERS && kind != RK_MSG_KEYS && kind != RK_MSG_STATUS && kind != RK_MSG_RETIRE;
 }
 #endif
 
