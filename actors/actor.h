@@ -104,6 +104,7 @@ uint64_t rk_loop_dropped (const rk_loop_t *loop);
 int64_t rk_loop_idle_ns (const rk_loop_t *loop); /* time spent waiting in poll so far */
 int64_t rk_now_ns (void);                        /* monotonic */
 int64_t rk_thread_cpu_ns (void);
+int64_t rk_process_cpu_ns (void);                /* of all its threads */
 int64_t rk_thread_runnable_ns (void);            /* ready to run, but others ran (schedstat); 0 if the system does not say */
 
 /* An endpoint for this process and transport that nobody else uses: inproc and ipc names are unique, tcp asks

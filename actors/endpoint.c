@@ -49,6 +49,11 @@ int64_t rk_thread_cpu_ns (void)
     return s_clock_ns (CLOCK_THREAD_CPUTIME_ID);
 }
 
+int64_t rk_process_cpu_ns (void)
+{
+    return s_clock_ns (CLOCK_PROCESS_CPUTIME_ID);
+}
+
 int64_t rk_thread_runnable_ns (void)
 {
     unsigned long long cpu_ns = 0, runnable_ns = 0;

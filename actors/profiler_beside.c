@@ -4,7 +4,6 @@
  * own outside of its kernels, and that of all others. And how fast memory is copied.                       */
 #include "actors/profiler_parts.h"
 
-#include <time.h>
 #include "actors/feeder.h"
 #include "actors/modelinfo.h"
 #include "actors/stage.h"
@@ -40,13 +39,6 @@ typedef struct {
     rk_report_t report;
 } s_beside_t;
 
-static int64_t s_process_cpu_ns (void)
-{
-    struct timespec t;
-    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* ---- leading */
 static rk_err_t s_send (s_beside_t *b, const s_way_t *way, rk_msg_t *msg, rk_error_t *err)
 {
@@ -74,7 +66,7 @@ static rk_err_t s_grant (s_beside_t *b, rk_error_t *err)
     if (!n)
         return RK_OK;
     b->asked = 0;
-    b->started_ns = b->started_ns ? b->started_ns : s_process_cpu_ns ();
+    b->started_ns = b->started_ns ? b->started_ns : rk_process_cpu_ns ();
     return s_send_all (b, RK_ACTOR_FEEDER, (rk_msg_t){.kind = RK_MSG_LEASE_GRANT, .lease_grant = {.f = f, .n = n, .round = round}}, err);
 }
 
@@ -97,7 +89,7 @@ static rk_err_t s_on_applied (s_beside_t *b, uint64_t round, uint32_t stage, rk_
         return rc;
     if (++b->committed < rk_round_n (b->plan))
         return s_send_all (b, 0, (rk_msg_t){.kind = RK_MSG_ROUND_COMMITTED, .round_committed = {.round = round}}, err);
-    b->took_ns = s_process_cpu_ns () - b->started_ns;
+    b->took_ns = rk_process_cpu_ns () - b->started_ns;
     return s_send_all (b, 0, (rk_msg_t){.kind = RK_MSG_STOP, .stop = {.reason = "done"}}, err);
 }
 

@@ -7,7 +7,6 @@
 #include "actors/host.h"
 #include "compute/pool.h"
 
-#include <time.h>
 
 #define MOST_COPIES 16
 #define MOST_ROUNDS 6
@@ -174,24 +173,17 @@ static rk_err_t s_crowd (s_run_t *run, rk_profile_times_t *mean, rk_error_t *err
 }
 
 /* ---- figures */
-static int64_t s_process_cpu_ns (void)
-{
-    struct timespec t;
-    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* What the calling thread took, or an equal share of what all took: when other programs take the processor away, threads
  * that still have one do the work of those that have none.                                                */
 static rk_err_t s_team (s_run_t *run, uint64_t *ns, rk_error_t *err)
 {
     const uint64_t n = s_in_a_row (run);
-    const int64_t own = rk_thread_cpu_ns (), all = s_process_cpu_ns ();
+    const int64_t own = rk_thread_cpu_ns (), all = rk_process_cpu_ns ();
     rk_profile_times_t times;
     rk_err_t rc = RK_OK;
     for (uint64_t i = 0; !rc && i < n; i++)
         rc = rk_profile_bench_once (&run->team, &times, err);
-    const int64_t mine = rk_thread_cpu_ns () - own, share = (s_process_cpu_ns () - all) / run->n_team;
+    const int64_t mine = rk_thread_cpu_ns () - own, share = (rk_process_cpu_ns () - all) / run->n_team;
     *ns = (uint64_t) (mine > share ? mine : share) / n + 1;
     return rc;
 }

@@ -51,7 +51,6 @@ rk_err_t rk_bench_machine (const rk_args_t *args, rk_bench_machine_t *machine, r
 json_t *rk_bench_add_speed (json_t *figure, const rk_bench_machine_t *machine, double flops, rk_bench_times_t *times);
 
 double rk_bench_peak_mb (void); /* the most memory that this process ever held */
-int64_t rk_bench_cpu_ns (void); /* CPU time of all threads of this process */
 
 /* Which share of this process's CPU time goes into products (GEMM and convolution, their packing included),
  * by looking a thousand times a second of CPU time.                                                      */

@@ -98,7 +98,7 @@ static rk_err_t s_open (self_t *self, const rk_args_t *args, rk_error_t *err)
 static void s_note (self_t *self, int pass, int64_t wall, int64_t cpu)
 {
     rk_chunks_add (&self->pass[pass].wall, (double) (rk_now_ns () - wall));
-    rk_chunks_add (&self->pass[pass].cpu, (double) (rk_bench_cpu_ns () - cpu));
+    rk_chunks_add (&self->pass[pass].cpu, (double) (rk_process_cpu_ns () - cpu));
 }
 
 static rk_err_t s_step (void *arg, rk_error_t *err)
@@ -108,17 +108,17 @@ static rk_err_t s_step (void *arg, rk_error_t *err)
     const rk_forward_t forward = {.mode = RK_MODE_TRAIN, .f = self->f++, .n = self->work.batch, .flat = self->flat,
                                   .stats = self->flat, .in = (const float *const *) self->in, .out = self->out,
                                   .labels = self->labels, .loss = &loss};
-    int64_t wall = rk_now_ns (), cpu = rk_bench_cpu_ns ();
+    int64_t wall = rk_now_ns (), cpu = rk_process_cpu_ns ();
     rk_err_t code = rk_slice_forward (self->slice, &forward, err);
     s_note (self, FORWARD, wall, cpu);
     if (code)
         return code;
     wall = rk_now_ns ();
-    cpu = rk_bench_cpu_ns ();
+    cpu = rk_process_cpu_ns ();
     code = rk_slice_backward_input (self->slice, 0, self->flat, (const float *const *) self->out, self->gin, err);
     s_note (self, INPUT, wall, cpu);
     wall = rk_now_ns ();
-    cpu = rk_bench_cpu_ns ();
+    cpu = rk_process_cpu_ns ();
     if (!code)
         code = rk_slice_backward_params (self->slice, 0, self->flat, self->grads, err);
     s_note (self, PARAMS, wall, cpu);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  * What the benchmarks of arithmetic share: repetition, the machine's peak, figures of speed.             */
 #include <string.h>
-#include <time.h>
 
 #include "actors/actor.h"
 #include "actors/rookery/bench.h"
@@ -11,13 +10,6 @@
 #define WARM_UP_NS 20000000
 #define SPIN_RUNS 20
 #define SPIN_TURNS 50000 /* about a millisecond */
-
-int64_t rk_bench_cpu_ns (void)
-{
-    struct timespec t;
-    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static rk_err_t s_calls (uint64_t k, rk_bench_fn_t *fn, void *arg, rk_error_t *err)
 {
@@ -50,9 +42,9 @@ rk_err_t rk_bench_repeat (const rk_args_t *args, double seconds, double chunk_s,
     rk_err_t code = s_warm_up (chunk_s, fn, arg, &k, err);
     const int64_t end = rk_now_ns () + (int64_t) (seconds * 1e9);
     while (!code && !*args->interrupted && (rk_now_ns () < end || times->wall.n < LEAST_CHUNKS)) {
-        const int64_t wall = rk_now_ns (), cpu = rk_bench_cpu_ns ();
+        const int64_t wall = rk_now_ns (), cpu = rk_process_cpu_ns ();
         code = s_calls (k, fn, arg, err);
-        rk_chunks_add (&times->cpu, (double) (rk_bench_cpu_ns () - cpu) / (double) k);
+        rk_chunks_add (&times->cpu, (double) (rk_process_cpu_ns () - cpu) / (double) k);
         rk_chunks_add (&times->wall, (double) (rk_now_ns () - wall) / (double) k);
     }
     return code;
@@ -62,8 +54,8 @@ static double s_peak_gflops (void)
 {
     double best = 0;
     for (int run = 0; run < SPIN_RUNS; run++) {
-        const int64_t begin = rk_bench_cpu_ns ();
-        const double flops = rk_blas_spin (SPIN_TURNS), ns = (double) (rk_bench_cpu_ns () - begin);
+        const int64_t begin = rk_process_cpu_ns ();
+        const double flops = rk_blas_spin (SPIN_TURNS), ns = (double) (rk_process_cpu_ns () - begin);
         best = ns > 0 && flops / ns > best ? flops / ns : best;
     }
     return best;

@@ -90,12 +90,12 @@ static rk_err_t s_measure_copy (self_t *self, rk_error_t *err)
     s_copy_t copy = {rk_arena_memory (COPY_BYTES), rk_arena_memory (COPY_BYTES)};
     rk_err_t code = copy.from && copy.to ? RK_OK : rk_error_set (err, RK_ENOMEM, "no memory to copy");
     for (int i = 0; !code && i < 6; i++) {
-        const int64_t begin = rk_now_ns (), begin_cpu = rk_bench_cpu_ns ();
+        const int64_t begin = rk_now_ns (), begin_cpu = rk_process_cpu_ns ();
         rk_pool_run (self->pool, COPY_BYTES / COPY_PIECE, s_copy_piece, &copy);
         if (i == 0) /* it touches the pages */
             continue;
         rk_chunks_add (&self->copy, 2.0 * (double) COPY_BYTES * 1e9 / (double) (rk_now_ns () - begin));
-        rk_chunks_add (&self->copy_cpu, 2.0 * (double) COPY_BYTES * 1e9 * (double) self->threads / (double) (rk_bench_cpu_ns () - begin_cpu));
+        rk_chunks_add (&self->copy_cpu, 2.0 * (double) COPY_BYTES * 1e9 * (double) self->threads / (double) (rk_process_cpu_ns () - begin_cpu));
     }
     free (copy.from);
     free (copy.to);
@@ -107,7 +107,7 @@ static rk_err_t s_measure (self_t *self, const rk_args_t *args, rk_error_t *err)
     const int64_t end = rk_now_ns () + (int64_t) (self->seconds * 1e9);
     rk_err_t code = RK_OK;
     for (uint64_t t = 0; !code && (t < 3 || rk_now_ns () < end) && !*args->interrupted; t++) {
-        const int64_t begin = rk_now_ns (), begin_cpu = rk_bench_cpu_ns ();
+        const int64_t begin = rk_now_ns (), begin_cpu = rk_process_cpu_ns ();
         code = rk_stack_local (self->stack, t, 0.001f, NULL, NULL, err);
         const int64_t between = rk_now_ns ();
         rk_stack_mix (self->stack, &(rk_graph_time_t){.step = t});
@@ -115,7 +115,7 @@ static rk_err_t s_measure (self_t *self, const rk_args_t *args, rk_error_t *err)
             continue;
         rk_chunks_add (&self->local, (double) (between - begin) / 1e9);
         rk_chunks_add (&self->mix, (double) (rk_now_ns () - between) / 1e9);
-        rk_chunks_add (&self->step_cpu, (double) (rk_bench_cpu_ns () - begin_cpu) / 1e9 / (double) self->threads);
+        rk_chunks_add (&self->step_cpu, (double) (rk_process_cpu_ns () - begin_cpu) / 1e9 / (double) self->threads);
         if (!code && t % 4 == 1) /* in the same minute as what it is compared with */
             code = s_measure_copy (self, err);
     }

@@ -16,15 +16,20 @@ no_spaces () {
     for s in "${spaces[@]}"; do ip netns del "$s" 2>/dev/null || true; done
 }
 
+# make_switch ADDRESS: space 0 has it, on a bridge that others are plugged into
+make_switch () {
+    ip netns add "${spaces[0]}" 2>/dev/null || exit 77
+    trap no_spaces EXIT
+    ip -n "${spaces[0]}" link add sw type bridge 2>/dev/null || exit 77
+    ip -n "${spaces[0]}" addr add "$1/24" dev sw
+    ip -n "${spaces[0]}" link set sw up
+    ip -n "${spaces[0]}" link set lo up
+}
+
 make_spaces () {
     local i s leader=${spaces[0]} router node
     pids=()
-    ip netns add "$leader" 2>/dev/null || exit 77
-    trap no_spaces EXIT
-    ip -n "$leader" link add sw type bridge 2>/dev/null || exit 77
-    ip -n "$leader" addr add 10.78.0.1/24 dev sw
-    ip -n "$leader" link set sw up
-    ip -n "$leader" link set lo up
+    make_switch 10.78.0.1
     for i in 1 2; do
         router=${spaces[i]} node=${spaces[i + 2]}
         ip netns add "$router"
@@ -212,12 +217,7 @@ two_networks () {
 a_pair_is_cut () {
     local i at
     pids=()
-    ip netns add "${spaces[0]}" 2>/dev/null || exit 77
-    trap no_spaces EXIT
-    ip -n "${spaces[0]}" link add sw type bridge 2>/dev/null || exit 77
-    ip -n "${spaces[0]}" addr add 10.83.0.1/24 dev sw
-    ip -n "${spaces[0]}" link set sw up
-    ip -n "${spaces[0]}" link set lo up
+    make_switch 10.83.0.1
     for i in 1 2 3; do
         ip netns add "${spaces[i]}"
         ip -n "${spaces[0]}" link add "p$i" type veth peer name eth netns "${spaces[i]}" 2>/dev/null || exit 77
